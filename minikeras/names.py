@@ -1,0 +1,50 @@
+"""Names: automatic ones for objects, and help where a user misspells one.
+
+Called by every room that creates named objects or looks something up by name; calls nobody.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+_counters: dict[str, int] = {}
+
+
+def snake_case(name: str) -> str:
+    """Turn a class name into Keras's lower-case form: `Conv2D` -> `conv2d`, `InputLayer` -> `input_layer`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(class_name: str) -> str:
+    """Return the next free name of a class: `dense`, then `dense_1`, `dense_2`, ..."""
+    prefix = snake_case(class_name)
+    count = _counters.get(prefix, 0)
+    _counters[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Start automatic names anew: the next Dense layer is `dense` again."""
+    _counters.clear()
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the known name nearest to `name`, or lists them all."""
+    from difflib import get_close_matches
+
+    known = sorted(set(known))
+    lowered = {k.lower(): k for k in known}
+    near = get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+    return f"Did you mean {lowered[near[0]]!r}?" if near else f"Known: {', '.join(known)}."
+
+
+def missing_attribute(module: str, known: Iterable[str]) -> Callable[[str], object]:
+    """Return a module-level `__getattr__` whose error suggests the nearest public name."""
+
+    def __getattr__(name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}. {did_you_mean(name, known)}")
+
+    return __getattr__

@@ -1,0 +1,205 @@
+"""All the numbers of a model in one vector, and named views of it.
+
+    values     [ kernel | bias | kernel | bias | ... | state such as moving averages ]
+    gradients  [ kernel | bias | kernel | bias | ... ]          the trainable prefix
+
+An optimizer is then one loop over one vector, whatever the layers are.  Each variable starts on a 64-byte
+boundary (a cache line, and the widest vector register); the padding stays zero.
+
+Layers declare variables, models gather them here, optimizers step over them.  Calls `config`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import config
+
+ALIGNMENT = 64  # bytes
+
+
+class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+    """A named array of numbers that a layer owns, with its gradient beside it (Keras: `keras.Variable`).
+
+    Args:
+        initializer: an array, a number, or a function of (shape, dtype) that returns the first values.
+        shape: needed where `initializer` is a function.
+        dtype: `"float32"` or `"float64"`; `config.floatx()` where None.
+        trainable: whether optimizers may change it.
+        name: such as `"kernel"`.
+        regularizer: its penalty is added to the model's loss.
+
+    Attributes:
+        value: the array; a view into the model's vector once the model is built.
+        gradient: d loss / d value, of the same shape; `backward` passes add to it.  None where not trainable.
+        path: the name with those of its layer and model before it, `"sequential/dense/kernel"`.
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        regularizer: Any = None,
+    ):
+        dtype = np.dtype(dtype or config.floatx())
+        if callable(initializer):
+            if shape is None:
+                raise ValueError("Variable: an initializer that is a function needs `shape`.")
+            initializer = initializer(tuple(shape), dtype=dtype.name)
+        self.value: np.ndarray = np.array(initializer, dtype=dtype, order="C")
+        self.gradient: np.ndarray | None = np.zeros_like(self.value) if trainable else None
+        self.name = name or "variable"
+        self.path = self.name
+        self.regularizer = regularizer
+        self.declared_trainable = bool(trainable)  # what `trainable` returns to when a layer is unfrozen
+        self.trainable = bool(trainable)
+        self.home: Parameters | None = None  # the vector that `value` is a view of
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.value.ndim
+
+    @property
+    def dtype(self) -> str:
+        """The name of the float type."""
+        return self.value.dtype.name
+
+    def numpy(self) -> np.ndarray:
+        """Return a copy of the values."""
+        return self.value.copy()
+
+    def assign(self, value: Any) -> "Variable":
+        """Copy new values in; the array stays where it is.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        value = np.asarray(value)
+        if value.shape != self.shape:
+            raise ValueError(
+                f"Variable {self.path!r}: expected a value of shape {self.shape}, received shape {value.shape}."
+            )
+        self.value[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> "Variable":
+        """Add to the values in place."""
+        return self.assign(self.value + np.asarray(value))
+
+    def assign_sub(self, value: Any) -> "Variable":
+        """Subtract from the values in place."""
+        return self.assign(self.value - np.asarray(value))
+
+    def move(self, value: np.ndarray, gradient: np.ndarray | None, home: "Parameters | None") -> None:
+        """Copy the numbers to new arrays of the same shape, and live there from now on."""
+        value[...] = self.value
+        self.value, self.gradient, self.home = value, gradient, home
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        # A copy unless refused: a stray `np.asarray(weight) += 1` must not train the model.
+        return self.value.view() if copy is False else np.array(self.value, dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        inputs = tuple(x.value if isinstance(x, Variable) else x for x in inputs)
+        return getattr(ufunc, method)(*inputs, **kwargs)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.value[index].copy()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    # Two variables with equal numbers are still two variables: identity, as a key of a dictionary needs.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self is other if isinstance(other, Variable) else self.value == other
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, value={self.value}>"
+
+
+class Parameters:
+    """One vector that holds the values of many variables, and one that holds their gradients.
+
+    Args:
+        variables: in the order of the layers; those declared trainable come first in the vector.
+
+    Attributes:
+        values: all numbers, aligned and padded.
+        gradients: as long as the trainable prefix of `values`, slice for slice.
+
+    Raises:
+        ValueError: the variables are of several float types.
+    """
+
+    def __init__(self, variables: Iterable[Variable]):
+        variables = list(variables)
+        kinds = {v.dtype for v in variables}
+        if len(kinds) > 1:
+            first = {v.dtype: v.path for v in reversed(variables)}
+            raise ValueError(
+                "All layers of a model share one dtype, received several: "
+                + ", ".join(f"{kind} ({path})" for kind, path in sorted(first.items()))
+                + ". Pass the same `dtype` to every layer, or call `config.set_floatx` before making them."
+            )
+        self.dtype = np.dtype(kinds.pop() if kinds else config.floatx())
+        self.variables = sorted(variables, key=lambda v: not v.declared_trainable)
+        self.slices: dict[Variable, slice] = {}
+        end = trainable_end = 0
+        for v in self.variables:
+            self.slices[v] = slice(end, end + v.value.size)
+            end = self._padded(end + v.value.size)
+            if v.declared_trainable:
+                trainable_end = end
+        self.values = aligned_zeros(end, self.dtype)
+        self.gradients = aligned_zeros(trainable_end, self.dtype)
+        for v, place in self.slices.items():
+            gradient = self.gradients[place].reshape(v.shape) if v.declared_trainable else None
+            v.move(self.values[place].reshape(v.shape), gradient, self)
+
+    def _padded(self, size: int) -> int:
+        step = ALIGNMENT // self.dtype.itemsize
+        return math.ceil(size / step) * step
+
+    def runs(self, variables: Iterable[Variable]) -> list[slice]:
+        """Return the contiguous stretches of the vector that hold these variables, in order.
+
+        One slice for a whole model; more where layers in the middle are frozen.
+        """
+        runs: list[slice] = []
+        for place in sorted((self.slices[v] for v in variables), key=lambda s: s.start):
+            stop = self._padded(place.stop)
+            if runs and runs[-1].stop == place.start:
+                runs[-1] = slice(runs[-1].start, stop)
+            else:
+                runs.append(slice(place.start, stop))
+        return runs
+
+    def view(self, vector: np.ndarray, variable: Variable) -> np.ndarray:
+        """Return the part of a vector laid out like `gradients` that belongs to one variable, in its shape."""
+        return vector[self.slices[variable]].reshape(variable.shape)
+
+
+def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
+    """Return a zero vector whose first element stands on a 64-byte boundary."""
+    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)

@@ -1,0 +1,176 @@
+"""Objects to configs and back: the signature of a constructor is its config.
+
+Every class with a config (layers, initializers, optimizers, ...) derives from `Configurable` and is entered
+into one table by `@keras_class`; loading looks classes up in that table and nowhere else, so that a config can
+name no code of its own.  Calls `names`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from .names import did_you_mean, snake_case
+
+Class = TypeVar("Class", bound=type)
+
+#: Every class that a config may name: (Keras module, class name) -> class.
+KNOWN: dict[tuple[str, str], type] = {}
+
+
+def keras_class(module: str) -> Callable[[Class], Class]:
+    """Enter a class into the table under the Keras module that users know it by, such as `"keras.layers"`."""
+
+    def enter(cls: Class) -> Class:
+        cls.keras_module = module
+        KNOWN[module, cls.__name__] = cls
+        return cls
+
+    return enter
+
+
+class Configurable:
+    """An object that its constructor's arguments describe completely.
+
+    The constructor stores each argument under its own name; `get_config` reads them back.  Options that Keras
+    has and this engine has not stand in `only_default`: written to configs with Keras's default, accepted with
+    it, refused by name with anything else.  `not_in_config` is the same for options that Keras's configs leave out.
+    """
+
+    keras_module: ClassVar[str | None] = None
+    only_default: ClassVar[dict[str, Any]] = {}
+    not_in_config: ClassVar[dict[str, Any]] = {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this object, in plain Python types."""
+        config = dict(self.__class__.only_default)
+        config.update((name, serialize(getattr(self, name))) for name in constructor_arguments(type(self)))
+        return config
+
+    def extra_config(self) -> dict[str, Any]:
+        """Return what Keras writes beside `config`, such as the shape that a layer was built for."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Build an object from what `get_config` returned."""
+        return cls(**{name: deserialize(value) for name, value in config.items()})
+
+    @classmethod
+    def refuse_options(cls, options: dict[str, Any], owner: str) -> None:
+        """Accept the arguments that the signature does not have only where they ask for Keras's default.
+
+        Raises:
+            ValueError: an option of Keras that this engine does not implement.
+            TypeError: an argument that Keras does not have either.
+        """
+        defaults = {**cls.only_default, **cls.not_in_config}
+        for name, value in options.items():
+            if name not in defaults:
+                known = [*constructor_arguments(cls), *defaults]
+                raise TypeError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+            if value != defaults[name]:
+                raise ValueError(
+                    f"{owner}: {name}={value!r} is not supported; leave it at {defaults[name]!r}, its default."
+                )
+
+
+def constructor_arguments(cls: type) -> list[str]:
+    """Return the names of the constructor's arguments; where it takes `**kwargs`, also those of its base class."""
+    names: list[str] = []
+    for base in cls.__mro__:
+        code = getattr(base.__dict__.get("__init__"), "__code__", None)
+        if code is None:
+            continue
+        names += [n for n in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if n not in names]
+        takes_more = code.co_flags & 0x08
+        if not takes_more:
+            break
+    return names
+
+
+def serialize(value: Any) -> Any:
+    """Return the config of a value: plain numbers, strings and sequences as they are, objects as dictionaries.
+
+    An object becomes `{"module", "class_name", "config", "registered_name"}`, the form of Keras 3; a known
+    function becomes its name.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return type(value)(serialize(v) for v in value)
+    if isinstance(value, dict):
+        return {k: serialize(v) for k, v in value.items()}
+    if isinstance(value, Configurable):
+        known = value.keras_module is not None and KNOWN.get((value.keras_module, type(value).__name__)) is type(value)
+        return {
+            "module": value.keras_module if known else type(value).__module__,
+            "class_name": type(value).__name__,
+            "config": value.get_config(),
+            "registered_name": None if known else type(value).__name__,
+            **value.extra_config(),
+        }
+    if callable(value):
+        return value.__name__
+    return value
+
+
+def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Any:
+    """Build the object that a config describes; return anything else unchanged.
+
+    Args:
+        config: what `serialize` returned.
+        custom_objects: the user's own classes by name.
+
+    Raises:
+        ValueError: a class that is neither in the table nor in `custom_objects`.
+    """
+    if not (isinstance(config, dict) and "class_name" in config and "config" in config):
+        return config
+    name, module = config["class_name"], config.get("module")
+    if name == "DTypePolicy":
+        return config["config"]["name"]
+    cls = (custom_objects or {}).get(name) or KNOWN.get((module, name))
+    if cls is None:
+        known = [n for m, n in KNOWN if m == module] or [n for _, n in KNOWN]
+        raise ValueError(f"Unknown class {name!r} in a config (module {module!r}). {did_you_mean(name, known)}")
+    return cls.from_config(config["config"])
+
+
+class Table:
+    """The objects of one kind that users may name by a string: classes, functions, or both.
+
+    Args:
+        kind: what an error calls them, such as `"initializer"`.
+        module: the Keras module of the classes, such as `"keras.initializers"`.
+        entries: the classes and functions; a class answers to its name and to its snake_case form.
+        aliases: further names.
+    """
+
+    def __init__(self, kind: str, module: str, entries: Iterable[Any], aliases: dict[str, Any] | None = None):
+        self.kind, self.module = kind, module
+        self.entries: dict[str, Any] = {}
+        for entry in entries:
+            self.entries[entry.__name__] = entry
+            if isinstance(entry, type):
+                self.entries.setdefault(snake_case(entry.__name__), entry)
+        self.entries.update(aliases or {})
+
+    def find(self, name: str) -> Any:
+        """Return the entry of that name; ValueError with a suggestion where there is none."""
+        if name not in self.entries:
+            raise ValueError(f"Unknown {self.kind} {name!r}. {did_you_mean(name, self.entries)}")
+        return self.entries[name]
+
+    def get(self, identifier: Any) -> Any:
+        """Return an object from a name (classes are called without arguments), a config or an object."""
+        if isinstance(identifier, str):
+            entry = self.find(identifier)
+            return entry() if isinstance(entry, type) else entry
+        if isinstance(identifier, dict):
+            return deserialize(identifier)
+        if isinstance(identifier, type) and identifier in self.entries.values():
+            return identifier()
+        return identifier
