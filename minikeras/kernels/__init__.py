@@ -1,0 +1,58 @@
+"""The hot loops, each twice: a NumPy reference that states the mathematics, and a numba kernel that runs it.
+
+Layers and optimizers call `kernels.conv2d.forward(...)` and the like.  numba is imported, and a kernel
+compiled, at the first call that needs it; a reference answers instead
+
+- for float64 arrays, so that gradient checks need no second compilation, and
+- for everything, where the environment says `MINIKERAS_KERNELS=numpy`.
+"""
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_ROOMS = ("conv2d", "pool2d", "updates")
+_NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
+
+
+class Kernel:
+    """One operation and its twin.
+
+    Attributes:
+        reference: the NumPy function.
+        loops: the same function written as loops that numba can compile.
+    """
+
+    def __init__(self, reference: Callable[..., Any], loops: Callable[..., Any]):
+        self.reference, self.loops = reference, loops
+        self.__name__, self.__doc__ = reference.__name__, reference.__doc__
+        self._compiled: Callable[..., Any] | None = None
+
+    @property
+    def compiled(self) -> Callable[..., Any]:
+        """The machine code, made at the first use and kept on disk between runs."""
+        if self._compiled is None:
+            import numba
+
+            self._compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(self.loops)
+        return self._compiled
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the machine code, or the reference where that is asked for (see above)."""
+        if _NUMPY_ONLY or arguments[0].dtype != np.float32:
+            return self.reference(*arguments)
+        return self.compiled(*arguments)
+
+
+def twin(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
+    """Decorate loops that compute the same as `reference`, with the same arguments."""
+    return lambda loops: Kernel(reference, loops)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,259 @@
+"""Update rules: one step of an optimizer, in place, over a vector that holds all weights.
+
+| name    | shape | meaning                                                                     |
+|---------|-------|-----------------------------------------------------------------------------|
+| w       | (P,)  | weights, changed in place                                                   |
+| g       | (P,)  | gradient of the loss, d loss / d w; read only                               |
+| m, v, h | (P,)  | running moments of the gradient (first, second, largest second), in place   |
+| a       | (P,)  | running mean (`rmsprop_*`) or sum (`adagrad`), in place                     |
+| lr      | ()    | learning rate                                                               |
+| eps     | ()    | keeps divisions finite; must be positive                                    |
+
+Everything is elementwise.  Scalars come in the float type of the vectors (`np.float32` for float32): one
+specialisation is compiled, and nothing is computed in float64 on the way.  Complements such as 1 - beta come as
+arguments of their own, because 1 - 0.999 in float32 is wrong in the fifth digit.  The operations stand in the order of
+Keras's, so that roundings agree too.
+
+A moment whose weight gets no more gradient shrinks by a factor in each step, until after some hundred steps it is a
+subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
+to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
+
+Called by `optimizers.rules` (and `decay` by `optimizers.base`).
+"""
+
+import numpy as np
+
+from . import twin
+
+TINY = np.float32(1e-30)  # below it a first moment is zero
+TINY_SQUARE = np.float32(1e-36)  # below it a second moment is zero
+ZERO = np.float32(0)
+
+
+def flush(x: np.ndarray, tiny: np.float32) -> None:
+    """Set the elements below `tiny` to zero, in place; NaN stays, so that it is seen."""
+    x[np.abs(x) < tiny] = 0
+
+
+# Weight decay: w = w - w wd lr --------------------------------------------------------------------------------------
+
+
+def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
+    """Shrink the weights towards zero, before the rule and apart from the gradient (Loshchilov & Hutter, 2019)."""
+    w -= w * wd * lr
+
+
+@twin(_decay)
+def decay(w, wd, lr):
+    """Do the same in loops."""
+    for i in range(w.size):
+        w[i] -= w[i] * wd * lr
+
+
+# Gradient descent: w = w - lr g -------------------------------------------------------------------------------------
+
+
+def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
+    """Step down the slope."""
+    w -= g * lr
+
+
+@twin(_sgd)
+def sgd(w, g, lr):
+    """Do the same in loops."""
+    for i in range(w.size):
+        w[i] -= g[i] * lr
+
+
+# Momentum: m = mu m - lr g;  w = w + m,  or with Nesterov's look ahead  w = w + mu m - lr g -------------------------
+
+
+def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: np.floating, nesterov: bool) -> None:
+    """Keep rolling: the step is a running sum of past steps (Polyak, 1964; Sutskever et al., 2013)."""
+    m[...] = m * mu - g * lr
+    flush(m, TINY)
+    w += m * mu - g * lr if nesterov else m
+
+
+@twin(_momentum)
+def momentum(w, g, m, lr, mu, nesterov):
+    """Do the same in loops."""
+    for i in range(w.size):
+        step = g[i] * lr
+        new = m[i] * mu - step
+        new = ZERO if abs(new) < TINY else new
+        m[i] = new
+        w[i] += new * mu - step if nesterov else new
+
+
+# Adagrad: a = a + g^2;  w = w - lr g / sqrt(a + eps) ----------------------------------------------------------------
+
+
+def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: np.floating) -> None:
+    """Step less where gradients have been large (Duchi et al., 2011)."""
+    a += g * g
+    w -= lr * g / np.sqrt(a + eps)
+
+
+@twin(_adagrad)
+def adagrad(w, g, a, lr, eps):
+    """Do the same in loops."""
+    for i in range(w.size):
+        a[i] += g[i] * g[i]
+        w[i] -= lr * g[i] / np.sqrt(a[i] + eps)
+
+
+# RMSprop: v = rho v + (1 - rho) g^2;  w = w - lr g / sqrt(v + eps) --------------------------------------------------
+# The options are built from the pieces of that line: a spread, a step, and what is done with the step.
+
+
+def _rmsprop(
+    w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: np.floating, rho: np.floating, rest: np.floating, eps: np.floating
+) -> None:
+    """Step in units of the gradient's recent size (Hinton's lecture 6, 2012); `rest` is 1 - rho."""
+    v[...] = rho * v + rest * (g * g)
+    flush(v, TINY_SQUARE)
+    w -= lr * g / np.sqrt(v + eps)
+
+
+@twin(_rmsprop)
+def rmsprop(w, g, v, lr, rho, rest, eps):
+    """Do the same in loops."""
+    for i in range(w.size):
+        new = rho * v[i] + rest * (g[i] * g[i])
+        new = ZERO if abs(new) < TINY_SQUARE else new
+        v[i] = new
+        w[i] -= lr * g[i] / np.sqrt(new + eps)
+
+
+def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.floating) -> None:
+    """a = rho a + (1 - rho) g: the mean that a centered RMSprop subtracts."""
+    a[...] = rho * a + rest * g
+    flush(a, TINY)
+
+
+@twin(_running_mean)
+def running_mean(a, g, rho, rest):
+    """Do the same in loops."""
+    for i in range(a.size):
+        new = rho * a[i] + rest * g[i]
+        a[i] = ZERO if abs(new) < TINY else new
+
+
+def _rmsprop_step(
+    s: np.ndarray,
+    g: np.ndarray,
+    v: np.ndarray,
+    a: np.ndarray,
+    lr: np.floating,
+    rho: np.floating,
+    rest: np.floating,
+    eps: np.floating,
+) -> None:
+    """v as above;  s = lr g / sqrt(v - a^2 + eps): a variance under the root where a is the mean, and 0 where not."""
+    v[...] = rho * v + rest * (g * g)
+    flush(v, TINY_SQUARE)
+    s[...] = lr * g / np.sqrt(v - a * a + eps)
+
+
+@twin(_rmsprop_step)
+def rmsprop_step(s, g, v, a, lr, rho, rest, eps):
+    """Do the same in loops."""
+    for i in range(s.size):
+        new = rho * v[i] + rest * (g[i] * g[i])
+        new = ZERO if abs(new) < TINY_SQUARE else new
+        v[i] = new
+        s[i] = lr * g[i] / np.sqrt(new - a[i] * a[i] + eps)
+
+
+def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) -> None:
+    """m = mu m + s;  w = w - m."""
+    m[...] = mu * m + s
+    flush(m, TINY)
+    w -= m
+
+
+@twin(_rolling_step)
+def rolling_step(w, s, m, mu):
+    """Do the same in loops."""
+    for i in range(w.size):
+        new = mu * m[i] + s[i]
+        new = ZERO if abs(new) < TINY else new
+        m[i] = new
+        w[i] -= new
+
+
+# Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps) --------------
+
+
+def _adam(
+    w: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    alpha: np.floating,
+    rest_1: np.floating,
+    rest_2: np.floating,
+    eps: np.floating,
+) -> None:
+    """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2).
+
+    `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; alpha is the learning rate with both corrections for the
+    moments' start at zero.
+    """
+    m += (g - m) * rest_1
+    v += (g * g - v) * rest_2
+    flush(m, TINY)
+    flush(v, TINY_SQUARE)
+    w -= m * alpha / (np.sqrt(v) + eps)
+
+
+@twin(_adam)
+def adam(w, g, m, v, alpha, rest_1, rest_2, eps):
+    """Do the same in loops."""
+    for i in range(w.size):
+        first = m[i] + (g[i] - m[i]) * rest_1
+        first = ZERO if abs(first) < TINY else first
+        second = v[i] + (g[i] * g[i] - v[i]) * rest_2
+        second = ZERO if abs(second) < TINY_SQUARE else second
+        m[i] = first
+        v[i] = second
+        w[i] -= first * alpha / (np.sqrt(second) + eps)
+
+
+# AMSGrad: Adam with h = max(h, v) in the place of v -----------------------------------------------------------------
+
+
+def _amsgrad(
+    w: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    h: np.ndarray,
+    alpha: np.floating,
+    rest_1: np.floating,
+    rest_2: np.floating,
+    eps: np.floating,
+) -> None:
+    """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018)."""
+    m += (g - m) * rest_1
+    v += (g * g - v) * rest_2
+    flush(m, TINY)
+    flush(v, TINY_SQUARE)
+    np.maximum(h, v, out=h)
+    w -= m * alpha / (np.sqrt(h) + eps)
+
+
+@twin(_amsgrad)
+def amsgrad(w, g, m, v, h, alpha, rest_1, rest_2, eps):
+    """Do the same in loops; two of them, as a compiler gives up on vectorising a loop over five arrays."""
+    for i in range(w.size):
+        first = m[i] + (g[i] - m[i]) * rest_1
+        m[i] = ZERO if abs(first) < TINY else first
+        second = v[i] + (g[i] * g[i] - v[i]) * rest_2
+        v[i] = ZERO if abs(second) < TINY_SQUARE else second
+    for i in range(w.size):
+        # Like np.maximum: a NaN in either stays.
+        largest = h[i] if (h[i] >= v[i]) | (h[i] != h[i]) else v[i]
+        h[i] = largest
+        w[i] -= m[i] * alpha / (np.sqrt(largest) + eps)

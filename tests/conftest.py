@@ -1,0 +1,34 @@
+"""TensorFlow, quiet: the tests compare with it live, and its own warnings are not ours to mend."""
+
+import os
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# With oneDNN, TensorFlow 2.21's gradients of a convolution whose stride exceeds its kernel corrupt the heap.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow as tf
+
+import pytest
+
+import minikeras
+
+
+@pytest.fixture(autouse=True)
+def _clean_state():
+    """Names start anew, settings are Keras's defaults, and random numbers are the same in every run of a test."""
+    keras.utils.set_random_seed(0)
+    minikeras.utils.clear_session()
+    minikeras.utils.set_random_seed(0)
+    yield
+    minikeras.config.set_floatx("float32")
+    minikeras.config.set_epsilon(1e-7)
+
+
+assert tf.config.list_physical_devices("GPU") == []
