@@ -1,0 +1,540 @@
+"""Metrics: running means of what a batch's targets and predictions say about the model.
+
+    metric.update_state(y_true, y_pred, sample_weight)        after each batch
+    metric.result()                                           the mean so far, a float
+    metric.reset_state()                                      at the start of an epoch
+
+A function metric gives one value per sample; `MeanMetricWrapper` and the classes average it over all samples seen, as
+Keras does: total += sum(w v), count += sum(w), both in the metric's float type.
+
+The trainer calls `resolve` once, then the three methods.  Calls `losses`, `config` and `serialization`.  Keras's
+counterpart: `keras.metrics`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import config
+from .activations import as_floats
+from .losses import (
+    Loss,
+    binary_crossentropy,
+    categorical_crossentropy,
+    function_config,
+    huber,
+    kind_of_targets,
+    mean_absolute_error,
+    mean_squared_error,
+    same_rank,
+    sparse_categorical_crossentropy,
+)
+from .names import auto_name, missing_attribute
+from .serialization import Configurable, Table, keras_class
+from .serialization import deserialize as _deserialize
+from .serialization import serialize as _serialize
+
+__all__ = [
+    "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy", "Mean",
+    "MeanAbsoluteError", "MeanMetricWrapper", "MeanSquaredError", "Metric", "RootMeanSquaredError",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Sum",
+    "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy", "categorical_accuracy",
+    "categorical_crossentropy", "deserialize", "get", "huber", "mean_absolute_error", "mean_squared_error", "resolve",
+    "serialize", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
+]  # fmt: skip
+
+
+# One value per sample: 1 where the prediction is right, else 0 -----------------------------------------------------
+
+
+def accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """[t = p], element by element."""
+    y_true, y_pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
+    return (y_true == y_pred).astype(config.floatx())
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> np.ndarray:
+    """[t = [p > threshold]], element by element, for targets 0 and 1."""
+    y_true, y_pred = same_rank(np.asarray(y_true), as_floats(y_pred))
+    return (y_true == (y_pred > threshold)).astype(config.floatx())
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """[argmax(t) = argmax(p)] over the last axis; the first of several largest counts."""
+    return (np.asarray(y_true).argmax(-1) == np.asarray(y_pred).argmax(-1)).astype(config.floatx())
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
+    """[t = argmax(p)] over the last axis, for integer classes t of shape (n,) or (n, 1)."""
+    best = np.asarray(y_pred).argmax(-1)
+    return (_labels(y_true, best.ndim) == best).astype(config.floatx())
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
+    """[fewer than k scores exceed that of class argmax(t)]: the class is among the k best."""
+    return sparse_top_k_categorical_accuracy(np.asarray(y_true).argmax(-1), y_pred, k)
+
+
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> np.ndarray:
+    """[fewer than k scores exceed that of class t], for integer classes t of shape (n,) or (n, 1).
+
+    Ties with the k-th score count as right; a class outside [0, C) or scores that are not finite, as wrong.
+
+    Args:
+        y_true: the classes.
+        y_pred: scores, or with `from_sorted_ids` classes, the most probable first.
+        k: how many of the best to look at.
+        from_sorted_ids: what `y_pred` holds.
+    """
+    y_pred = np.asarray(y_pred)
+    t = _labels(y_true, y_pred.ndim - 1)[..., None]
+    if from_sorted_ids:
+        hits = (y_pred[..., :k] == t).any(-1)
+    else:
+        t = t.astype(np.intp)
+        known = (t >= 0) & (t < y_pred.shape[-1])
+        score = np.take_along_axis(y_pred, np.where(known, t, 0), -1)
+        hits = ((y_pred > score).sum(-1) < k) & known[..., 0] & np.isfinite(y_pred).all(-1)
+    return hits.astype(config.floatx())
+
+
+def _labels(y_true: Any, ndim: int) -> np.ndarray:
+    y_true = np.asarray(y_true)
+    return y_true[..., 0] if y_true.ndim == ndim + 1 and y_true.shape[-1] == 1 else y_true
+
+
+# Running results ---------------------------------------------------------------------------------------------------
+
+
+class Metric(Configurable):
+    """The base of all metrics; derive from it to write your own (Keras: `keras.Metric`).
+
+        class Largest(Metric):
+            def __init__(self, name="largest", **kwargs):
+                super().__init__(name=name, **kwargs)
+                self.largest = self.add_variable((), "zeros", name="largest")
+
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                self.largest.assign(max(self.largest, y_pred.max()))
+
+            def result(self):
+                return self.largest
+
+    Args:
+        dtype: the float type of the state; `config.floatx()` where None.
+        name: the key in logs and History; made from the class name where None.
+    """
+
+    def __init__(self, dtype: str | None = None, name: str | None = None):
+        self.name = name or auto_name(type(self).__name__)
+        self.dtype = np.dtype(dtype or config.floatx()).name
+        self._variables: list[Any] = []
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take in one batch: (y_true, y_pred, sample_weight=None)."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
+        )
+
+    def result(self) -> Any:
+        """Return the value over all batches since the last `reset_state`."""
+        raise NotImplementedError(f"{type(self).__name__}: write result(self), which returns a number.")
+
+    def reset_state(self) -> None:
+        """Forget all batches: set every variable to 0."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def add_variable(
+        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+    ) -> Any:
+        """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
+        from . import initializers
+        from .parameters import Variable
+
+        variable = Variable(
+            initializers.get(initializer or "zeros"), tuple(shape), dtype or self.dtype, trainable=False, name=name
+        )
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state, as far as it was made by `add_variable`."""
+        return list(self._variables)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take in one batch and return the result so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def _per_sample(
+    values: np.ndarray, weights: np.ndarray, reduce: Callable[..., np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values times weights, and the weights, with all axes but the first reduced."""
+    values, weights = same_rank(values, weights)
+    weight_axes = weights.ndim
+    if values.ndim > weight_axes:
+        values = reduce(values, axis=tuple(range(weight_axes, values.ndim)))
+    try:
+        weights = np.broadcast_to(weights, values.shape)
+    except ValueError:
+        raise ValueError(
+            f"Metric: sample_weight of shape {weights.shape} does not fit values of shape {values.shape}."
+        ) from None
+    values = values * weights
+    if weight_axes > 1:
+        weights = reduce(weights, axis=tuple(range(1, weight_axes)))
+    return (reduce(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values), weights
+
+
+@keras_class("keras.metrics")
+class Sum(Metric):
+    """The (weighted) sum of all values seen."""
+
+    def __init__(self, name: str | None = "sum", dtype: str | None = None):
+        super().__init__(name=name, dtype=dtype)
+        self.reset_state()
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add sum(w v)."""
+        values = np.asarray(values, self.dtype)
+        if sample_weight is not None:
+            values, _ = _per_sample(values, np.asarray(sample_weight, self.dtype), np.sum)
+        self.total = self.total + values.sum()
+
+    def result(self) -> float:
+        """Return the sum."""
+        return float(self.total)
+
+    def reset_state(self) -> None:
+        """Start again at 0."""
+        self.total = np.dtype(self.dtype).type(0)
+
+
+@keras_class("keras.metrics")
+class Mean(Metric):
+    """The (weighted) mean of all values seen: sum(w v) / sum(w), 0 before any; each sample's values are averaged."""
+
+    def __init__(self, name: str | None = "mean", dtype: str | None = None):
+        super().__init__(name=name, dtype=dtype)
+        self.reset_state()
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add sum(w v) to the total, sum(w) to the count."""
+        values = np.asarray(values, self.dtype)
+        if sample_weight is None:
+            if values.ndim > 1:
+                values = values.mean(tuple(range(1, values.ndim)))
+            self.total = self.total + values.sum()
+            self.count = self.count + (len(values) if values.ndim else 1)
+        else:
+            weights = np.asarray(sample_weight, self.dtype)
+            if values.ndim > 1 or weights.shape != values.shape:
+                values, weights = _per_sample(values, weights, np.mean)
+            else:
+                values = values * weights
+            self.total = self.total + values.sum()
+            self.count = self.count + weights.sum()
+
+    def result(self) -> float:
+        """Return the mean."""
+        return float(self.total / self.count) if self.count else 0.0
+
+    def reset_state(self) -> None:
+        """Start again at 0."""
+        self.total = self.count = np.dtype(self.dtype).type(0)
+
+
+@keras_class("keras.metrics")
+class MeanMetricWrapper(Mean):
+    """The mean of a function of (y_true, y_pred), one value per sample.
+
+    Args:
+        fn: any function of (y_true, y_pred, **options); it needs no derivative.
+        name: made from the class name where None.
+        dtype: the float type of the sums.
+        options: further arguments of `fn`; also attributes of the object.
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **options: Any):
+        super().__init__(name=name, dtype=dtype)
+        self.fn, self.options = fn, options
+        vars(self).update(options)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the values of one batch."""
+        super().update_state(self.fn(y_true, y_pred, **self.options), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; a wrapped function by its name."""
+        if type(self) is not MeanMetricWrapper:
+            return super().get_config()
+        return {"name": self.name, "dtype": self.dtype, "fn": function_config(self.fn), **_serialize(self.options)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Build a metric from what `get_config` returned."""
+        if isinstance(config.get("fn"), dict):
+            config = {**config, "fn": _FUNCTIONS.find(config["fn"]["config"])}
+        return super().from_config(config)
+
+
+# The classes -------------------------------------------------------------------------------------------------------
+
+
+@keras_class("keras.metrics")
+class Accuracy(MeanMetricWrapper):
+    """How often predictions equal the targets: see `accuracy`."""
+
+    def __init__(self, name: str | None = "accuracy", dtype: str | None = None):
+        super().__init__(accuracy, name, dtype)
+
+
+@keras_class("keras.metrics")
+class BinaryAccuracy(MeanMetricWrapper):
+    """How often predictions above `threshold` have target 1, the others 0: see `binary_accuracy`."""
+
+    def __init__(self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5):
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+
+
+@keras_class("keras.metrics")
+class CategoricalAccuracy(MeanMetricWrapper):
+    """How often the largest prediction is that of the one-hot target: see `categorical_accuracy`."""
+
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: str | None = None):
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+@keras_class("keras.metrics")
+class SparseCategoricalAccuracy(MeanMetricWrapper):
+    """How often the largest prediction is that of the integer target: see `sparse_categorical_accuracy`."""
+
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: str | None = None):
+        super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+@keras_class("keras.metrics")
+class TopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the one-hot target is among the `k` largest predictions: see `top_k_categorical_accuracy`."""
+
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: str | None = None):
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+
+
+@keras_class("keras.metrics")
+class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the integer target is among the `k` largest: see `sparse_top_k_categorical_accuracy`."""
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: str | None = None,
+        from_sorted_ids: bool = False,
+    ):
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; like Keras, `from_sorted_ids` only where it is set."""
+        arguments = super().get_config()
+        if not self.from_sorted_ids:
+            del arguments["from_sorted_ids"]
+        return arguments
+
+
+@keras_class("keras.metrics")
+class MeanAbsoluteError(MeanMetricWrapper):
+    """mean(|p - t|): see `losses.mean_absolute_error`."""
+
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: str | None = None):
+        super().__init__(mean_absolute_error, name, dtype)
+
+
+@keras_class("keras.metrics")
+class MeanSquaredError(MeanMetricWrapper):
+    """mean((p - t)^2): see `losses.mean_squared_error`."""
+
+    def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None):
+        super().__init__(mean_squared_error, name, dtype)
+
+
+@keras_class("keras.metrics")
+class RootMeanSquaredError(Mean):
+    """sqrt(mean((p - t)^2)), the root of the mean over all samples seen."""
+
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None):
+        super().__init__(name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the squared errors of one batch."""
+        y_true, y_pred = same_rank(np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype))
+        super().update_state(np.square(y_pred - y_true), sample_weight)
+
+    def result(self) -> float:
+        """Return the root of the mean."""
+        return float(np.sqrt(self.total / self.count)) if self.count else 0.0
+
+
+@keras_class("keras.metrics")
+class BinaryCrossentropy(MeanMetricWrapper):
+    """The mean of `losses.binary_crossentropy`."""
+
+    def __init__(
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+    ):
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+        super().__init__(binary_crossentropy, name, dtype, **options)
+
+
+@keras_class("keras.metrics")
+class CategoricalCrossentropy(MeanMetricWrapper):
+    """The mean of `losses.categorical_crossentropy`."""
+
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: int = -1,
+    ):
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, name, dtype, **options)
+
+
+@keras_class("keras.metrics")
+class SparseCategoricalCrossentropy(MeanMetricWrapper):
+    """The mean of `losses.sparse_categorical_crossentropy`; samples of the class `ignore_class` do not count."""
+
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+    ):
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the losses of one batch; samples to ignore get weight 0."""
+        if self.ignore_class is not None:
+            counts = (np.asarray(y_true) != self.ignore_class).reshape(np.shape(y_pred)[:-1]).astype(self.dtype)
+            if sample_weight is None:
+                sample_weight = counts
+            else:
+                counts, weights = same_rank(counts, np.asarray(sample_weight, self.dtype))
+                sample_weight = counts * weights
+        super().update_state(y_true, y_pred, sample_weight)
+
+
+# Looking up --------------------------------------------------------------------------------------------------------
+
+_FUNCTIONS = Table(
+    "metric function",
+    "keras.metrics",
+    [
+        accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
+        sparse_top_k_categorical_accuracy, binary_crossentropy, categorical_crossentropy,
+        sparse_categorical_crossentropy, huber, mean_absolute_error, mean_squared_error,
+    ],
+)  # fmt: skip
+_TABLE = Table(
+    "metric",
+    "keras.metrics",
+    [
+        Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
+        SparseTopKCategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, Sum,
+        BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy,
+    ],
+    {
+        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
+        "bce": BinaryCrossentropy, "BCE": BinaryCrossentropy,
+    },
+)  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """Return a metric from its name, class, config, function, or the object itself; None stays None.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: something that is no metric at all.
+    """
+    found = identifier if identifier is None else _TABLE.get(identifier)
+    if isinstance(found, type) and issubclass(found, Metric):
+        found = found()
+    if found is not None and (not callable(found) or isinstance(found, type)):
+        raise TypeError(
+            f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
+        )
+    return found
+
+
+def resolve(
+    identifier: Any,
+    y_true_shape: Sequence[int | None] | None = None,
+    y_pred_shape: Sequence[int | None] | None = None,
+) -> Metric:
+    """Return the `Metric` that a model is compiled with, under the name that the user wrote.
+
+    As `get`, but functions become objects, and `"accuracy"` or `"acc"` (`"crossentropy"` or `"ce"`) is the binary,
+    sparse or categorical kind that fits the shapes.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: no metric.
+    """
+    kinds = _KINDS.get(identifier.lower()) if isinstance(identifier, str) else None
+    if kinds and y_pred_shape is not None:
+        return kinds[kind_of_targets(y_true_shape, y_pred_shape)](name=identifier)
+    found = get(identifier)
+    if found is None:
+        raise TypeError("Metric: expected a name, a Metric or a function of (y_true, y_pred), received None.")
+    if not isinstance(found, Metric):
+        name = found.name if isinstance(found, Loss) else getattr(found, "__name__", type(found).__name__)
+        return MeanMetricWrapper(found, name=name)
+    if isinstance(identifier, str):
+        found.name = identifier
+    return found
+
+
+_ACCURACIES = {
+    "binary": BinaryAccuracy, "sparse": SparseCategoricalAccuracy, "categorical": CategoricalAccuracy
+}  # fmt: skip
+_CROSSENTROPIES = {
+    "binary": BinaryCrossentropy, "sparse": SparseCategoricalCrossentropy, "categorical": CategoricalCrossentropy
+}  # fmt: skip
+_KINDS = {"accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENTROPIES, "ce": _CROSSENTROPIES}
+
+
+def serialize(metric: Any) -> Any:
+    """Return the config of a metric object, or the name of a function."""
+    return _serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the metric that `serialize` described; `custom_objects` holds the user's own by name."""
+    if isinstance(config, str) and config in (custom_objects or {}):
+        return get(custom_objects[config])
+    return get(_deserialize(config, custom_objects))
+
+
+__getattr__ = missing_attribute(__name__, __all__)

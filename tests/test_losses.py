@@ -1,0 +1,469 @@
+# ruff: noqa: E501 (tables of errors, one per line)
+"""Losses: values and gradients as tf.keras's, over shapes, options, extreme predictions, weights and reductions."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from minikeras import losses
+from minikeras.differentiable import differentiable
+from minikeras.names import snake_case
+from minikeras.serialization import deserialize, serialize
+
+REDUCTIONS = ["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None]
+generator = np.random.default_rng(0)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def one_hot(labels, classes=4):
+    return np.eye(classes)[labels]
+
+
+LOGITS = generator.normal(0, 2, (6, 4))
+EXTREME = np.array(
+    [[60, -60, 0, 1], [-60, 60, 0, 1], [1000, 0, -1000, 0], [0, 0, 0, 0], [1000, 1000, 0, 0], [1, 2, 3, -1000.0]]
+)
+LABELS = np.array([0, 0, 2, 1, 3, 3])
+CERTAIN = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1e-9, 1, 0, 0], [0.25] * 4, [0.5, 0.5, 1e-7, 0], [0.1, 0.2, 0.3, 0.4]])
+IMAGE = generator.normal(size=(2, 3, 2, 4))
+IMAGE_LABELS = generator.integers(0, 4, (2, 3, 2))
+
+# name -> (class name, options, targets, predictions)
+CASES = {
+    "sparse": ("SparseCategoricalCrossentropy", {}, LABELS, softmax(LOGITS)),
+    "sparse column": ("SparseCategoricalCrossentropy", {}, LABELS[:, None], softmax(LOGITS)),
+    "sparse unnormalised": ("SparseCategoricalCrossentropy", {}, LABELS, softmax(LOGITS) * 0.6),
+    "sparse certain": ("SparseCategoricalCrossentropy", {}, LABELS, CERTAIN),
+    "sparse logits": ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, LOGITS),
+    "sparse extreme logits": ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, EXTREME),
+    "sparse float labels": ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS.astype("float32"), LOGITS),
+    "sparse ignore": ("SparseCategoricalCrossentropy", {"ignore_class": 3}, LABELS, softmax(LOGITS)),
+    "sparse ignore -1": (
+        "SparseCategoricalCrossentropy", {"ignore_class": -1, "from_logits": True},
+        np.where(LABELS == 0, -1, LABELS), LOGITS,
+    ),
+    "sparse ignore all": ("SparseCategoricalCrossentropy", {"ignore_class": 3}, np.full(6, 3), softmax(LOGITS)),
+    "sparse images": ("SparseCategoricalCrossentropy", {"from_logits": True}, IMAGE_LABELS, IMAGE),
+    "sparse images column": ("SparseCategoricalCrossentropy", {}, IMAGE_LABELS[..., None], softmax(IMAGE)),
+    "categorical": ("CategoricalCrossentropy", {}, one_hot(LABELS), softmax(LOGITS)),
+    "categorical unnormalised": ("CategoricalCrossentropy", {}, one_hot(LABELS), softmax(LOGITS) * 0.6),
+    "categorical certain": ("CategoricalCrossentropy", {}, one_hot(LABELS), CERTAIN),
+    "categorical smooth certain": ("CategoricalCrossentropy", {"label_smoothing": 0.1}, one_hot(LABELS), CERTAIN),
+    "categorical soft targets": ("CategoricalCrossentropy", {}, softmax(LOGITS[::-1]), softmax(LOGITS)),
+    "categorical logits": ("CategoricalCrossentropy", {"from_logits": True}, one_hot(LABELS), LOGITS),
+    "categorical extreme": ("CategoricalCrossentropy", {"from_logits": True}, one_hot(LABELS), EXTREME),
+    "categorical smooth": (
+        "CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, one_hot(LABELS), LOGITS
+    ),
+    "categorical many hot": ("CategoricalCrossentropy", {"from_logits": True}, np.ones((6, 4)), LOGITS),
+    "categorical images": ("CategoricalCrossentropy", {}, one_hot(IMAGE_LABELS), softmax(IMAGE)),
+    "categorical axis": (
+        "CategoricalCrossentropy", {"axis": 1},
+        np.moveaxis(one_hot(IMAGE_LABELS), -1, 1), np.moveaxis(softmax(IMAGE), -1, 1),
+    ),
+    "binary": ("BinaryCrossentropy", {}, LABELS[:, None] % 2, generator.uniform(0.01, 0.99, (6, 1))),
+    "binary flat targets": ("BinaryCrossentropy", {}, LABELS % 2, generator.uniform(0.01, 0.99, (6, 1))),
+    "binary flat predictions": ("BinaryCrossentropy", {}, LABELS[:, None] % 2, generator.uniform(0.01, 0.99, 6)),
+    "binary certain": ("BinaryCrossentropy", {}, one_hot(LABELS), CERTAIN),
+    "binary smooth": ("BinaryCrossentropy", {"label_smoothing": 0.3}, one_hot(LABELS), CERTAIN),
+    "binary logits": ("BinaryCrossentropy", {"from_logits": True}, one_hot(LABELS), LOGITS),
+    "binary extreme": ("BinaryCrossentropy", {"from_logits": True}, one_hot(LABELS), EXTREME),
+    "binary smooth logits": (
+        "BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.3}, one_hot(LABELS), LOGITS
+    ),
+    "binary axis": ("BinaryCrossentropy", {"axis": 1}, one_hot(IMAGE_LABELS), softmax(IMAGE)),
+    "mse": ("MeanSquaredError", {}, EXTREME, LOGITS),
+    "mse flat": ("MeanSquaredError", {}, LOGITS[:, 0], LOGITS[:, 1:2]),
+    "mse images": ("MeanSquaredError", {}, IMAGE[::-1], IMAGE),
+    "mse trailing axis": ("MeanSquaredError", {}, IMAGE[..., 0], IMAGE[..., 1:2]),
+    "mse integers": ("MeanSquaredError", {}, LABELS[:, None], LOGITS[:, :1]),
+    "mae": ("MeanAbsoluteError", {}, np.where(LOGITS > 0, LOGITS, 0), LOGITS),
+    "huber": ("Huber", {}, EXTREME, LOGITS),
+    "huber corner": ("Huber", {"delta": 1.0}, np.zeros((3, 3)), np.array([[-1, 0, 1], [2, -2, 0.5], [1e3, -1e3, 1.5]])),
+    "huber delta": ("Huber", {"delta": 2.5}, LOGITS[::-1], LOGITS),
+    "one sample": ("SparseCategoricalCrossentropy", {}, LABELS[:1], softmax(LOGITS[:1])),
+}  # fmt: skip
+
+
+def operands(case, dtype="float32"):
+    kind, options, y_true, y_pred = CASES[case]
+    return kind, options, (y_true if y_true.dtype.kind == "i" else y_true.astype(dtype)), y_pred.astype(dtype)
+
+
+def of_tensorflow(loss, y_true, y_pred, sample_weight=None):
+    y_pred = tf.constant(y_pred)
+    with tf.GradientTape() as tape:
+        tape.watch(y_pred)
+        value = loss(tf.constant(y_true), y_pred, sample_weight=sample_weight)
+    return value.numpy(), tf.convert_to_tensor(tape.gradient(value, y_pred)).numpy()
+
+
+def assert_close(ours, theirs, tolerance):
+    assert np.shape(ours) == np.shape(theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1e-3, np.abs(theirs).max(initial=0)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES)
+def test_value_and_gradient_are_those_of_tensorflow(case, dtype):
+    kind, options, y_true, y_pred = operands(case, dtype)
+    ours = getattr(losses, kind)(**options, dtype=dtype)
+    theirs = getattr(keras.losses, kind)(**options, dtype=dtype)
+    value, gradient = ours.value_and_gradient(y_true, y_pred)
+    their_value, their_gradient = of_tensorflow(theirs, y_true, y_pred)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    assert isinstance(value, float)
+    assert ours(y_true, y_pred) == value
+    assert gradient.dtype == dtype
+    assert_close(value, their_value, tolerance)
+    assert_close(gradient, their_gradient, tolerance)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_function_is_that_of_keras(case):
+    kind, options, y_true, y_pred = operands(case)
+    if case in ("binary flat targets", "binary flat predictions", "mse trailing axis"):
+        pytest.skip("Keras's function does not fit the ranks there, only its class does")
+    name = snake_case(kind)
+    ours = getattr(losses, name)(y_true, y_pred, **options)
+    theirs = getattr(keras.losses, name)(tf.constant(y_true), tf.constant(y_pred), **options).numpy()
+    assert ours.dtype == np.float32
+    assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weights", ["vector", "column", "scalar", "zeros", "one", "none"])
+@pytest.mark.parametrize(
+    "case", ["sparse", "sparse ignore", "sparse ignore -1", "categorical smooth", "binary", "mse", "huber delta"]
+)
+def test_weights_and_reductions_are_those_of_keras(case, weights, reduction):
+    kind, options, y_true, y_pred = operands(case)
+    w = {
+        "vector": np.array([1, 0, 2.5, 0.5, 3, 1]),
+        "column": np.array([[1], [0], [2.5], [0.5], [3], [1]]),
+        "scalar": 2.5,
+        "zeros": np.zeros(6),
+        "one": np.array([3.0]),
+        "none": None,
+    }[weights]
+    ours = getattr(losses, kind)(**options, reduction=reduction)
+    theirs = getattr(keras.losses, kind)(**options, reduction=reduction)
+    value, gradient = ours.value_and_gradient(y_true, y_pred, w)
+    their_value, their_gradient = of_tensorflow(theirs, y_true, y_pred, w)
+    if reduction in ("none", None):
+        their_value = their_value.reshape(-1)  # with a column of weights, Keras returns a column
+    assert_close(value, their_value, 1e-5)
+    assert_close(gradient, their_gradient, 1e-5)
+    assert_close(ours(y_true, y_pred, w), their_value, 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2), (2, 1, 1), (2, 3, 2, 1)])
+def test_weights_of_pixels(shape):
+    w = np.random.default_rng(1).uniform(size=shape)
+    ours = losses.SparseCategoricalCrossentropy(from_logits=True).value_and_gradient(IMAGE_LABELS, IMAGE.astype("f"), w)
+    theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for a, b in zip(ours, of_tensorflow(theirs, IMAGE_LABELS, IMAGE.astype("f"), w), strict=True):
+        assert_close(a, b, 1e-5)
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if not any(w in c for w in ("certain", "extreme", "corner", "many hot", "mae"))]
+)
+def test_gradient_is_the_measured_slope(case):
+    kind, options, y_true, y_pred = operands(case, "float64")
+    if case == "binary smooth":
+        y_pred = np.clip(y_pred, 0.01, 0.99)
+    loss = getattr(losses, kind)(**options)
+    y_pred = y_pred.copy()
+    w = np.random.default_rng(1).uniform(0.5, 2, np.shape(loss.call(y_true, y_pred)))
+    _, claimed = loss.value_and_gradient(y_true, y_pred, w)
+    assert claimed.dtype == np.float64
+    slopes = np.empty_like(y_pred)
+    for place in np.ndindex(y_pred.shape):
+        h = np.zeros_like(y_pred)
+        h[place] = 1e-6
+        slopes[place] = (loss(y_true, y_pred + h, w) - loss(y_true, y_pred - h, w)) / 2e-6
+    np.testing.assert_allclose(claimed, slopes, rtol=0, atol=1e-6 * max(1, np.abs(claimed).max()))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_arguments_stay(case):
+    kind, options, y_true, y_pred = operands(case)
+    before = y_true.copy(), y_pred.copy()
+    getattr(losses, kind)(**options).value_and_gradient(y_true, y_pred)
+    np.testing.assert_array_equal(y_true, before[0])
+    np.testing.assert_array_equal(y_pred, before[1])
+
+
+# The pair of last activation and loss ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "activation", "y_true"),
+    [
+        ("SparseCategoricalCrossentropy", {"ignore_class": 1}, "softmax", LABELS),
+        ("CategoricalCrossentropy", {"label_smoothing": 0.1, "reduction": "sum"}, "softmax", one_hot(LABELS)),
+        ("BinaryCrossentropy", {"label_smoothing": 0.1}, "sigmoid", one_hot(LABELS)),
+    ],
+)
+def test_on_logits(kind, options, activation, y_true):
+    loss = getattr(losses, kind)(**options)
+    assert loss.pairs_with == activation
+    twin = loss.on_logits(activation)
+    assert twin.get_config() == {**loss.get_config(), "from_logits": True}
+    assert not loss.from_logits
+    p = softmax(LOGITS) if activation == "softmax" else 1 / (1 + np.exp(-LOGITS))
+    assert twin(y_true, LOGITS) == pytest.approx(loss(y_true, p), rel=1e-9)
+    for other in ("relu", None, "softmax" if activation == "sigmoid" else "sigmoid"):
+        assert loss.on_logits(other) is None
+    assert twin.on_logits(activation) is None
+    assert losses.MeanSquaredError().on_logits(activation) is None
+
+
+def test_an_overridden_loss_is_not_replaced_by_its_logits_form():
+    class Doubled(losses.SparseCategoricalCrossentropy):
+        def call(self, y_true, y_pred):
+            return 2 * super().call(y_true, y_pred)
+
+        def gradient(self, y_true, y_pred):
+            return 2 * super().gradient(y_true, y_pred)
+
+    assert Doubled().on_logits("softmax") is None
+    assert Doubled()(LABELS, softmax(LOGITS)) == pytest.approx(
+        2 * losses.SparseCategoricalCrossentropy()(LABELS, softmax(LOGITS))
+    )
+
+
+# Losses of one's own -----------------------------------------------------------------------------------------------
+
+
+class Quartic(losses.Loss):
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, y_true, y_pred):
+        return self.factor * ((y_pred - y_true) ** 4).mean(-1)
+
+    def gradient(self, y_true, y_pred):
+        return self.factor * 4 * (y_pred - y_true) ** 3 / y_pred.shape[-1]
+
+
+def test_a_class_of_ones_own():
+    loss = Quartic(factor=2.0)
+    y_pred = np.array([[1.0, 2], [3, 4]])
+    value, gradient = loss.value_and_gradient(np.zeros((2, 2)), y_pred, [1, 3])
+    assert value == pytest.approx((2 * (1 + 16) / 2 + 3 * 2 * (81 + 256) / 2) / 2)
+    np.testing.assert_allclose(gradient, 4 * y_pred**3 * [[1], [3]] / 2)
+    assert losses.as_loss(loss) is loss
+    assert isinstance(losses.as_loss(Quartic), Quartic)
+    assert loss.get_config() == {"factor": 2.0, "name": "quartic", "reduction": "sum_over_batch_size"}
+    again = deserialize(serialize(loss), {"Quartic": Quartic})
+    assert again.get_config() == loss.get_config()
+    loss.check_targets(["anything"], (None, 3))
+
+
+def test_a_function_of_ones_own():
+    @differentiable
+    def cubic(y_true, y_pred, factor=1.0):
+        return factor * (np.abs(y_pred - y_true) ** 3).mean(-1)
+
+    with pytest.raises(TypeError, match=r"'cubic'.*gradient"):
+        losses.as_loss(cubic)
+
+    @cubic.derivative
+    def cubic_gradient(y_true, y_pred, factor=1.0):
+        d = y_pred - y_true
+        return factor * 3 * d * np.abs(d) / y_pred.shape[-1]
+
+    loss = losses.as_loss(cubic)
+    assert loss.name == "cubic"
+    assert loss(np.zeros((1, 2)), np.array([[1.0, 2.0]])) == pytest.approx(4.5)
+    wrapped = losses.LossFunctionWrapper(cubic, factor=2.0)
+    assert wrapped.factor == 2.0
+    assert wrapped(np.zeros((1, 2)), np.array([[1.0, 2.0]])) == pytest.approx(9)
+
+
+def test_missing_methods_are_named():
+    class Half(losses.Loss):
+        def call(self, y_true, y_pred):
+            return (y_pred - y_true).sum(-1)
+
+    with pytest.raises(TypeError, match=r"Half: gradient\(self, y_true, y_pred\) is missing"):
+        losses.as_loss(Half())
+    assert Half()(np.zeros((1, 2)), np.ones((1, 2))) == 2
+    with pytest.raises(NotImplementedError, match="Half: write gradient"):
+        Half().value_and_gradient(np.zeros((1, 2)), np.ones((1, 2)))
+    with pytest.raises(NotImplementedError, match="Loss: write call"):
+        losses.Loss()(1, 1)
+
+
+# Names and configs -------------------------------------------------------------------------------------------------
+
+CLASSES = sorted({kind for kind, *_ in CASES.values()})
+NAMES = [
+    "mse", "MSE", "mae", "MAE", "bce", "BCE", "huber", "mean_squared_error", "mean_absolute_error",
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", *CLASSES,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_configs_are_those_of_keras(kind):
+    ours, theirs = getattr(losses, kind)(), getattr(keras.losses, kind)()
+    assert ours.get_config() == theirs.get_config()
+    assert ours.name == theirs.name
+    assert ours.dtype == theirs.dtype
+    assert losses.serialize(ours) == keras.losses.serialize(theirs)
+    assert losses.deserialize(losses.serialize(ours)).get_config() == ours.get_config()
+    changed = {"name": "mine", "reduction": "sum"}
+    changed.update(
+        {
+            k: v
+            for k, v in {"from_logits": True, "label_smoothing": 0.1, "ignore_class": 2}.items()
+            if k in ours.get_config()
+        }
+    )
+    assert getattr(losses, kind)(**changed).get_config() == getattr(keras.losses, kind)(**changed).get_config()
+
+
+def test_signatures_are_those_of_keras():
+    import inspect
+
+    for kind in CLASSES:
+        ours, theirs = (inspect.signature(getattr(room, kind)).parameters for room in (losses, keras.losses))
+        assert [(p.name, p.default) for p in ours.values()] == [(p.name, p.default) for p in theirs.values()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_those_of_keras(name):
+    ours, theirs = losses.get(name), keras.losses.get(name)
+    if isinstance(theirs, keras.losses.Loss):
+        assert ours.get_config() == theirs.get_config()
+    else:
+        assert ours.__name__ == theirs.__name__
+    compiled = losses.as_loss(name)
+    assert isinstance(compiled, losses.Loss)
+    assert compiled.name == (theirs.name if isinstance(theirs, keras.losses.Loss) else name)
+
+
+def test_get():
+    assert losses.get(None) is None
+    assert losses.as_loss(None) is None
+    assert isinstance(losses.get(losses.Huber), losses.Huber)
+    assert losses.get(losses.huber) is losses.huber
+    config = {"class_name": "CategoricalCrossentropy", "module": "keras.losses", "config": {"from_logits": True}}
+    assert losses.get(config).from_logits
+    wrapped = losses.LossFunctionWrapper(losses.huber, name="h", delta=2.0)
+    assert losses.deserialize(losses.serialize(wrapped)).get_config() == wrapped.get_config()
+    theirs = keras.losses.get(keras.losses.huber)
+    theirs = type(keras.losses.Huber()).__mro__[1](theirs, name="h", delta=2.0)
+    assert wrapped.get_config() == theirs.get_config()
+    assert losses.Huber(delta=2.0).get_config()["delta"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "kind"),
+    [
+        ((8,), (8, 1), "BinaryCrossentropy"),
+        ((8, 1), (8, 1), "BinaryCrossentropy"),
+        ((8,), (8, 3), "SparseCategoricalCrossentropy"),
+        ((8, 1), (8, 3), "SparseCategoricalCrossentropy"),
+        ((8, 3), (8, 3), "CategoricalCrossentropy"),
+    ],
+)
+def test_crossentropy_is_resolved_by_shape(y_true, y_pred, kind):
+    assert type(losses.as_loss("crossentropy", y_true, y_pred)).__name__ == kind
+    assert losses.as_loss("ce", y_true, y_pred).name == "ce"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: losses.get("sparse_categorical_crosssentropy"), ValueError, "Did you mean 'sparse_categorical_crossentropy'"),
+        (lambda: losses.get("mean_squared_Error"), ValueError, "Did you mean 'mean_squared_error'"),
+        (lambda: losses.get(lambda a, b: b), TypeError, "bare function.*gradient.*keras.losses.Loss"),
+        (lambda: losses.get(3), TypeError, "received 3"),
+        (lambda: losses.get(int), TypeError, "received <class 'int'>"),
+        (lambda: losses.Huber(reduction="average"), ValueError, "reduction must be one of.*'average'"),
+        (lambda: losses.mean_squared_error(np.ones((4, 2)), np.ones((4, 3))), ValueError, r"\(4, 2\) and \(4, 3\)"),
+        (lambda: losses.mean_squared_error(np.ones(3), np.ones((3, 3))), ValueError, r"\(3,\) and \(3, 3\)"),
+        (lambda: losses.sparse_categorical_crossentropy([0, 1], np.ones((3, 2))), ValueError, r"shape \(3,\).*received \(2,\)"),
+        (lambda: losses.sparse_categorical_crossentropy([0, 2], np.ones((2, 2))), ValueError, r"2 \(at index 1\)"),
+        (lambda: losses.sparse_categorical_crossentropy([0, -1], np.ones((2, 2))), ValueError, r"-1 \(at index 1\)"),
+        (lambda: losses.sparse_categorical_crossentropy([0, 1], np.ones((2, 2)), axis=0), ValueError, "axis=0"),
+        (lambda: losses.MeanSquaredError()(LOGITS, LOGITS, np.ones(5)), ValueError, r"sample_weight of shape \(5,\).*\(6,\)"),
+        (lambda: losses.MeanSquaredError()(IMAGE, IMAGE, np.ones(2)), ValueError, r"shape \(2, 1, 1\)"),
+        (lambda: losses.Hubert, AttributeError, "(?i)Did you mean 'Huber'"),
+    ],
+)  # fmt: skip
+def test_errors(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+# Targets that cannot belong to the outputs -------------------------------------------------------------------------
+
+TWELVE = np.array([0, 9, 3, 12, 14, 1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "output_shape", "words"),
+    [
+        ("sparse_categorical_crossentropy", TWELVE, (None, 10), r"integers in \[0, 10\), the number of outputs; received 12 \(at index 3\). Give the last layer 15 units, or shift the labels"),
+        ("sparse_categorical_crossentropy", TWELVE[:, None], (None, 10), r"received 12 \(at index 3\)"),
+        ("sparse_categorical_crossentropy", np.array([1, -1]), (None, 10), r"-1 \(at index 1\).*ignore_class"),
+        ("sparse_categorical_crossentropy", np.array([1, 2.5]), (None, 10), r"received 2.5 \(at index 1\)"),
+        ("sparse_categorical_crossentropy", np.array([1, np.nan]), (None, 10), r"received nan \(at index 1\)"),
+        ("sparse_categorical_crossentropy", np.array([1, np.inf]), (None, 10), r"received inf \(at index 1\)"),
+        ("sparse_categorical_crossentropy", np.eye(10), (None, 10), r"received \(10, 10\).*categorical_crossentropy.*argmax"),
+        ("sparse_categorical_crossentropy", np.zeros((4, 3)), (None, 10), r"received \(4, 3\)"),
+        ("sparse_categorical_crossentropy", np.array([0, 1]), (None, 1), "binary_crossentropy"),
+        ("sparse_categorical_crossentropy", np.array(["cat", "dog"]), (None, 2), "must be numbers"),
+        ("sparse_categorical_crossentropy", np.full((2, 3, 3), 5), (None, 3, 3, 4), r"5 \(at index \(0, 0, 0\)\)"),
+        ("categorical_crossentropy", TWELVE, (None, 10), r"received \(6,\).*sparse_categorical_crossentropy.*to_categorical\(y, 10\)"),
+        ("categorical_crossentropy", TWELVE[:, None], (None, 10), "sparse_categorical_crossentropy"),
+        ("categorical_crossentropy", np.eye(4), (None, 5), r"\(None, 5\); received \(4, 4\)"),
+        ("categorical_crossentropy", 2 * np.eye(4), (None, 4), r"\[0, 1\], received 2.0 \(at index \(0, 0\)\)"),
+        ("categorical_crossentropy", np.ones((4, 1)), (None, 1), "binary_crossentropy"),
+        ("binary_crossentropy", np.array([0, 1, 2]), (None, 1), r"received 2 \(at index 2\).*sparse_categorical"),
+        ("binary_crossentropy", np.array([[1], [-1]]), (None, 1), r"received -1 \(at index 1\).*\(y \+ 1\) / 2"),
+        ("binary_crossentropy", np.array([0, np.nan]), (None, 1), r"received nan \(at index 1\)"),
+        ("binary_crossentropy", np.array([0, 1]), (None, 10), r"\(None, 10\); received \(2,\).*sparse_categorical"),
+        ("mse", np.ones((3, 2)), (None, 1), r"mean_squared_error.*\(None, 1\); received \(3, 2\)"),
+        ("mae", np.array([1, np.inf]), (None, 1), r"finite numbers, received inf \(at index 1\)"),
+        ("huber", np.array([{}, {}]), (None, 1), "must be numbers"),
+    ],
+)  # fmt: skip
+def test_check_targets_refuses(loss, y_true, output_shape, words):
+    kind = TypeError if "must be numbers" in words else ValueError
+    with pytest.raises(kind, match=words):
+        losses.as_loss(loss).check_targets(y_true, output_shape)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "output_shape"),
+    [
+        ("sparse_categorical_crossentropy", np.arange(10), (None, 10)),
+        ("sparse_categorical_crossentropy", np.arange(10.0)[:, None], (None, 10)),
+        ("sparse_categorical_crossentropy", np.arange(10, dtype="uint8"), (None, 10)),
+        ("sparse_categorical_crossentropy", np.array([True, False]), (None, 2)),
+        ("sparse_categorical_crossentropy", IMAGE_LABELS, (None, None, 2, 4)),
+        (losses.SparseCategoricalCrossentropy(ignore_class=-1), np.array([-1, 0, 9]), (None, 10)),
+        (losses.SparseCategoricalCrossentropy(ignore_class=255), np.array([255, 0], "uint8"), (None, 10)),
+        ("categorical_crossentropy", np.eye(4), (None, 4)),
+        ("categorical_crossentropy", softmax(LOGITS), (None, 4)),
+        ("binary_crossentropy", np.array([0, 1]), (None, 1)),
+        ("binary_crossentropy", np.array([[0.5], [1]]), (None, 1)),
+        ("binary_crossentropy", np.array([[True, False]]), (None, 2)),
+        ("mse", np.arange(3), (None, 1)),
+        ("mse", IMAGE, (None, 3, 2, 4)),
+        ("mse", IMAGE[..., 0], (None, 3, 2, 1)),
+    ],
+)
+def test_check_targets_accepts(loss, y_true, output_shape):
+    losses.as_loss(loss).check_targets(y_true, output_shape)
