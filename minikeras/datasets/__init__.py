@@ -1,0 +1,12 @@
+"""Data sets to learn on: each module has `load_data()`, which returns ((x_train, y_train), (x_test, y_test)).
+
+Called by users; calls nothing of the engine.  Keras's counterpart: `keras.datasets` (`digits` is an addition that
+needs no network).
+"""
+
+from ..names import missing_attribute
+from . import digits, fashion_mnist, mnist
+
+__all__ = ["digits", "fashion_mnist", "mnist"]
+
+__getattr__ = missing_attribute(__name__, __all__)
