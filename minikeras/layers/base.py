@@ -1,0 +1,397 @@
+"""What every layer is: weights declared by `build`, and a pair of functions, `forward` and `backward`.
+
+    y, cache = layer.forward(x, training)        # y = f(x, weights)
+    dx       = layer.backward(dy, cache)         # dx = d loss / d x; weights' gradients are added to their views
+
+`dy` stands for d loss / d y, in the shape of y.  What `backward` needs of `forward` travels in the cache and is
+never kept on the layer, so that one layer may be used twice, from two threads, or by a validation in mid-training.
+
+Every module of `layers` derives from here; `graph` runs the pair.  Calls `activations`, `initializers`,
+`regularizers`, `parameters`, `symbolic`.
+"""
+
+import functools
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import activations, config, initializers, regularizers
+from ..names import auto_name
+from ..parameters import Variable
+from ..serialization import Configurable
+from ..symbolic import Node, Symbol
+
+Shape = tuple[int | None, ...]
+
+
+class Layer(Configurable):
+    """A function with weights and a derivative.  To write one of your own:
+
+        class Scale(keras.layers.Layer):
+            def build(self, input_shape):
+                self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+
+            def forward(self, x, training):
+                return x * self.factor.value, x                           # y, and what backward will need
+
+            def backward(self, dy, x):
+                self.factor.gradient += (dy * x).sum(axis=0)              # add, never assign
+                return dy * self.factor.value                             # dx
+
+    and let `minikeras.testing.check_gradients(Scale(), input_shape=(5,))` tell whether `backward` is right.
+    A layer whose output has another shape than its input also writes `compute_output_shape`.
+
+    Args:
+        name: unique in a model; `dense`, `dense_1`, ... where None.
+        trainable: whether optimizers may change its weights.
+        dtype: `"float32"` or `"float64"`; `config.floatx()` where None.
+        **options: `input_shape` (or `batch_input_shape`, `input_dim`) on the first layer of a Sequential model, as
+            Keras 2 spells it.
+
+    Raises:
+        ValueError, TypeError: an option that is misspelt or not supported.
+    """
+
+    not_in_config: ClassVar[dict[str, Any]] = {"autocast": True, "activity_regularizer": None}
+
+    #: What a layer asks of its input's rank; None where any will do.
+    ndim: ClassVar[int | None] = None
+    min_ndim: ClassVar[int | None] = None
+
+    #: Whether the layer waits for a shape to be built, and Keras's configs tell that shape.
+    has_build_config: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _recording_shape(cls.build)
+            if "has_build_config" not in cls.__dict__:
+                cls.has_build_config = True
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None, **options: Any):
+        self.name = auto_name(type(self).__name__) if name is None else name
+        if not isinstance(self.name, str) or "/" in self.name:
+            raise ValueError(f"A layer's name is a string without '/', received {name!r}.")
+        self.dtype = _checked_dtype(dtype, self.name)
+        self.batch_input_shape = _first_shape(options, self.name)
+        self.refuse_options(options, f"{type(self).__name__} layer {self.name!r}")
+        self.built = not self.has_build_config
+        self.build_input_shape: Shape | None = None
+        #: Sizes of axes that the weights were made for; other inputs are refused.
+        self.expected_axes: dict[int, int] = {}
+        self.nodes: list[Node] = []
+        self._weights: list[Variable] = []
+        self._trainable = bool(trainable)
+
+    # ---- what a layer writes ----
+
+    def build(self, input_shape: Shape) -> None:
+        """Declare the weights, now that the shape of the input is known; `input_shape[0]`, the batch, is None."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the output for a shape of the input."""
+        return tuple(input_shape)
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """Return the output, and whatever `backward` will need."""
+        raise TypeError(f"Layer {self.name!r}: class {type(self).__name__} has no `forward(self, x, training)`.")
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Add d loss / d weight to each weight's `gradient`, and return d loss / d x."""
+        raise TypeError(f"Layer {self.name!r}: class {type(self).__name__} has no `backward(self, dy, cache)`.")
+
+    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
+        """Do as `backward` where nobody needs dx, as in the first layer."""
+        self.backward(dy, cache)
+
+    # ---- what a layer is given ----
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] | None = None,
+        initializer: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Declare a weight, filled by its initializer (`"glorot_uniform"` where None)."""
+        variable = Variable(
+            initializers.get("glorot_uniform" if initializer is None else initializer),
+            shape=() if shape is None else tuple(shape),
+            dtype=dtype or self.dtype,
+            trainable=trainable,
+            name=name or f"variable_{len(self._weights)}",
+            regularizer=regularizers.get(regularizer),
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        variable.trainable = trainable and self._trainable
+        self._weights.append(variable)
+        return variable
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """Compute the output of an array; on a symbol, draw a node of a graph instead.
+
+        Raises:
+            ValueError: an input of a rank or size that this layer can't take.
+        """
+        if isinstance(x, Symbol):
+            self.ensure_built(x.shape)
+            node = Node(self, (x,), self.compute_output_shape(x.shape))
+            self.nodes.append(node)
+            return node.output
+        x = np.ascontiguousarray(np.asarray(x), dtype=self.dtype)
+        self.check_input(x.shape)
+        self.ensure_built((None, *x.shape[1:]))
+        return self.forward(x, bool(training))[0]
+
+    def ensure_built(self, input_shape: Shape) -> None:
+        """Build for this shape if that hasn't happened; check that the shape fits either way."""
+        self.check_input(input_shape)
+        if not self.built:
+            self.build(tuple(input_shape))
+            self.built = True
+            self.build_input_shape = tuple(input_shape)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise ValueError where the rank or an axis of the input doesn't fit this layer."""
+        problem = None
+        if self.ndim is not None and len(shape) != self.ndim:
+            problem = f"expected ndim={self.ndim}, found ndim={len(shape)}"
+        elif self.min_ndim is not None and len(shape) < self.min_ndim:
+            problem = f"expected min_ndim={self.min_ndim}, found ndim={len(shape)}"
+        else:
+            for axis, size in self.expected_axes.items():
+                if shape[axis] not in (size, None):
+                    problem = f"expected axis {axis} of input shape to have value {size}"
+        if problem:
+            raise ValueError(
+                f"Input 0 of layer '{self.name}' is incompatible with the layer: {problem}. "
+                f"Full shape received: {tuple(shape)}.{self._advice(shape)}"
+            )
+
+    def _advice(self, shape: Shape) -> str:
+        if self.ndim == 4 and len(shape) == 3:
+            return " Images need a channel axis: x.reshape(-1, height, width, channels)."
+        if len(shape) == 1:
+            return " Give a batch of samples: x[None] for a single one."
+        if self.built and self.build_input_shape is not None:
+            return f" The layer was built for inputs of shape {self.build_input_shape}."
+        return ""
+
+    # ---- what others ask of a layer ----
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: first those that optimizers change, then the others."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that optimizers change; none where `trainable` is False."""
+        return [v for v in self._weights if v.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that optimizers leave alone."""
+        return [v for v in self._weights if not v.trainable]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers may change the weights; set it before `compile`."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for v in self._weights:
+            v.trainable = v.declared_trainable and self._trainable
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of the weights, in the order of `weights`."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Copy the weights in, in the order of `weights`.
+
+        Raises:
+            ValueError: another number of arrays, or another shape; nothing has changed then.
+        """
+        set_all(self.weights, weights, f"Layer {self.name!r}")
+
+    def count_params(self) -> int:
+        """Return the number of weights.
+
+        Raises:
+            ValueError: the layer isn't built, so nobody knows yet.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built. "
+                f"Call `build(input_shape)`, or the layer itself on some data, first."
+            )
+        return sum(v.value.size for v in self._weights)
+
+    @property
+    def input(self) -> Symbol:
+        """The symbol that the layer was last called on."""
+        return self._node().inputs[0]
+
+    @property
+    def output(self) -> Symbol:
+        """The symbol that the layer last returned."""
+        return self._node().output
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of the input, batch axis first."""
+        return self.input.shape if self.nodes else self._built_shape()
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the output, batch axis first."""
+        return self.output.shape if self.nodes else self.compute_output_shape(self._built_shape())
+
+    def _built_shape(self) -> Shape:
+        if self.build_input_shape is None:
+            raise AttributeError(f"Layer '{self.name}' has no shape yet: it was neither built nor called.")
+        return self.build_input_shape
+
+    def _node(self) -> Node:
+        if not self.nodes:
+            raise AttributeError(f"Layer '{self.name}' has never been called on a symbol: it has no input or output.")
+        return self.nodes[-1]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this layer, as Keras 3 writes them."""
+        return {**super().get_config(), "dtype": dtype_policy(self.dtype)}
+
+    def extra_config(self) -> dict[str, Any]:
+        """Return the shape that the layer was built for, as Keras 3 writes it."""
+        if not (self.has_build_config and self.built):
+            return {}
+        return {"build_config": {"input_shape": self.build_input_shape}}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+class ActivatedLayer(Layer):
+    """A layer whose last act is an activation: y = activation(z), z = linear(x).
+
+    A derived class has an `activation` and writes `linear`, and for its derivative `weight_gradients` and
+    `input_gradient`; dz stands for d loss / d z.
+    """
+
+    activation: Any
+
+    @property
+    def function(self) -> activations.Differentiable:
+        """The activation as a function, also where a layer was given as `activation=`."""
+        return getattr(self.activation, "activation", self.activation)
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """Return z, what the activation is applied to; x itself unless the layer has weights."""
+        return x
+
+    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
+        """Add d loss / d weight to each weight's `gradient`."""
+
+    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return d loss / d x."""
+        return dz
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """Return y = activation(linear(x))."""
+        z, function = self.linear(x), self.function
+        y = function(z)
+        return y, (function, x, z, y)
+
+    def forward_logits(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return z = linear(x): for a loss that is computed from what enters the activation.
+
+        `backward` then takes d loss / d z, as its cache says that no activation was applied.
+        """
+        z = self.linear(x)
+        return z, (activations.linear, x, z, z)
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = activation(z), z = linear(x); so dz = dy * activation'(z), then both of its gradients."""
+        function, x, z, y = cache
+        dz = function.gradient(dy, z, y)
+        self.weight_gradients(dz, x)
+        return self.input_gradient(dz, x)
+
+    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
+        """Do as `backward`, less dx."""
+        function, x, z, y = cache
+        self.weight_gradients(function.gradient(dy, z, y), x)
+
+
+def set_all(variables: list[Variable], values: list[np.ndarray], owner: str) -> None:
+    """Copy a list of arrays into as many variables; ValueError, and nothing changed, where they don't fit."""
+    values = [np.asarray(v) for v in values]
+    if len(values) != len(variables):
+        raise ValueError(f"{owner}: expected {len(variables)} arrays of weights, received {len(values)}.")
+    for variable, value in zip(variables, values, strict=True):
+        if value.shape != variable.shape:
+            raise ValueError(
+                f"{owner}: weight {variable.path!r} has shape {variable.shape}, "
+                f"received an array of shape {value.shape}."
+            )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def dtype_policy(dtype: str) -> dict[str, Any]:
+    """Return a float type in the form of Keras 3's configs."""
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None}
+
+
+def _checked_dtype(dtype: Any, owner: str) -> str:
+    if dtype is None:
+        return config.floatx()
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    if name not in ("float32", "float64"):
+        raise ValueError(f"Layer {owner!r}: expected dtype 'float32' or 'float64', received {dtype!r}.")
+    return name
+
+
+def _first_shape(options: dict[str, Any], owner: str) -> Shape | None:
+    """Take the Keras-2 spellings of a first layer's input shape out of `options`; return it with the batch axis."""
+    shape = options.pop("input_shape", None)
+    batch_shape = options.pop("batch_input_shape", None)
+    dim = options.pop("input_dim", None)
+    if dim is not None:
+        shape = (dim,)
+    if shape is not None:
+        batch_shape = (options.pop("batch_size", None), *checked_shape(shape, owner, "input_shape"))
+    return None if batch_shape is None else tuple(batch_shape)
+
+
+def checked_shape(shape: Any, owner: str, argument: str) -> Shape:
+    """Return a shape as a tuple; an error where it isn't a sequence of positive integers (or None)."""
+    if isinstance(shape, (int, np.integer)):
+        raise ValueError(f"{owner}: {argument} is a tuple, such as ({shape},), received {shape!r}.")
+    shape = tuple(shape)
+    if not all(n is None or (isinstance(n, (int, np.integer)) and n > 0) for n in shape):
+        raise ValueError(f"{owner}: {argument} consists of positive integers (or None), received {shape}.")
+    return tuple(None if n is None else int(n) for n in shape)
+
+
+def _recording_shape(build: Any) -> Any:
+    """Wrap a class's `build` so that a direct call, too, marks the layer as built."""
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, input_shape: Shape | None = None) -> None:
+        shape = None if input_shape is None else tuple(input_shape)
+        build(self, shape)
+        self.built, self.build_input_shape = True, shape
+
+    return wrapped

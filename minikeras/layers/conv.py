@@ -1,0 +1,222 @@
+"""Layers that slide a learned window over images: Conv2D; and ZeroPadding2D, a frame of zeros.
+
+Models chain them.  The loops are `kernels.conv2d`; the sizes come from `windows`.
+
+Notation: N images of H rows, W columns and C channels; a kernel of KH rows, KW columns and F filters; the output
+has OH rows and OW columns; d stands for the derivative of the loss.
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import activations, config, initializers, regularizers
+from ..kernels import conv2d
+from ..serialization import keras_class
+from .base import ActivatedLayer, Layer, Shape
+from .windows import Pair, image_geometry, padding_mode, pair
+
+
+@keras_class("keras.layers")
+class Conv2D(ActivatedLayer):
+    """Every filter looks at every place of the image through the same small window: y = activation(x * w + b).
+
+        z[n,p,q,f] = b[f] + sum over i, j, c of x[n, p sh + i dh - top, q sw + j dw - left, c] w[i,j,c,f]
+
+    | symbol | shape          | is                            |
+    |--------|----------------|-------------------------------|
+    | x      | (N, H, W, C)   | the input                     |
+    | w      | (KH, KW, C, F) | `kernel`                      |
+    | b      | (F,)           | `bias`                        |
+    | z, y   | (N, OH, OW, F) | the sum above, and the output |
+
+    Args:
+        filters: F.
+        kernel_size: KH and KW; one integer for both.
+        strides: sh and sw, cells from one window to the next.
+        padding: `"valid"`: windows stay inside the image; `"same"`: zeros around it, so that with strides of 1
+            OH = H and OW = W.
+        data_format: `"channels_last"`.
+        dilation_rate: dh and dw, cells from one kernel cell to the next.
+        groups: 1.
+        activation: a name or function of `activations`; None for none.
+        use_bias: whether b is there.
+        kernel_initializer: of w.
+        bias_initializer: of b.
+        kernel_regularizer: its penalty on w is added to the loss.
+        bias_regularizer: its penalty on b.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: an impossible value; strides and dilation both above 1; an input smaller than the kernel.
+    """
+
+    ndim = 4
+    only_default: ClassVar[dict[str, Any]] = {
+        "activity_regularizer": None,
+        "kernel_constraint": None,
+        "bias_constraint": None,
+    }
+    not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "lora_rank": None, "lora_alpha": None}
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        strides: int | Pair = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Pair = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **options: Any,
+    ):
+        super().__init__(**options)
+        owner = self._owner
+        if isinstance(filters, bool) or not isinstance(filters, (int, np.integer)) or filters <= 0:
+            raise ValueError(f"{owner}: `filters` is a positive integer, received {filters!r}.")
+        if groups != 1:
+            raise ValueError(f"{owner}: groups={groups!r} is not supported; leave it at 1, its default.")
+        self.filters = int(filters)
+        self.kernel_size = pair(kernel_size, "kernel_size", owner)
+        self.strides = pair(strides, "strides", owner)
+        self.padding = padding_mode(padding, owner)
+        self.data_format = config.check_data_format(data_format, owner)
+        self.dilation_rate = pair(dilation_rate, "dilation_rate", owner)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{owner}: strides > 1 and dilation_rate > 1 exclude each other, received strides={self.strides} and "
+                f"dilation_rate={self.dilation_rate}."
+            )
+        self.groups = 1
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias = None
+
+    @property
+    def _owner(self) -> str:
+        return f"{type(self).__name__} layer {self.name!r}"
+
+    def _geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+        return image_geometry(
+            shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        """Declare w and b; the number of channels must be known, and the kernel must fit."""
+        self._geometry(input_shape)
+        channels = input_shape[-1]
+        if channels is None:
+            raise ValueError(f"{self._owner}: the last axis of its input must be known, received {input_shape}.")
+        self.expected_axes = {-1: channels}
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels, self.filters),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) -> (N, OH, OW, F)."""
+        return (input_shape[0], *self._geometry(input_shape)[0], self.filters)
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """Return z, the sum above."""
+        x = np.ascontiguousarray(x)
+        (OH, OW), padding = self._geometry(x.shape)
+        z = np.empty((len(x), OH, OW, self.filters), x.dtype)
+        bias = np.zeros(self.filters, x.dtype) if self.bias is None else self.bias.value
+        conv2d.forward(z, x, self.kernel.value, bias, self.strides, padding, self.dilation_rate)
+        return z
+
+    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
+        """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
+        x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
+        padding = self._geometry(x.shape)[1]
+        conv2d.weight_gradient(self.kernel.gradient, x, dz, self.strides, padding, self.dilation_rate)
+        if self.bias is not None:
+            # Axis by axis: short sums of sums lose fewer digits than one long sum.
+            self.bias.gradient += dz.sum(axis=2).sum(axis=1).sum(axis=0)
+
+    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
+        dx = np.empty(x.shape, x.dtype)
+        padding = self._geometry(x.shape)[1]
+        conv2d.input_gradient(
+            dx, np.ascontiguousarray(dz), self.kernel.value, self.strides, padding, self.dilation_rate
+        )
+        return dx
+
+
+Convolution2D = Conv2D
+
+
+@keras_class("keras.layers")
+class ZeroPadding2D(Layer):
+    """Put a frame of zeros around each image: (N, H, W, C) -> (N, top + H + bottom, left + W + right, C).
+
+    Args:
+        padding: one integer for all four sides; (rows, columns) for both of each; or ((top, bottom), (left, right)).
+        data_format: `"channels_last"`.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: another form, or a negative number.
+    """
+
+    ndim = 4
+    has_build_config = True
+
+    def __init__(
+        self, padding: int | Pair | tuple[Pair, Pair] = (1, 1), data_format: str | None = None, **options: Any
+    ):
+        super().__init__(**options)
+        owner = f"ZeroPadding2D layer {self.name!r}"
+        sides = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+        if len(sides) != 2:
+            raise ValueError(
+                f"{owner}: `padding` is an integer, (rows, columns) or ((top, bottom), (left, right)), "
+                f"received {padding!r}."
+            )
+        self.padding = (
+            pair(sides[0], "padding", owner, at_least=0),
+            pair(sides[1], "padding", owner, at_least=0),
+        )
+        self.data_format = config.check_data_format(data_format, owner)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) -> (N, top + H + bottom, left + W + right, C)."""
+        N, H, W, C = input_shape
+        rows, columns = (None if n is None else n + sum(p) for n, p in zip((H, W), self.padding, strict=True))
+        return (N, rows, columns, C)
+
+    def _inside(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+        """Return where in the output the input stands, given the shape of the output."""
+        (top, bottom), (left, right) = self.padding
+        return slice(None), slice(top, shape[1] - bottom), slice(left, shape[2] - right)
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """Y is x where x stands, and zero around it."""
+        y = np.zeros(self.compute_output_shape(x.shape), x.dtype)
+        y[self._inside(y.shape)] = x
+        return y, None
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = x in a frame of zeros, so dx is dy without the frame."""
+        return np.ascontiguousarray(dy[self._inside(dy.shape)])
+
+
+__all__ = ["Conv2D", "Convolution2D", "ZeroPadding2D"]

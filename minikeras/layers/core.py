@@ -1,0 +1,344 @@
+"""The everyday layers: InputLayer, Dense, Activation, Flatten, Reshape, Dropout, Rescaling.
+
+Models chain them; `graph` runs them.  Calls `base`, `activations`, `initializers`, `random`.
+
+Notation: N samples in the batch, I inputs and O outputs of a layer; d stands for the derivative of the loss,
+so `dy` has the shape of y.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import activations, config, initializers, random, regularizers
+from ..serialization import keras_class
+from ..symbolic import Symbol
+from .base import ActivatedLayer, Layer, Shape
+
+
+@keras_class("keras.layers")
+class InputLayer(Layer):
+    """The entrance of a model: says which shape a sample has, and computes nothing.
+
+    Args:
+        shape: of one sample, without the batch axis; `input_shape=` in Keras 2.
+        batch_size: None for any.
+        dtype: of what enters the first layer.
+        batch_shape: instead of the two, the shape with the batch axis.
+        name: None for `input_layer`, `input_layer_1`, ...
+    """
+
+    only_default: ClassVar[dict[str, Any]] = {"sparse": False, "ragged": False, "optional": False}
+
+    def __init__(
+        self,
+        shape: tuple[int | None, ...] | None = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        batch_shape: tuple[int | None, ...] | None = None,
+        name: str | None = None,
+        **options: Any,
+    ):
+        if shape is not None:
+            options["input_shape"], options["batch_size"] = shape, batch_size
+        if batch_shape is not None:
+            options["batch_input_shape"] = batch_shape
+        super().__init__(name=name, dtype=dtype, **options)
+        if self.batch_input_shape is None:
+            raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
+        self.batch_shape = self.batch_input_shape
+        self.built = True
+        self.symbol = Symbol(self.batch_shape, self.dtype, self)
+
+    @property
+    def output(self) -> Symbol:
+        """The symbol that stands for the data."""
+        return self.symbol
+
+    input = output
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """y = x."""
+        return x, None
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = x, so dx = dy."""
+        return dy
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this layer, as Keras 3 writes them."""
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name, **self.only_default}
+
+
+def Input(
+    shape: tuple[int | None, ...] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    batch_shape: tuple[int | None, ...] | None = None,
+    name: str | None = None,
+) -> Symbol:
+    """Return the symbol of a new `InputLayer`: the first element of a Sequential model."""
+    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name).output
+
+
+@keras_class("keras.layers")
+class Dense(ActivatedLayer):
+    """Every output sums every input: y = activation(x W + b).
+
+    | symbol | shape  | is                                        |
+    |--------|--------|-------------------------------------------|
+    | x      | (N, I) | the input; axes in the middle are allowed |
+    | W      | (I, O) | `kernel`                                  |
+    | b      | (O,)   | `bias`                                    |
+    | z, y   | (N, O) | x W + b, and the output                   |
+
+    Args:
+        units: O.
+        activation: a name or function of `activations`; None for none.
+        use_bias: whether b is there.
+        kernel_initializer: of W.
+        bias_initializer: of b.
+        kernel_regularizer: its penalty on W is added to the loss.
+        bias_regularizer: its penalty on b.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: `units` is not a positive integer; an unknown name.
+    """
+
+    min_ndim = 2
+    only_default: ClassVar[dict[str, Any]] = {
+        "kernel_constraint": None,
+        "bias_constraint": None,
+        "quantization_config": None,
+    }
+    not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "lora_rank": None, "lora_alpha": None}
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **options: Any,
+    ):
+        super().__init__(**options)
+        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
+            raise ValueError(f"Dense layer {self.name!r}: `units` is a positive integer, received {units!r}.")
+        self.units = int(units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias = None
+
+    def build(self, input_shape: Shape) -> None:
+        """Declare W and b; the last axis of the input must be known."""
+        inputs = input_shape[-1]
+        if inputs is None:
+            raise ValueError(
+                f"Dense layer {self.name!r}: the last axis of its input must be known, received {input_shape}."
+            )
+        self.expected_axes = {-1: inputs}
+        self.kernel = self.add_weight(
+            (inputs, self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, ..., I) -> (N, ..., O)."""
+        return (*input_shape[:-1], self.units)
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """z = x W + b."""
+        z = x @ self.kernel.value
+        if self.bias is not None:
+            z += self.bias.value
+        return z
+
+    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
+        """Z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
+        x, dz = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
+        self.kernel.gradient += x.T @ dz
+        if self.bias is not None:
+            self.bias.gradient += dz.sum(axis=0)
+
+    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Likewise dx[n,i] = sum_o dz[n,o] W[i,o], that is dx = dz W^T."""
+        return dz @ self.kernel.value.T
+
+
+@keras_class("keras.layers")
+class Activation(ActivatedLayer):
+    """An activation as a layer of its own: y = activation(x).
+
+    Args:
+        activation: a name or function of `activations`.
+        **options: those of `Layer`.
+    """
+
+    def __init__(self, activation: Any, **options: Any):
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+
+
+@keras_class("keras.layers")
+class Flatten(Layer):
+    """Each sample becomes one row of numbers: (N, 28, 28) -> (N, 784)."""
+
+    has_build_config = True
+
+    def __init__(self, data_format: str | None = None, **options: Any):
+        super().__init__(**options)
+        self.data_format = config.check_data_format(data_format, f"Flatten layer {self.name!r}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, a, b, c) -> (N, a b c)."""
+        inner = input_shape[1:]
+        return (input_shape[0], None if None in inner else math.prod(inner))
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """The same numbers in the same order, in another shape."""
+        return x.reshape(len(x), -1), x.shape
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward moved no number, so dx is dy in the shape of x."""
+        return dy.reshape(cache)
+
+
+@keras_class("keras.layers")
+class Reshape(Layer):
+    """Each sample takes another shape with the same number of elements.
+
+    Args:
+        target_shape: without the batch axis; one size may be -1: what remains.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: the sizes don't multiply to the number of elements of the input.
+    """
+
+    def __init__(self, target_shape: tuple[int, ...], **options: Any):
+        super().__init__(**options)
+        self.target_shape = tuple(int(n) for n in np.atleast_1d(target_shape))
+        if list(self.target_shape).count(-1) > 1 or any(n == 0 or n < -1 for n in self.target_shape):
+            raise ValueError(
+                f"Reshape layer {self.name!r}: `target_shape` consists of positive integers and at most one -1, "
+                f"received {target_shape}."
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, ...) -> (N, *target_shape)."""
+        inner = input_shape[1:]
+        if None in inner:
+            return (input_shape[0], *(None if n == -1 else n for n in self.target_shape))
+        total, known = math.prod(inner), math.prod(n for n in self.target_shape if n != -1)
+        fits = total % known == 0 if -1 in self.target_shape else total == known
+        if not fits:
+            raise ValueError(
+                f"Reshape layer {self.name!r}: a sample of shape {inner} has {total} elements and can't take the "
+                f"shape {self.target_shape}."
+            )
+        return (input_shape[0], *(total // known if n == -1 else n for n in self.target_shape))
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """The same numbers in the same order, in another shape."""
+        return x.reshape(len(x), *self.target_shape), x.shape
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward moved no number, so dx is dy in the shape of x."""
+        return dy.reshape(cache)
+
+
+@keras_class("keras.layers")
+class Dropout(Layer):
+    """In training, silence each unit with probability r and scale the others up: y = x m / (1 - r).
+
+    m is 1 with probability 1 - r and 0 otherwise, drawn anew for every batch.  The scale keeps the expected value
+    of y at x, so that nothing needs to change outside training, where y = x.
+    (Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.)
+
+    Args:
+        rate: r, 0 <= r <= 1.
+        noise_shape: shape of m, where 1 stands for "the same along this axis"; None: the shape of x.
+        seed: makes the masks repeatable.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: tuple[int | None, ...] | None = None, seed: int | None = None, **options: Any
+    ):
+        super().__init__(**options)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate <= 1:
+            raise ValueError(f"Dropout layer {self.name!r}: `rate` is a number from 0 to 1, received {rate!r}.")
+        self.rate, self.seed = float(rate) if isinstance(rate, np.number) else rate, seed
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """Y = x m / (1 - r) in training, x otherwise."""
+        if not training or self.rate == 0:
+            return x, None
+        shape = x.shape
+        if self.noise_shape is not None:
+            shape = tuple(x.shape[i] if n is None else n for i, n in enumerate(self.noise_shape))
+        if self.rate == 1:
+            scaled_mask = np.zeros(shape, x.dtype)
+        else:
+            kept = random.uniform(shape, seed=self.seed_generator) >= np.float32(self.rate)
+            scaled_mask = kept * x.dtype.type(1 / (1 - self.rate))
+        return x * scaled_mask, scaled_mask
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = x m / (1 - r), so dx = dy m / (1 - r): silenced units learn nothing from this batch."""
+        return dy if cache is None else dy * cache
+
+
+@keras_class("keras.layers")
+class Rescaling(Layer):
+    """y = scale x + offset; `Rescaling(1 / 255)` as a first layer takes images of 0 ... 255.
+
+    Args:
+        scale: a number, or one per channel.
+        offset: likewise.
+        **options: those of `Layer`.
+    """
+
+    has_build_config = True
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **options: Any):
+        super().__init__(**options)
+        self.scale, self.offset = scale, offset
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        """Y = scale x + offset."""
+        scale = np.asarray(self.scale, x.dtype)
+        return x * scale + np.asarray(self.offset, x.dtype), scale
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = scale x + offset, so dx = scale dy."""
+        return dy * cache
+
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Rescaling",
+    "Reshape",
+]

@@ -1,0 +1,143 @@
+"""The table of layers that drives parity, gradient, config and shape tests: a new line here inherits them all.
+
+`make` takes `keras` or `minikeras` and returns the layer of that library.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+ACTIVATIONS = [
+    "linear",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+    "softsign",
+    "leaky_relu",
+    "exponential",
+    "hard_sigmoid",
+    "relu6",
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    make: Callable[[Any], Any]
+    input_shape: tuple[int, ...]
+    batch: int = 3
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _dense() -> list[Case]:
+    cases = [Case(f"dense-{a}", lambda k, a=a: k.layers.Dense(5, activation=a), (7,)) for a in ACTIVATIONS]
+    return [
+        *cases,
+        Case("dense-no-bias", lambda k: k.layers.Dense(1, use_bias=False), (7,)),
+        Case("dense-one", lambda k: k.layers.Dense(1), (1,), batch=1),
+        Case("dense-middle-axes", lambda k: k.layers.Dense(4, activation="tanh"), (2, 3, 5)),
+        Case("dense-activation-layer", lambda k: k.layers.Dense(4, activation=k.layers.LeakyReLU(0.1)), (5,)),
+        Case("dense-softmax-middle-axes", lambda k: k.layers.Dense(4, activation="softmax"), (3, 5)),
+        Case(
+            "dense-regularized",
+            lambda k: k.layers.Dense(
+                4, kernel_regularizer=k.regularizers.L1L2(0.01, 0.02), bias_regularizer="l2", bias_initializer="ones"
+            ),
+            (5,),
+        ),
+    ]
+
+
+def _activations() -> list[Case]:
+    return [
+        *(Case(f"activation-{a}", lambda k, a=a: k.layers.Activation(a), (4, 6)) for a in ACTIVATIONS),
+        Case("relu-layer", lambda k: k.layers.ReLU(), (9,)),
+        Case("relu-layer-all", lambda k: k.layers.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2), (20,)),
+        Case("leaky-relu-layer", lambda k: k.layers.LeakyReLU(), (9,)),
+        Case("elu-layer", lambda k: k.layers.ELU(alpha=0.7), (9,)),
+        Case("softmax-layer", lambda k: k.layers.Softmax(), (9,)),
+        Case("softmax-axis", lambda k: k.layers.Softmax(axis=1), (4, 3)),
+        Case("prelu", lambda k: k.layers.PReLU(alpha_initializer="ones"), (3, 4)),
+        Case("prelu-shared", lambda k: k.layers.PReLU(shared_axes=[1, 2]), (3, 4, 2)),
+    ]
+
+
+def _shapes() -> list[Case]:
+    return [
+        Case("flatten", lambda k: k.layers.Flatten(), (3, 4, 2)),
+        Case("flatten-scalar", lambda k: k.layers.Flatten(), (1,)),
+        Case("reshape", lambda k: k.layers.Reshape((6, 2)), (3, 4)),
+        Case("reshape-rest", lambda k: k.layers.Reshape((-1, 2)), (3, 4)),
+        Case("zero-padding", lambda k: k.layers.ZeroPadding2D(2), (3, 4, 2)),
+        Case("zero-padding-sides", lambda k: k.layers.ZeroPadding2D(((1, 0), (2, 3))), (3, 4, 2), batch=1),
+        Case("dropout-inference", lambda k: k.layers.Dropout(0.5), (6,)),
+        Case("rescaling", lambda k: k.layers.Rescaling(1 / 255, offset=-0.5), (3, 4, 2)),
+        Case("rescaling-channels", lambda k: k.layers.Rescaling([0.5, 2.0], offset=[1.0, -1.0]), (3, 4, 2)),
+    ]
+
+
+def _convolutions() -> list[Case]:
+    cases = [
+        Case(
+            f"conv-{size}x{size}-stride{stride}-{padding}-{side}x{side - 2}",
+            lambda k, size=size, stride=stride, padding=padding: k.layers.Conv2D(
+                5, size, strides=stride, padding=padding
+            ),
+            (side, side - 2, 3),
+            batch=2,
+        )
+        for size, stride, padding, side in itertools.product((1, 2, 3), (1, 2, 3), ("same", "valid"), (7, 8))
+    ]
+    return [
+        *cases,
+        Case("conv-oblong", lambda k: k.layers.Conv2D(4, (2, 5), strides=(3, 1), padding="same"), (9, 7, 2)),
+        Case("conv-5x5", lambda k: k.layers.Conv2D(3, 5, activation="relu"), (11, 9, 1), batch=1),
+        Case("conv-even-4", lambda k: k.layers.Conv2D(3, 4, padding="same"), (6, 6, 2)),
+        Case("conv-stride-over-kernel", lambda k: k.layers.Conv2D(3, 2, strides=3, padding="same"), (7, 10, 2)),
+        Case("conv-dilated", lambda k: k.layers.Conv2D(3, 3, dilation_rate=2, padding="same"), (9, 8, 2)),
+        Case("conv-dilated-valid", lambda k: k.layers.Conv2D(3, (2, 3), dilation_rate=(3, 2)), (9, 8, 2)),
+        Case("conv-kernel-over-image", lambda k: k.layers.Conv2D(2, 5, padding="same"), (2, 3, 2)),
+        Case("conv-whole-image", lambda k: k.layers.Conv2D(6, (4, 3)), (4, 3, 2), batch=1),
+        Case("conv-no-bias", lambda k: k.layers.Conv2D(4, 3, use_bias=False, activation="tanh"), (6, 5, 2)),
+        Case("conv-channels", lambda k: k.layers.Conv2D(33, 3, padding="same", activation="relu"), (5, 6, 17)),
+    ]
+
+
+def _pools() -> list[Case]:
+    kinds = ("MaxPooling2D", "AveragePooling2D")
+    cases = [
+        Case(
+            f"{kind}-{size}-stride{stride}-{padding}-{side}",
+            lambda k, kind=kind, size=size, stride=stride, padding=padding: getattr(k.layers, kind)(
+                size, strides=stride, padding=padding
+            ),
+            (side, side + 2, 3),
+            batch=2,
+        )
+        for kind, size, stride, padding, side in itertools.product(
+            kinds, (1, 2, 3), (None, 1, 2, 3), ("same", "valid"), (5, 6)
+        )
+    ]
+    for kind in kinds:
+        cases += [
+            Case(f"{kind}-oblong", lambda k, kind=kind: getattr(k.layers, kind)((3, 2), strides=(1, 3)), (7, 8, 2)),
+            Case(f"{kind}-one", lambda k, kind=kind: getattr(k.layers, kind)((4, 5)), (4, 5, 1), batch=1),
+        ]
+    for kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D"):
+        cases += [
+            Case(kind, lambda k, kind=kind: getattr(k.layers, kind)(), (4, 3, 5)),
+            Case(f"{kind}-keepdims", lambda k, kind=kind: getattr(k.layers, kind)(keepdims=True), (4, 3, 5)),
+        ]
+    return cases
+
+
+LAYERS = [*_dense(), *_activations(), *_shapes(), *_convolutions(), *_pools()]

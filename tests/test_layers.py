@@ -1,0 +1,204 @@
+"""Every layer of the table: agrees with tf.keras, has the derivative it claims, survives its config."""
+
+import json
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from layer_table import LAYERS, Case
+
+import minikeras
+from minikeras import kernels
+from minikeras.serialization import deserialize, serialize
+from minikeras.testing import check_gradients
+
+TOLERANCE = 1e-5  # of the largest magnitude, float32
+
+
+def assert_close(ours, theirs, what, tolerance=TOLERANCE):
+    theirs = np.asarray(theirs)
+    assert ours.shape == theirs.shape, what
+    scale = max(float(np.abs(theirs).max(initial=0)), 1e-30)
+    error = float(np.abs(ours - theirs).max(initial=0)) / scale
+    assert error <= tolerance, f"{what}: error {error:.2e} of the largest magnitude"
+
+
+def both(case: Case, seed=1):
+    """The layer of each library with the same random weights, and a batch."""
+    generator = np.random.default_rng(seed)
+    theirs, ours = case.make(keras), case.make(minikeras)
+    theirs(keras.Input(case.input_shape))
+    ours(minikeras.Input(case.input_shape))
+    weights = [generator.normal(size=w.shape).astype("float32") for w in theirs.weights]
+    theirs.set_weights(weights)
+    ours.set_weights(weights)
+    return ours, theirs, generator.normal(size=(case.batch, *case.input_shape)).astype("float32"), generator
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_forward_and_every_gradient_agree_with_keras(case):
+    ours, theirs, x, generator = both(case)
+    with tf.GradientTape() as tape:
+        tensor = tf.constant(x)
+        tape.watch(tensor)
+        y = theirs(tensor)
+        dy = generator.normal(size=y.shape).astype("float32")
+        total = tf.reduce_sum(y * dy)
+    dx, *dweights = tape.gradient(total, [tensor, *(w.value for w in theirs.trainable_weights)])
+
+    our_y, cache = ours.forward(x, False)
+    assert_close(our_y, y, "y")
+    assert our_y.dtype == np.float32
+    assert_close(ours.backward(dy, cache), dx, "dx")
+    assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
+    for w, dw in zip(ours.trainable_weights, dweights, strict=True):
+        assert_close(w.gradient, dw, f"d{w.name}")
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_gradients_are_the_measured_slopes(case):
+    check_gradients(case.make(minikeras), case.input_shape, batch_size=case.batch)
+
+
+def test_gradients_in_training():
+    check_gradients(minikeras.layers.Dropout(0.4, seed=3), (50,), training=True)
+    check_gradients(minikeras.layers.Dropout(0.4, noise_shape=(None, 1, 5), seed=3), (4, 5), training=True)
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_the_checker_notices_a_wrong_backward(case):
+    """Each gradient of each layer, a thousandth off in its largest element, must be found out."""
+    names = ["input", *(w.name for w in both(case)[0].trainable_weights)]
+    for name in names:
+        layer = case.make(minikeras)
+        right = type(layer).backward
+
+        class Wrong(type(layer)):
+            def backward(self, dy, cache, right=right, name=name):
+                before = {w.name: w.gradient.copy() for w in self.trainable_weights}
+                dx = np.array(right(self, dy, cache))
+                arrays = {"input": dx, **{w.name: w.gradient for w in self.trainable_weights}}
+                change = arrays[name] - before.get(name, 0)
+                place = np.unravel_index(np.abs(change).argmax(), change.shape)
+                arrays[name][place] += 1e-3 * change[place] + 1e-5
+                return dx
+
+        layer.__class__ = Wrong
+        with pytest.raises(AssertionError, match=f"gradient of '{name}'"):
+            check_gradients(layer, case.input_shape, batch_size=case.batch, samples=10_000)
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_shapes_and_counts_agree_with_keras(case):
+    ours, theirs, x, _ = both(case)
+    batch_shape = (None, *case.input_shape)
+    assert ours.compute_output_shape(batch_shape) == tuple(theirs.compute_output_shape(batch_shape))
+    assert ours(x).shape == tuple(theirs(x).shape)
+    assert ours.count_params() == theirs.count_params()
+
+
+def without_names(config):
+    """Automatic names count up with every layer made, in either library at its own pace."""
+    if isinstance(config, dict):
+        return {key: without_names(value) for key, value in config.items() if key != "name" or value == "float32"}
+    return config
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_config_equals_keras_and_rebuilds_the_layer(case):
+    ours, theirs, x, _ = both(case)
+    config = json.loads(json.dumps(serialize(ours)))
+    assert without_names(config) == without_names(json.loads(json.dumps(keras.saving.serialize_keras_object(theirs))))
+    again = deserialize(config)
+    again.build((None, *case.input_shape))
+    again.set_weights(ours.get_weights())
+    np.testing.assert_array_equal(again(x), ours(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize("case", [c for c in LAYERS if c.name.startswith(("conv", "Max", "Average"))], ids=str)
+def test_references_serve_the_layers_as_kernels_do(case, monkeypatch):
+    ours, _, x, generator = both(case)
+    y, cache = ours.forward(x, False)
+    dy = generator.normal(size=y.shape).astype("float32")
+    dx = ours.backward(dy, cache)
+    gradients = [w.gradient.copy() for w in ours.weights]
+    for w in ours.weights:
+        w.gradient.fill(0)
+    monkeypatch.setattr(kernels, "_NUMPY_ONLY", True)
+    y_reference, cache = ours.forward(x, False)
+    assert_close(y_reference, y, "y", 2e-6)
+    assert_close(ours.backward(dy, cache), dx, "dx", 2e-6)
+    for w, dw in zip(ours.weights, gradients, strict=True):
+        assert_close(w.gradient, dw, f"d{w.name}", 2e-6)
+
+
+def test_max_pooling_breaks_ties_as_tensorflow():
+    x = np.random.default_rng(0).integers(0, 2, size=(4, 9, 8, 3)).astype("float32")
+    for size, stride, padding in [(2, 2, "valid"), (3, 2, "same"), (3, 1, "valid"), (2, 3, "same")]:
+        ours = minikeras.layers.MaxPooling2D(size, stride, padding)
+        theirs = keras.layers.MaxPooling2D(size, stride, padding)
+        with tf.GradientTape() as tape:
+            tensor = tf.constant(x)
+            tape.watch(tensor)
+            y = theirs(tensor)
+            dy = np.random.default_rng(1).normal(size=y.shape).astype("float32")
+            total = tf.reduce_sum(y * dy)
+        _, cache = ours.forward(x, True)
+        np.testing.assert_allclose(ours.backward(dy, cache), tape.gradient(total, tensor), rtol=1e-6, atol=1e-6)
+
+
+def test_dropout_keeps_the_expected_value():
+    layer = minikeras.layers.Dropout(0.3, seed=1)
+    x = np.ones((200, 500), "float32")
+    y, cache = layer.forward(x, True)
+    kept = y != 0
+    assert abs(kept.mean() - 0.7) < 0.005
+    np.testing.assert_array_equal(y[kept], np.float32(1 / 0.7))
+    np.testing.assert_array_equal(layer.backward(x, cache), y)
+    assert not np.array_equal(layer.forward(x, True)[0], y)
+    np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(minikeras.layers.Dropout(1.0).forward(x, True)[0], 0)
+
+
+def test_a_users_own_layer():
+    class Scale(minikeras.layers.Layer):
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+
+        def forward(self, x, training):
+            return x * self.factor.value, x
+
+        def backward(self, dy, x):
+            self.factor.gradient += (dy * x).sum(axis=0)
+            return dy * self.factor.value
+
+    check_gradients(Scale(), input_shape=(5,))
+    model = minikeras.Sequential([minikeras.Input((5,)), Scale(), minikeras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(64, 5))
+    history = model.fit(x, x @ np.arange(5.0), epochs=20, verbose=0).history["loss"]
+    assert history[-1] < 0.1 * history[0]
+
+
+def test_checker_catches_bad_manners():
+    class Assigning(minikeras.layers.Dense):
+        def weight_gradients(self, dz, x):
+            self.kernel.gradient[...] = x.T @ dz
+            self.bias.gradient += dz.sum(axis=0)
+
+    class Clobbering(minikeras.layers.ReLU):
+        def backward(self, dy, cache):
+            dy *= 0.5
+            return dy
+
+    with pytest.raises(AssertionError, match="must add"):
+        check_gradients(Assigning(3), (4,))
+    with pytest.raises(AssertionError, match="in place"):
+        check_gradients(Clobbering(), (4,))
+    with pytest.raises(ValueError, match="input_shape"):
+        check_gradients(minikeras.layers.ReLU())
