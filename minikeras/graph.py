@@ -1,0 +1,114 @@
+"""The executor: the layers between two symbols, sorted once, then run forward and backward.
+
+`models` builds a graph and `training` runs it; it calls the layers.  A Sequential model is a chain; a layer with
+several inputs takes a list of arrays and returns a list of gradients.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .layers.base import Layer
+from .symbolic import Node, Symbol
+
+
+class Graph:
+    """All the calls that lead from an input symbol to an output symbol.
+
+    Args:
+        inputs: where the data enters.
+        outputs: what the graph computes.
+
+    Attributes:
+        steps: (layer, positions of its inputs) in an order in which each input is computed before it is used.
+            Position 0 is the graph's input, position i + 1 the output of step i.
+
+    Raises:
+        ValueError: the output does not depend on the input, or needs another one.
+    """
+
+    def __init__(self, inputs: Symbol, outputs: Symbol):
+        self.inputs, self.outputs = inputs, outputs
+        places: dict[Symbol, int] = {inputs: 0}
+        self.steps: list[tuple[Layer, tuple[int, ...]]] = []
+        for node in _sorted_nodes(inputs, outputs):
+            self.steps.append((node.layer, tuple(places[s] for s in node.inputs)))
+            places[node.output] = len(self.steps)
+
+    @property
+    def last(self) -> Layer | None:
+        """The layer whose output is the graph's; None in an empty graph."""
+        return self.steps[-1][0] if self.steps else None
+
+    def forward(
+        self, x: np.ndarray, training: bool = False, caches: list[Any] | None = None, logits: bool = False
+    ) -> np.ndarray:
+        """Run all layers.
+
+        Args:
+            x: the batch.
+            training: whether Dropout and its like are active.
+            caches: what `backward` will need is appended here; None where it won't be called.
+            logits: leave out the last layer's activation.
+        """
+        values = [x]
+        for layer, places in self.steps:
+            x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
+            if logits and len(values) == len(self.steps):
+                y, cache = layer.forward_logits(x)
+            else:
+                y, cache = layer.forward(x, training)
+            values.append(y)
+            if caches is not None:
+                caches.append(cache)
+        return values[-1]
+
+    def backward(self, dy: np.ndarray, caches: list[Any], wants_dx: bool = False) -> np.ndarray | None:
+        """Run all layers' `backward` in reverse order: the chain rule.
+
+        Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
+        trainable leads to are not asked for dx, or not run at all.
+
+        Args:
+            dy: d loss / d output.
+            caches: filled by `forward`.
+            wants_dx: whether to return d loss / d x.
+        """
+        needed = self._needed(wants_dx)
+        gradients: list[Any] = [None] * len(needed)
+        gradients[-1] = dy
+        for i in range(len(self.steps) - 1, -1, -1):
+            layer, places = self.steps[i]
+            dy, gradients[i + 1] = gradients[i + 1], None
+            if any(needed[p] for p in places):
+                dx = layer.backward(dy, caches[i])
+                for place, d in zip(places, [dx] if len(places) == 1 else dx, strict=True):
+                    gradients[place] = d if gradients[place] is None else gradients[place] + d
+            elif needed[i + 1]:
+                layer.backward_weights(dy, caches[i])
+        return gradients[0]
+
+    def _needed(self, wants_dx: bool) -> list[bool]:
+        """For each position: does a gradient there reach anything that wants one?"""
+        needed = [wants_dx]
+        for layer, places in self.steps:
+            needed.append(any(needed[p] for p in places) or bool(layer.trainable_weights))
+        return needed
+
+
+def _sorted_nodes(inputs: Symbol, outputs: Symbol) -> list[Node]:
+    """Return the nodes that `outputs` depends on, each after those that it depends on itself."""
+    order: dict[Node, None] = {}
+    stack = [(outputs, False)]
+    while stack:
+        symbol, inputs_done = stack.pop()
+        if symbol is inputs or symbol.node in order:
+            continue
+        if symbol.node is None:
+            raise ValueError(f"The output depends on {symbol!r}, which is not the model's input {inputs!r}.")
+        if inputs_done:
+            order[symbol.node] = None
+        else:
+            stack.append((symbol, True))
+            stack.extend((s, False) for s in reversed(symbol.node.inputs))
+    return list(order)

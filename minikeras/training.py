@@ -1,0 +1,488 @@
+"""What a model does with data: compile, fit, evaluate, predict, and the step of gradient descent inside.
+
+`models.Model` derives from `Trainer`; users call it.  It calls `data` for batches, the model's graph for forward
+and backward, `losses`, `metrics`, `optimizers` and `callbacks`.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import activations, data, losses, optimizers
+from . import metrics as metrics_room
+from .callbacks import CallbackList, History
+from .layers.base import ActivatedLayer
+from .metrics import Mean, Metric
+from .serialization import deserialize, serialize
+
+
+class Trainer:
+    """The training half of a model."""
+
+    def _forget_compile(self) -> None:
+        self.compiled = False
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: Any = None
+        self.stop_training = False
+        self.history: History | None = None
+        self._loss: losses.Loss | None = None
+        self._loss_tracker = Mean(name="loss")
+        self._metrics: list[Metric] | None = None
+        self._weighted: list[Metric] = []
+        self._trained: list[Any] | None = None
+        self._compile_arguments: dict[str, Any] = {}
+
+    # ---- compile ----
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model learns.
+
+        Args:
+            optimizer: a name or an object of `optimizers`.
+            loss: a name, function or object of `losses`.
+            loss_weights: None; a model with one output has one loss.
+            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.
+            weighted_metrics: likewise, for those that `sample_weight` and `class_weight` apply to.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake; every step
+                of this engine runs alone, and eagerly.
+
+        Raises:
+            ValueError: an unknown name.
+            TypeError: a loss without a gradient.
+        """
+        if loss_weights is not None:
+            raise ValueError("compile: `loss_weights` is not supported, as the model has one output and one loss.")
+        new_optimizer = optimizers.get(optimizer)
+        by_shape = isinstance(loss, str) and loss in ("crossentropy", "ce")  # which of the three, the targets will tell
+        new_loss = None if loss is None or by_shape else losses.as_loss(loss)
+        plain, weighted = _as_list(metrics), _as_list(weighted_metrics)
+        for identifier in plain + weighted:
+            _check_metric(identifier)
+        self._forget_compile()
+        self.optimizer, self.loss, self._loss = new_optimizer, loss, new_loss
+        self._compile_arguments = {
+            "optimizer": new_optimizer,
+            "loss": loss,
+            "loss_weights": None,
+            "metrics": plain if metrics is not None else None,
+            "weighted_metrics": weighted if weighted_metrics is not None else None,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": False if jit_compile == "auto" else jit_compile,
+        }
+        self.compiled = True
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return the arguments of `compile`, as Keras 3 writes them; None where it wasn't called."""
+        return serialize(self._compile_arguments) if self.compiled else None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Call `compile` with what `get_compile_config` returned."""
+        self.compile(**{name: deserialize(value) for name, value in config.items()})
+
+    def extra_config(self) -> dict[str, Any]:
+        """Return the compile arguments beside the model's config."""
+        return {**super().extra_config(), "compile_config": self.get_compile_config() or {}}
+
+    def _assert_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"You must call `compile()` before using the model: `{method}` needs a loss.")
+
+    # ---- one step ----
+
+    def train_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
+        """Do one step of gradient descent on one batch.
+
+            z        = layers(x)                     forward
+            L        = loss(y, z) + penalties        what should fall
+            dL/dw    = chain rule, last layer first  backward
+            w        = w - ...                       the optimizer's rule
+
+        Where the last activation is softmax (or sigmoid) and the loss its crossentropy, z is what enters the
+        activation: the pair has a simpler derivative, and nothing to clip (see `losses`).
+        """
+        caches: list[Any] = []
+        with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
+            z = self.graph.forward(x, True, caches, self._on_logits)
+            value, dz = self._step_loss.value_and_gradient(y, z, sample_weight)
+            self._zero_gradients()
+            self.graph.backward(dz, caches)
+            value += self._penalties(add_gradients=True)
+            self.optimizer.step(self._trained)
+            self._update_metrics(value, y, z, sample_weight)
+
+    def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
+        """Compute loss and metrics of one batch, and learn nothing."""
+        with np.errstate(all="ignore"):
+            z = self.graph.forward(x, logits=self._on_logits)
+            value = self._step_loss(y, z, sample_weight) + self._penalties()
+            self._update_metrics(value, y, z, sample_weight)
+
+    def _penalties(self, add_gradients: bool = False) -> float:
+        """Return the sum of the regularizers' penalties on trainable weights."""
+        total = 0.0
+        for v in self._regularized:
+            total += v.regularizer(v.value)
+            if add_gradients:
+                v.gradient += v.regularizer.gradient(v.value)
+        return total
+
+    def _zero_gradients(self) -> None:
+        for home in dict.fromkeys(v.home for v in self._trained):
+            home.gradients.fill(0)
+
+    def _update_metrics(self, value: float, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        y_pred = self.graph.last.function(z) if self._on_logits else z
+        self._loss_tracker.update_state(value, sample_weight=len(y_pred))
+        for metric in self._metrics:
+            metric.update_state(y, y_pred)
+        for metric in self._weighted:
+            metric.update_state(y, y_pred, sample_weight)
+
+    def _prepare(self, batches: data.Batches, training: bool) -> None:
+        """Before the first step: build, check the data against the model and the loss, choose metrics and pairing."""
+        x, y, _ = batches.peek()
+        self._build_for(x)
+        if y is None:
+            raise ValueError(
+                f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
+            )
+        output_shape = (len(y), *self.output_shape[1:])
+        if self.loss is None:
+            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        if self._loss is None:
+            self._loss = losses.as_loss(self.loss, y.shape, output_shape)
+        whole = y if batches.arrays is None else batches.arrays[1]
+        self._loss.check_targets(whole, self.output_shape)
+        if self._metrics is None:
+            arguments = self._compile_arguments
+            resolved = [
+                [metrics_room.resolve(m, y.shape, output_shape) for m in arguments[kind] or ()]
+                for kind in ("metrics", "weighted_metrics")
+            ]
+            self._metrics, self._weighted = resolved
+        if training and self._trained is None:
+            self.gather()
+            self._trained = self.trainable_weights
+            self.optimizer.build(self._trained)
+        self._pair_loss()
+
+    def _pair_loss(self) -> None:
+        """Let a crossentropy start from what enters the softmax or sigmoid, if the model ends in one."""
+        last = self.graph.last
+        function = last.function if isinstance(last, ActivatedLayer) else None
+        paired = function in (activations.softmax, activations.sigmoid)  # along the last axis, that is
+        on_logits = self._loss.on_logits(function.__name__ if paired else None)
+        self._on_logits = on_logits is not None
+        self._step_loss = on_logits or self._loss
+        self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
+
+    def _build_for(self, x: np.ndarray) -> None:
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        self.check_input(self._adapted(x).shape)
+
+    def _adapted(self, x: np.ndarray) -> np.ndarray:
+        """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
+        if self.graph is None:
+            return x
+        expected = self.graph.inputs.shape
+        if x.ndim == len(expected) - 1 and expected[-1] == 1:
+            return x[..., None]
+        if x.ndim == len(expected) + 1 and x.shape[-1] == 1:
+            return x[..., 0]
+        return x
+
+    # ---- fit, evaluate, predict ----
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Iterable[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train for some epochs: each sees all data once, in batches.
+
+        Args:
+            x, y: arrays; or x a generator, or any iterable, of batches (x, y) or (x, y, sample_weight).
+            batch_size: 32 where None.
+            epochs: where to stop counting; the first is `initial_epoch`.
+            verbose: 0 silent, 1 or "auto" a progress line, 2 a line per epoch.
+            callbacks: see `callbacks`.
+            validation_split: this fraction, the tail of the arrays, is kept for validation.
+            validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
+            shuffle: a new order each epoch; `"batch"` shuffles only within batches.
+            class_weight: {class: weight} for the loss.
+            sample_weight: one weight per sample, for the loss.
+            initial_epoch: to go on where an earlier fit ended.
+            steps_per_epoch: batches per epoch; needed for an endless generator.
+            validation_steps, validation_batch_size: likewise for the validation.
+            validation_freq: validate every so many epochs, or after the epochs of a list.
+
+        Returns:
+            The history: `history.history["loss"]` has a value for each epoch.
+
+        Raises:
+            ValueError, TypeError: data that don't fit the model, the loss or each other; nothing has changed then.
+        """
+        self._assert_compiled("fit")
+        _check_counts(epochs=epochs, initial_epoch=initial_epoch)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data.train_validation_split(x, y, sample_weight, validation_split)
+        batches = data.batches(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            dtype=self.dtype,
+        )
+        validation = None
+        if validation_data is not None:
+            validation = data.batches(
+                *data.unpack(validation_data),
+                batch_size=validation_batch_size or batch_size,
+                steps=validation_steps,
+                dtype=self.dtype,
+            )
+        self._prepare(batches, training=True)
+        if validation is not None:
+            self._prepare(validation, training=False)
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                verbose=verbose,
+                epochs=epochs,
+                steps=batches.steps,
+                model=self,
+            )
+        self.stop_training = False
+        callbacks.on_train_begin()
+        logs: dict[str, float] | None = None
+        for epoch in range(initial_epoch, epochs):
+            if batches.exhausted:
+                warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=2)
+                break
+            self.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            for step, (bx, by, bw) in enumerate(self._checked(batches)):
+                callbacks.on_train_batch_begin(step)
+                self.train_step(bx, by, bw)
+                callbacks.on_train_batch_end(step, self._logs)
+                if self.stop_training:
+                    break
+            logs = self._logs()
+            if validation is not None and not validation.exhausted and _is_due(epoch, validation_freq):
+                val_logs = self._evaluate(validation, callbacks)
+                logs.update({f"val_{name}": value for name, value in val_logs.items()})
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Iterable[Any] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Compute the loss and the metrics on data, and learn nothing.
+
+        Returns:
+            [loss, metric, ...]; the loss alone where there are no metrics; a dictionary with `return_dict`.
+        """
+        self._assert_compiled("evaluate")
+        batches = data.batches(x, y, sample_weight, batch_size=batch_size, steps=steps, dtype=self.dtype)
+        self._prepare(batches, training=False)
+        logs = self._evaluate(batches, self._callback_list(callbacks, verbose, batches))
+        return logs if return_dict else self._in_order(logs)
+
+    def _evaluate(self, batches: data.Batches, callbacks: CallbackList) -> dict[str, float]:
+        callbacks.on_test_begin()
+        self.reset_metrics()
+        for step, (x, y, w) in enumerate(self._checked(batches)):
+            callbacks.on_test_batch_begin(step)
+            self.test_step(x, y, w)
+            callbacks.on_test_batch_end(step, self._logs)
+        logs = self._logs()
+        callbacks.on_test_end(logs)
+        return logs
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Iterable[Any] | None = None,
+    ) -> np.ndarray:
+        """Compute the outputs for arrays, or for an iterable of batches."""
+        batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype)
+        self._build_for(batches.peek()[0])
+        callbacks = self._callback_list(callbacks, verbose, batches)
+        callbacks.on_predict_begin()
+        outputs = []
+        for step, (bx, _, _) in enumerate(batches.epoch()):
+            callbacks.on_predict_batch_begin(step)
+            bx = self._adapted(bx)
+            self.check_input(bx.shape)
+            with np.errstate(all="ignore"):
+                outputs.append(self.graph.forward(bx))
+            callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
+        callbacks.on_predict_end()
+        return np.concatenate(outputs)
+
+    def _callback_list(self, callbacks: Any, verbose: int | str, batches: data.Batches) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=batches.steps, model=self
+        )
+
+    def _checked(self, batches: data.Batches) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Yield the batches of one epoch in the shape of the model's input; a stream's are checked one by one."""
+        for x, y, w in batches.epoch():
+            x = self._adapted(x)
+            if batches.arrays is None:
+                self.check_input(x.shape)
+                self._loss.check_targets(y, self.output_shape)
+            yield x, y, w
+
+    # ---- one batch at a time ----
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Do one step on this batch; return its loss and metrics, of the weights before the step."""
+        self._assert_compiled("train_on_batch")
+        batches = data.batches(
+            x, y, sample_weight, batch_size=len(x), shuffle=False, class_weight=class_weight, dtype=self.dtype
+        )
+        self._prepare(batches, training=True)
+        self.reset_metrics()
+        for batch in self._checked(batches):
+            self.train_step(*batch)
+        return self._logs() if return_dict else self._in_order(self._logs())
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Return loss and metrics of this batch."""
+        self._assert_compiled("test_on_batch")
+        batches = data.batches(x, y, sample_weight, batch_size=len(x), dtype=self.dtype)
+        self._prepare(batches, training=False)
+        self.reset_metrics()
+        for batch in self._checked(batches):
+            self.test_step(*batch)
+        return self._logs() if return_dict else self._in_order(self._logs())
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """Return the outputs of this batch."""
+        return self.predict(x, batch_size=len(x), verbose=0)
+
+    # ---- metrics ----
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The running mean of the loss, and the metrics once the model has seen data."""
+        return [self._loss_tracker, *(self._metrics or ()), *self._weighted] if self.compiled else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names in the order in which `evaluate` returns the values."""
+        return list(self._named_metrics())
+
+    def reset_metrics(self) -> None:
+        """Start all running means anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """Return the running values by name, the loss first."""
+        return {name: float(metric.result()) for name, metric in self._named_metrics().items()}
+
+    def _named_metrics(self) -> dict[str, Metric]:
+        named: dict[str, Metric] = {}
+        seen: dict[str, int] = {}
+        for metric in self.metrics:
+            count = seen.get(metric.name, 0)
+            seen[metric.name] = count + 1
+            named[f"{metric.name}_{count}" if count else metric.name] = metric
+        return named
+
+    def _logs(self) -> dict[str, float]:
+        """Return the running values sorted by name, as callbacks get them."""
+        return dict(sorted(self.get_metrics_result().items()))
+
+    def _in_order(self, logs: dict[str, float]) -> float | list[float]:
+        values = [logs[name] for name in self._named_metrics()]
+        return values[0] if len(values) == 1 else values
+
+
+def _as_list(identifiers: Any) -> list[Any]:
+    """Return metrics as a list: Keras 3 takes `["accuracy"]`, courses also write `"accuracy"`."""
+    if identifiers is None:
+        return []
+    if isinstance(identifiers, (list, tuple)):
+        return [m for i in identifiers for m in _as_list(i)]
+    return [identifiers]
+
+
+def _check_metric(identifier: Any) -> None:
+    """Refuse an unknown name when `compile` is called, not at the first batch."""
+    if isinstance(identifier, str) and identifier.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
+        metrics_room.get(identifier)
+
+
+def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
+    """Whether epoch number `epoch`, counted from 0, ends with a validation."""
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            raise ValueError(f"fit: `{name}` is an integer >= 0, received {value!r}.")
