@@ -63,7 +63,7 @@ class Graph:
                 caches.append(cache)
         return values[-1]
 
-    def backward(self, dy: np.ndarray, caches: list[Any], wants_dx: bool = False) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray, caches: list[Any], needed: list[bool]) -> np.ndarray | None:
         """Run all layers' `backward` in reverse order: the chain rule.
 
         Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
@@ -72,9 +72,11 @@ class Graph:
         Args:
             dy: d loss / d output.
             caches: filled by `forward`.
-            wants_dx: whether to return d loss / d x.
+            needed: see `needed`.
+
+        Returns:
+            d loss / d x where that is needed, else None.
         """
-        needed = self._needed(wants_dx)
         gradients: list[Any] = [None] * len(needed)
         gradients[-1] = dy
         for i in range(len(self.steps) - 1, -1, -1):
@@ -88,8 +90,11 @@ class Graph:
                 layer.backward_weights(dy, caches[i])
         return gradients[0]
 
-    def _needed(self, wants_dx: bool) -> list[bool]:
-        """For each position: does a gradient there reach anything that wants one?"""
+    def needed(self, wants_dx: bool = False) -> list[bool]:
+        """Return for each position whether a gradient there reaches anything that wants one.
+
+        That is a trainable weight, or the graph's input where `wants_dx`.
+        """
         needed = [wants_dx]
         for layer, places in self.steps:
             needed.append(any(needed[p] for p in places) or bool(layer.trainable_weights))

@@ -91,11 +91,11 @@ class Model(Trainer, Layer):
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Run all layers' `backward` in reverse order."""
-        return self.graph.backward(dy, cache, wants_dx=True)
+        return self.graph.backward(dy, cache, self.graph.needed(wants_dx=True))
 
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
         """Do as `backward`, less dx."""
-        self.graph.backward(dy, cache)
+        self.graph.backward(dy, cache, self.graph.needed())
 
     def __call__(self, x: Any, training: bool = False) -> Any:
         """Compute the output of a batch; on a symbol, become a node of another model's graph."""

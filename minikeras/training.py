@@ -119,7 +119,7 @@ class Trainer:
             z = self.graph.forward(x, True, caches, self._on_logits)
             value, dz = self._step_loss.value_and_gradient(y, z, sample_weight)
             self._zero_gradients()
-            self.graph.backward(dz, caches)
+            self.graph.backward(dz, caches, self._needed)
             value += self._penalties(add_gradients=True)
             self.optimizer.step(self._trained)
             self._update_metrics(value, y, z, sample_weight)
@@ -174,11 +174,22 @@ class Trainer:
                 for kind in ("metrics", "weighted_metrics")
             ]
             self._metrics, self._weighted = resolved
-        if training and self._trained is None:
+        if training:
+            self._choose_weights()
+        self._pair_loss()
+
+    def _choose_weights(self) -> None:
+        """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
+        if self._trained is None:
             self.gather()
             self._trained = self.trainable_weights
+            self._needed = self.graph.needed()
             self.optimizer.build(self._trained)
-        self._pair_loss()
+        elif self._trained != self.trainable_weights:
+            warnings.warn(
+                f"Model {self.name!r}: `trainable` was changed after `compile`; call `compile` again for it to count.",
+                stacklevel=4,
+            )
 
     def _pair_loss(self) -> None:
         """Let a crossentropy start from what enters the softmax or sigmoid, if the model ends in one."""

@@ -326,6 +326,10 @@ def test_frozen_layers_stay_as_they_are():
         model.layers[1].trainable = False
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(x, y, epochs=2, shuffle=False, verbose=0)
+    ours.layers[1].trainable = True
+    with pytest.warns(UserWarning, match="compile"):
+        ours.fit(x, y, verbose=0, epochs=0)
+    ours.layers[1].trainable = False
     assert len(ours.trainable_weights) == 4
     assert len(ours.non_trainable_weights) == 2
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
