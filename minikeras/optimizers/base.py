@@ -1,0 +1,431 @@
+"""What all optimizers share: the learning rate, clipping, weight decay, and the vectors a rule remembers.
+
+    g = clip(g);  w = w - w * weight_decay * learning_rate;  w = rule(w, g)
+
+An optimizer knows variables and their vectors (`parameters`), and nothing of layers or models.  `rules` derives from
+here, `training` calls `build` and `step`.  Calls `kernels.updates`, `parameters`, `schedules`.
+Keras's counterpart: `keras.optimizers.Optimizer`.
+"""
+
+import math
+import operator
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import config
+from ..kernels import updates
+from ..names import auto_name
+from ..parameters import Parameters, Variable, aligned_zeros
+from ..serialization import Configurable, keras_class, serialize
+from .schedules import LearningRateSchedule
+
+
+class Scalar(Variable):
+    """A variable that holds one number, and is formatted, rounded and counted with like one."""
+
+    def __init__(self, value: float, path: str, dtype: str | None = None):
+        super().__init__(value, dtype=dtype, trainable=False, name=path.rpartition("/")[2])
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value[()], spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self.value.item(), digits)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    # Two rates are equal when their numbers are, unlike two weights.
+    __hash__ = Variable.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self.value == (other.value if isinstance(other, Variable) else other)
+
+    def __index__(self) -> int:
+        return operator.index(self.value[()])
+
+
+class Plan(NamedTuple):
+    """How to step over one choice of variables: the stretches of the vectors that hold them."""
+
+    variables: tuple[Variable, ...]
+    homes: tuple[Parameters, ...]  # of the variables, one by one
+    stretches: list[list[np.ndarray]]  # weights, gradients, slots of each stretch
+    decayed: list[np.ndarray]  # weights that `weight_decay` applies to
+
+
+@keras_class("keras.optimizers")
+class Optimizer(Configurable):
+    """Base class of optimizers.
+
+    A rule of one's own says what it remembers, and what it does:
+
+    class Lion(Optimizer):
+        def slots(self): return [("momentum",)]
+        def update(self, w, g, learning_rate, momentum):       # vectors over all weights, changed in place
+            w -= learning_rate * np.sign(0.9 * momentum + np.float32(0.1) * g)
+            momentum += np.float32(0.01) * (g - momentum)
+
+    Args:
+        learning_rate: a number >= 0, a `LearningRateSchedule`, or a function without arguments.
+        weight_decay: each step first shrinks the weights by the fraction weight_decay * learning_rate.
+        clipnorm: gradients of a larger norm are scaled down to this norm, variable by variable.
+        clipvalue: elements of the gradient are limited to [-clipvalue, clipvalue].
+        global_clipnorm: like `clipnorm`, for the norm of all gradients together.
+        name: automatic where None.
+        **options: Keras's other options, at their defaults.
+
+    Attributes:
+        iterations: the number of steps done.
+        built: whether it knows its variables.
+
+    Raises:
+        ValueError: a number out of range, more than one kind of clipping, or an option that is not supported.
+        TypeError: an unknown argument.
+    """
+
+    only_default: ClassVar[dict[str, Any]] = {
+        "use_ema": False,
+        "ema_momentum": 0.99,
+        "ema_overwrite_frequency": None,
+        "loss_scale_factor": None,
+        "gradient_accumulation_steps": None,
+    }
+    slot_start: float = 0.0  # what slots hold before the first step
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule | Callable[[], float],
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+        **options: Any,
+    ):
+        owner = type(self).__name__
+        if "lr" in options:
+            raise TypeError(f"{owner}: unknown argument 'lr'; it is called `learning_rate`.")
+        if options.pop("decay", None) is not None:
+            warnings.warn(
+                f"{owner}: `decay` is no longer supported and is ignored; "
+                "pass `learning_rate=schedules.InverseTimeDecay(...)`.",
+                stacklevel=3,
+            )
+        self.refuse_options(options, owner)
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        if sum(value is not None for value in clips.values()) > 1:
+            received = ", ".join(f"{k}={v}" for k, v in clips.items())
+            raise ValueError(f"{owner}: give at most one of clipnorm, clipvalue, global_clipnorm; received {received}.")
+        for option, value in {**clips, "weight_decay": weight_decay}.items():
+            if value is not None:
+                self.check_number(option, value)
+        rate = self._checked_rate(learning_rate)
+
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.name = name or auto_name(owner)
+        self.iterations = Scalar(0, f"{self.name}/iteration", "int64")
+        self._rate = rate if callable(rate) else Scalar(rate, f"{self.name}/learning_rate")
+        self.built = False
+        self._trainable: list[Variable] = []
+        self._slots: dict[Variable, dict[str, Variable]] = {}
+        self._slots_in_order: list[Variable] = []
+        self._not_decayed: tuple[set[Variable], list[str]] = set(), []
+        self._vectors: dict[Parameters, dict[str, np.ndarray]] = {}
+        self._settled_homes: list[Parameters] = []
+        self._plan: Plan | None = None
+
+    # ---- what a rule defines ----
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """Return the names of what the rule remembers for each weight.
+
+        A group stands together in `variables`: all of it for the first weight, then for the second, ...
+        """
+        return []
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
+        """Change the weights `w` in place, given the gradients `g` and the slots in the order of `slots()`.
+
+        All are vectors of one float type, and so is the learning rate.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: write `update(self, w, g, learning_rate, *slots)`.")
+
+    @classmethod
+    def check_number(cls, name: str, value: Any, low: float = 0, high: float = math.inf, above: bool = False) -> None:
+        """Raise ValueError unless `value` is a number in [low, high], or, where `above`, in (low, high]."""
+        good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+        if not (good and low <= value <= high and not (above and value == low)):
+            limits = f"> {low}" if above else f">= {low}"
+            limits += "" if high == math.inf else f" and <= {high}"
+            raise ValueError(f"{cls.__name__}: expected `{name}` to be a finite number {limits}, received {value!r}.")
+
+    # ---- the learning rate ----
+
+    @property
+    def learning_rate(self) -> Scalar:
+        """The current learning rate: `float(...)`, comparisons, formatting, `.numpy()` and `.assign(...)` work on it.
+
+        Set it to a number, or to a schedule.
+
+        Raises:
+            TypeError: (setting) a number, where the learning rate follows a schedule.
+            ValueError: (setting) a negative or infinite number, or no number at all.
+        """
+        if isinstance(self._rate, Scalar):
+            return self._rate
+        rate = Scalar(self._current_rate(), f"{self.name}/learning_rate")
+        rate.value.flags.writeable = False  # `assign` would be forgotten: better an error
+        return rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        rate = self._checked_rate(value)
+        if callable(rate):
+            self._rate = rate
+        elif isinstance(self._rate, Scalar):
+            self._rate.assign(rate)
+        else:
+            raise TypeError(
+                f"The learning rate of {self.name!r} follows a `LearningRateSchedule` and cannot be set to a number. "
+                "Create the optimizer with a number as `learning_rate` instead."
+            )
+
+    lr = learning_rate  # Keras 2's name
+
+    def _checked_rate(self, value: Any) -> Any:
+        """Return a number as float, a schedule or function as it is; ValueError for anything else."""
+        if callable(value) and not isinstance(value, type):
+            return value
+        if hasattr(value, "__float__") and not isinstance(value, bool) and np.ndim(value) == 0:
+            self.check_number("learning_rate", float(value))
+            return float(value)
+        raise ValueError(
+            f"{type(self).__name__}: expected `learning_rate` to be a number, a LearningRateSchedule or a function "
+            f"without arguments, received {value!r}."
+        )
+
+    def _current_rate(self) -> float:
+        if isinstance(self._rate, Scalar):
+            return self._rate.value.item()
+        rate = self._rate(int(self.iterations)) if isinstance(self._rate, LearningRateSchedule) else self._rate()
+        return np.dtype(config.floatx()).type(rate).item()
+
+    # ---- variables ----
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Take charge of these variables, and make the slots for them.
+
+        Variables that live in no model's vector are moved into one.  Building again for the same variables, or for some
+        of them, changes nothing.
+
+        Raises:
+            ValueError: built for other variables before, or a variable without gradient.
+            TypeError: not a `Variable`.
+        """
+        variables = list(variables)
+        if self.built:
+            self._check_known(variables)
+            return
+        for v in variables:
+            if not isinstance(v, Variable):
+                raise TypeError(f"{type(self).__name__}: expected a Variable, received {type(v).__name__}.")
+            if v.gradient is None:
+                raise ValueError(f"{type(self).__name__}: variable {v.path!r} is not trainable and has no gradient.")
+        Parameters(v for v in dict.fromkeys(variables) if v.home is None)
+
+        self._trainable = variables
+        self._slots = {v: {} for v in variables}
+        for group in self.slots():
+            for v in variables:
+                for name in group:
+                    slot = Variable(np.full(v.shape, self.slot_start), dtype=v.dtype, trainable=False)
+                    slot.name = f"{v.path.replace('/', '_')}_{name}"
+                    slot.path = f"{self.name}/{slot.name}"
+                    self._slots[v][name] = slot
+                    self._slots_in_order.append(slot)
+        self.built = True
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots.
+
+        Assigning to one of them changes the state.
+        """
+        rate = [self._rate] if isinstance(self._rate, Scalar) else []
+        return [self.iterations, *rate, *self._slots_in_order]
+
+    @property
+    def homes(self) -> list[Parameters]:
+        """The vectors that the variables live in: one, as a rule."""
+        return list(dict.fromkeys(v.home for v in self._trainable))
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Leave variables out of `weight_decay`; call it before the first step.
+
+        Args:
+            var_list: these variables.
+            var_names: those in whose path one of these regular expressions is found, such as `"bias"`.
+
+        Raises:
+            ValueError: the optimizer is built.
+        """
+        if self.built:
+            raise ValueError("`exclude_from_weight_decay()` must be called before the optimizer is built.")
+        self._not_decayed = set(var_list or ()), list(var_names or ())
+
+    def _decays(self, variable: Variable) -> bool:
+        listed, patterns = self._not_decayed
+        return variable not in listed and not any(re.search(p, variable.path) for p in patterns)
+
+    def _check_known(self, variables: Iterable[Variable]) -> None:
+        for v in variables:
+            if v not in self._slots:
+                raise ValueError(
+                    f"Unknown variable {getattr(v, 'path', v)!r}: optimizer {self.name!r} was built for others. "
+                    "Use a new optimizer for a new model, and call `compile` again after unfreezing layers."
+                )
+
+    def _planned(self, variables: tuple[Variable, ...]) -> Plan:
+        """Return how to step over these variables; made anew where they or their homes are others than last time."""
+        homes = tuple(v.home for v in variables)
+        if self._plan is not None and self._plan.homes == homes and self._plan.variables == variables:
+            return self._plan
+        names = [name for group in self.slots() for name in group]
+        self._settle_slots(names)
+        stretches, decayed = [], []
+        for home in dict.fromkeys(homes):
+            here = [v for v in variables if v.home is home]
+            for run in home.runs(here):
+                stretches.append(
+                    [home.values[run], home.gradients[run], *(self._vectors[home][name][run] for name in names)]
+                )
+            decayed += [home.values[run] for run in home.runs(v for v in here if self._decays(v))]
+        self._plan = Plan(variables, homes, stretches, decayed)
+        return self._plan
+
+    def _settle_slots(self, names: Sequence[str]) -> None:
+        """Lay the slots out like the gradients, in vectors of their own; they keep their numbers.
+
+        Anew where variables have moved, as they do when a layer is added to a model.
+        """
+        homes = [v.home for v in self._trainable]
+        if homes == self._settled_homes:
+            return
+        self._settled_homes = homes
+        self._vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in self.homes}
+        for v, slots in self._slots.items():
+            for name, slot in slots.items():
+                slot.move(v.home.view(self._vectors[v.home][name], v), None, None)
+
+    # ---- a step ----
+
+    def step(self, variables: Sequence[Variable] | None = None) -> None:
+        """Update the variables (all, where None) from their `gradient`; clipping changes the gradients in place.
+
+        Raises:
+            ValueError: not built, or built for other variables.
+        """
+        if not self.built:
+            raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
+        variables = tuple(self._trainable if variables is None else variables)
+        if not variables:
+            return
+        if self._plan is None or self._plan.variables != variables:
+            self._check_known(variables)
+        plan = self._planned(variables)
+        rate = self._current_rate()
+        # A loss that explodes is reported by the loss, not by a warning from here.
+        with np.errstate(all="ignore"):
+            self._clip(variables)
+            if self.weight_decay is not None:
+                for w in plan.decayed:
+                    updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
+            for w, g, *slots in plan.stretches:
+                self.update(w, g, w.dtype.type(rate), *slots)
+        self.iterations.value += 1
+
+    def _clip(self, variables: Sequence[Variable]) -> None:
+        """Limit the gradients.
+
+        clipnorm:        g = g c / max(|g|, c)             |g| the norm of one variable's gradient
+        global_clipnorm: g = g c min(1 / |G|, 1 / c)       |G| that of all; not finite: everything becomes NaN
+        clipvalue:       g = min(max(g, -c), c)
+        """
+        if self.clipnorm:
+            for v in variables:
+                c = v.value.dtype.type(self.clipnorm)
+                norm = np.sqrt(np.sum(np.square(v.gradient)))
+                v.gradient *= c
+                v.gradient /= np.maximum(norm, c)
+        elif self.global_clipnorm:
+            c = variables[0].value.dtype.type(self.global_clipnorm)
+            norm = np.sqrt(sum(np.sum(np.square(v.gradient)) for v in variables))
+            scale = c * np.minimum(1 / norm, 1 / c) + (norm - norm)
+            for v in variables:
+                v.gradient *= scale
+        elif self.clipvalue:
+            for v in variables:
+                np.clip(v.gradient, -self.clipvalue, self.clipvalue, out=v.gradient)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+        """Copy gradients into the variables' own, and do one step.
+
+        Args:
+            grads: an array per variable; variables whose gradient is None are left alone, with a warning.
+            trainable_variables: those the optimizer was built for, where None.
+
+        Raises:
+            ValueError: the numbers or shapes do not fit, nothing has a gradient, or the optimizer is not built.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        if trainable_variables is None and not self.built:
+            raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first, or pass variables.")
+        variables = self._trainable if trainable_variables is None else list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ValueError(f"Optimizer {self.name!r}: {len(grads)} gradients for {len(variables)} variables.")
+        pairs = [(np.asarray(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
+            raise ValueError("No gradients provided for any variable.")
+        for g, v in pairs:
+            if g.shape != v.shape:
+                raise ValueError(f"The gradient of variable {v.path!r} has shape {g.shape}, expected {v.shape}.")
+        self.build(variables)
+        if len(pairs) < len(variables):
+            missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+            warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=2)
+        for g, v in pairs:
+            v.gradient[...] = g
+        self.step([v for _, v in pairs])
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Scalar:
+        """Do what `apply` does, with pairs (gradient, variable); return `iterations`."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self.iterations
+
+    # ---- copies and configs ----
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copied view is no view any more; the copy lays its slots out anew.
+        return {**self.__dict__, "_plan": None, "_vectors": {}, "_settled_homes": []}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this optimizer, without its state."""
+        arguments = super().get_config()
+        scheduled = not isinstance(self._rate, Scalar)
+        arguments["learning_rate"] = serialize(self._rate) if scheduled else float(self._rate)
+        return arguments

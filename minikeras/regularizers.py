@@ -1,0 +1,163 @@
+"""Regularizers: penalties on large weights, each with its derivative beside it.
+
+    regularizer(w) -> float                   added to the loss
+    regularizer.gradient(w) -> array          added to d loss / d w
+
+Layers attach them to their weights, training adds them up.  Calls `serialization`.
+Keras's counterpart: `keras.regularizers`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .names import missing_attribute
+from .serialization import Configurable, Table, keras_class
+from .serialization import deserialize as _deserialize
+from .serialization import serialize as _serialize
+
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+
+
+@keras_class("keras.regularizers")
+class Regularizer(Configurable):
+    """Base class: a regularizer of one's own writes `__call__` and `gradient`.
+
+    class Lean(Regularizer):
+        def __call__(self, x): return 0.1 * float(np.sum(x))
+        def gradient(self, x): return np.full_like(x, 0.1)
+    """
+
+    def __call__(self, x: np.ndarray) -> float:
+        """Return the penalty on the weights `x`."""
+        raise NotImplementedError(f"{type(self).__name__}: write `__call__(self, x)`, which returns the penalty.")
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Return d penalty / d x, of the shape of `x`."""
+        raise NotImplementedError(f"{type(self).__name__}: write `gradient(self, x)`, the derivative of the penalty.")
+
+
+@keras_class("keras.regularizers")
+class L1(Regularizer):
+    """l1 sum |x|, which drives weights to zero exactly.
+
+    Args:
+        l1: the factor, not negative.
+
+    Raises:
+        ValueError: a negative or infinite factor.
+    """
+
+    def __init__(self, l1: float = 0.01):
+        # Keras keeps this factor, and only this one, as a float32: its configs show 0.009999999776...
+        self.l1 = float(np.float32(_factor(0.01 if l1 is None else l1, "l1")))
+
+    def __call__(self, x: np.ndarray) -> float:
+        """l1 sum |x|."""
+        return float(self.l1 * np.sum(np.abs(x)))
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """l1 sign(x), and 0 at 0."""
+        return self.l1 * np.sign(x)
+
+
+@keras_class("keras.regularizers")
+class L2(Regularizer):
+    """l2 sum x^2, which keeps weights small.
+
+    Args:
+        l2: the factor, not negative.
+
+    Raises:
+        ValueError: a negative or infinite factor.
+    """
+
+    def __init__(self, l2: float = 0.01):
+        self.l2 = _factor(0.01 if l2 is None else l2, "l2")
+
+    def __call__(self, x: np.ndarray) -> float:
+        """l2 sum x^2."""
+        return float(self.l2 * np.sum(np.square(x)))
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """2 l2 x."""
+        return 2 * self.l2 * x
+
+
+@keras_class("keras.regularizers")
+class L1L2(Regularizer):
+    """l1 sum |x| + l2 sum x^2.
+
+    Args:
+        l1: the factor of the first sum, not negative.
+        l2: the factor of the second.
+
+    Raises:
+        ValueError: a negative or infinite factor.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0):
+        self.l1 = _factor(0.0 if l1 is None else l1, "l1")
+        self.l2 = _factor(0.0 if l2 is None else l2, "l2")
+
+    def __call__(self, x: np.ndarray) -> float:
+        """l1 sum |x| + l2 sum x^2."""
+        return float(self.l1 * np.sum(np.abs(x)) + self.l2 * np.sum(np.square(x)))
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """l1 sign(x) + 2 l2 x."""
+        return self.l1 * np.sign(x) + 2 * self.l2 * x
+
+
+def _factor(value: Any, name: str) -> float:
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    raise ValueError(f"Invalid value for argument {name}: expected a non-negative float, received {name}={value!r}.")
+
+
+l1, l2, l1_l2 = L1, L2, L1L2
+
+_TABLE = Table("regularizer", "keras.regularizers", [L1, L2, L1L2])
+
+
+def get(identifier: Any) -> Any:
+    """Return a regularizer from a name (`"l1"`, `"l2"`, `"l1_l2"`), a config, a class or an object; None stays None.
+
+    The name `"l1_l2"` means `L1L2(0.01, 0.01)`, as Keras documents it.
+
+    Raises:
+        ValueError: unknown.
+        TypeError: a function that has no derivative.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str) and identifier == "l1_l2":
+        return L1L2(0.01, 0.01)
+    found = deserialize(identifier) if isinstance(identifier, dict) else _TABLE.get(identifier)
+    if isinstance(found, type) and issubclass(found, Regularizer):
+        found = found()
+    if not callable(found):
+        raise ValueError(f"Could not interpret regularizer identifier: {identifier!r}")
+    if not callable(getattr(found, "gradient", None)):
+        raise TypeError(
+            f"Regularizer {getattr(found, '__name__', found)!r} has no `gradient`, and this engine derives nothing by "
+            "itself. Subclass `regularizers.Regularizer` with `__call__(x)` and `gradient(x)`."
+        )
+    return found
+
+
+def serialize(regularizer: Regularizer) -> dict[str, Any]:
+    """Return the config of a regularizer."""
+    return _serialize(regularizer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the regularizer that a config describes; the user's own classes stand in `custom_objects` by name."""
+    known = _TABLE.entries.get(config.get("class_name"))
+    if known is not None:  # older configs name no module, and "l2" for the class
+        config = {**config, "module": known.keras_module, "class_name": known.__name__}
+    return _deserialize(config, custom_objects)
+
+
+__getattr__ = missing_attribute(__name__, __all__)
