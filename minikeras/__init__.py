@@ -54,6 +54,9 @@ _HOMES = {
     "Variable": "parameters",
 }
 
+#: Rooms that are not part of Keras's API; `from . import kernels` inside the package asks for them here, too.
+_INNER = ("console", "data", "differentiable", "graph", "kernels", "names", "parameters", "serialization", "symbolic")
+
 __all__ = [
     "Callback",
     "Initializer",
@@ -88,7 +91,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    elif name in __all__:
+    elif name in __all__ or name in _INNER:
         value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}. {did_you_mean(name, __all__)}")

@@ -24,6 +24,14 @@ class Differentiable:
         functools.update_wrapper(self, function)
         self.function = function
         self.gradient: Callable[..., Any] | None = None
+        self.bound_from: tuple[Differentiable, dict[str, Any]] | None = None
+
+    def __reduce__(self) -> Any:
+        # Copies and pickles name a function instead of repeating it.
+        if self.bound_from is None:
+            return self.__qualname__
+        origin, options = self.bound_from
+        return functools.partial(origin.bind, **options), ()
 
     def derivative(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate the function's derivative."""
@@ -33,7 +41,7 @@ class Differentiable:
     def bind(self, **options: Any) -> "Differentiable":
         """Return the same function and derivative with some options fixed."""
         bound = Differentiable(functools.partial(self.function, **options))
-        bound.__name__ = self.__name__
+        bound.__name__, bound.bound_from = self.__name__, (self, options)
         if self.gradient is not None:
             bound.gradient = functools.partial(self.gradient, **options)
         return bound

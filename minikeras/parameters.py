@@ -106,6 +106,11 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         value[...] = self.value
         self.value, self.gradient, self.home = value, gradient, home
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.
+        gradient = None if self.gradient is None else np.zeros_like(self.gradient)
+        return {**self.__dict__, "value": self.value.copy(), "gradient": gradient, "home": None}
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         # A copy unless refused: a stray `np.asarray(weight) += 1` must not train the model.
         return self.value.view() if copy is False else np.array(self.value, dtype=dtype)

@@ -180,7 +180,7 @@ class Trainer:
 
     def _choose_weights(self) -> None:
         """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
-        if self._trained is None:
+        if self._trained is None or any(v.home is None for v in self._trained):  # the latter in a copied model
             self.gather()
             self._trained = self.trainable_weights
             self._needed = self.graph.needed()

@@ -1,5 +1,8 @@
 """Training beside tf.keras: the same weights and batches give the same losses, metrics, hooks and histories."""
 
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -383,6 +386,25 @@ def test_same_seed_same_run():
         return np.concatenate([w.ravel() for w in model.get_weights()]).tobytes()
 
     assert run() == run()
+
+
+def test_copies_are_models_of_their_own():
+    x, y = data()
+    model = tanh_network(minikeras)
+    model.add(minikeras.layers.ReLU(negative_slope=0.1))
+    model.add(minikeras.layers.Dense(4, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, verbose=0)
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    before = model.get_weights()
+    for twin in copies:
+        twin.fit(x, y, shuffle=False, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.fit(x, y, shuffle=False, verbose=0)
+    for twin in copies:
+        for a, b in zip(twin.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_evaluate_in_mid_training_changes_nothing():
