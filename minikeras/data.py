@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import config
+from . import config, random
 
 #: One batch or one whole data set: x, y, sample_weight.
 Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
@@ -180,14 +180,14 @@ def class_to_sample_weights(y: np.ndarray, class_weight: dict[int, float], dtype
 def epoch_order(n: int, batch_size: int, shuffle: bool | str) -> np.ndarray | None:
     """Return the order in which an epoch visits n samples; None for the order they stand in.
 
-    Drawn from `np.random`, which `utils.set_random_seed` seeds.  With `"batch"`, samples stay in their batch.
+    With `"batch"`, samples stay in their batch.
     """
     if not shuffle:
         return None
     if shuffle == "batch":
-        starts = range(0, n, batch_size)
-        return np.concatenate([s + np.random.permutation(min(batch_size, n - s)) for s in starts])
-    return np.random.permutation(n)
+        starts, step = range(0, n, batch_size), random.blocks_to_shuffle(batch_size)
+        return np.concatenate([s + random.shuffled(min(batch_size, n - s), i * step) for i, s in enumerate(starts)])
+    return random.shuffled(n)
 
 
 class Batches:
@@ -350,9 +350,9 @@ class StreamBatches(Batches):
             return (self.source[i] for i in count())
         order = list(range(self._total))
         if self.shuffle:
-            import random
+            from random import shuffle
 
-            random.shuffle(order)
+            shuffle(order)
         return (self.source[i] for i in order)
 
     def _resume(self) -> None:

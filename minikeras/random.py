@@ -7,18 +7,23 @@ once, when the object that needs it is made.  `initializers`, random layers and 
 Keras's counterparts: `keras.random` and `keras.utils.set_random_seed`.
 """
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from . import config
+from .kernels import philox
 from .names import auto_name, missing_attribute
 from .serialization import Configurable, keras_class
 
-__all__ = ["SeedGenerator", "normal", "truncated_normal", "uniform"]
+__all__ = ["SeedGenerator", "dropout", "normal", "randint", "truncated_normal", "uniform"]
 
 _SEED_MODULUS = 2**31 - 2  # TensorFlow's operations take 32-bit seeds; Keras reduces them by this number
+
+_SCRAMBLE_KEY = np.array([0x3EC8F720, 0x02461E29], np.uint32)
+_TRUNCATED_STRETCH = 256  # blocks set aside for each group of four truncated normal numbers
 
 _global_seed: int | None = None
 _global_generator: "SeedGenerator | None" = None
@@ -108,9 +113,33 @@ def draw_seed(seed: "int | SeedGenerator | None") -> np.ndarray:
     return _global_generator.next(ordered=False)
 
 
-def _stream(seed: "int | SeedGenerator | None") -> "np.random.Generator":
-    """Return the random numbers that belong to one use of a seed (Philox: Salmon et al., 2011)."""
-    return np.random.Generator(np.random.Philox(draw_seed(seed) % _SEED_MODULUS))
+def _words(key: np.ndarray, counter: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return blocks of a stream, a row of four words each."""
+    words = np.empty((len(blocks), 4), np.uint32)
+    philox.stream(words, key, counter, np.ascontiguousarray(blocks, np.uint64))
+    return words
+
+
+def _halves(number: int) -> tuple[int, int]:
+    """Return the low and the high word of a 64-bit number; of a negative one, its two's complement."""
+    return number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF
+
+
+def _stream_of(seed: "int | SeedGenerator | None") -> tuple[np.ndarray, np.ndarray]:
+    """Return the key and the counter of one use of a seed.
+
+    Neighbouring seeds must not give related streams, so the pair is scrambled first: as the counter of one block,
+    whose words become the key and the upper half of the counter.
+    """
+    first, second = (int(s) % _SEED_MODULUS for s in draw_seed(seed))
+    counter = np.array([*_halves(first), *_halves(second)], np.uint32)
+    mix = _words(_SCRAMBLE_KEY, counter, np.zeros(1))[0]
+    return mix[:2], np.array([0, 0, mix[2], mix[3]], np.uint32)
+
+
+def _bits(seed: "int | SeedGenerator | None", n: int) -> np.ndarray:
+    """Return the first n words of one use of a seed, and a few more to the end of a block."""
+    return _words(*_stream_of(seed), np.arange(-(-n // 4))).reshape(-1)
 
 
 def uniform(
@@ -126,12 +155,12 @@ def uniform(
         shape: of the result.
         minval: the smallest possible number.
         maxval: the end of the range.
-        dtype: `"float32"` or `"float64"`; `config.floatx()` where None.
+        dtype: `"float32"` or `"float64"` (of numbers drawn in float32); `config.floatx()` where None.
         seed: an integer gives the same numbers each time, a `SeedGenerator` new ones.
     """
-    dtype = np.dtype(dtype or config.floatx())
-    low, high = dtype.type(minval), dtype.type(maxval)
-    return _stream(seed).random(tuple(shape), dtype) * (high - low) + low
+    out = np.empty(math.prod(shape), np.float32)
+    philox.uniform(out, _bits(seed, out.size)[: out.size], np.float32(minval), np.float32(maxval))
+    return out.reshape(shape).astype(dtype or config.floatx(), copy=False)
 
 
 def normal(
@@ -142,8 +171,9 @@ def normal(
     seed: "int | SeedGenerator | None" = None,
 ) -> np.ndarray:
     """Return numbers drawn from the normal distribution of this mean and standard deviation; see `uniform`."""
-    dtype = np.dtype(dtype or config.floatx())
-    return _stream(seed).standard_normal(tuple(shape), dtype) * dtype.type(stddev) + dtype.type(mean)
+    out = np.empty(math.prod(shape), np.float32)
+    philox.normal(out, _bits(seed, out.size), np.float32(mean), np.float32(stddev))
+    return out.reshape(shape).astype(dtype or config.floatx(), copy=False)
 
 
 def truncated_normal(
@@ -153,16 +183,84 @@ def truncated_normal(
     dtype: str | None = None,
     seed: "int | SeedGenerator | None" = None,
 ) -> np.ndarray:
-    """Return normal numbers, those further than 2 `stddev` from the mean drawn again; see `uniform`.
+    """Return normal numbers of which those further than 2 `stddev` from the mean were drawn again; see `uniform`.
 
-    What is left spreads less: its standard deviation is 0.8796 `stddev`.
+    What is left spreads less: its standard deviation is 0.8796 `stddev`.  Numbers are made in groups of four, each
+    from a stretch of the stream of its own, of which it takes what it needs.
     """
-    dtype = np.dtype(dtype or config.floatx())
-    stream = _stream(seed)
-    z = stream.standard_normal(tuple(shape), dtype)
-    while np.any(outside := np.abs(z) >= 2):
-        z[outside] = stream.standard_normal(int(outside.sum()), dtype)
-    return z * dtype.type(stddev) + dtype.type(mean)
+    size = math.prod(shape)
+    groups = -(-size // 4)
+    out = np.empty((groups, 4), np.float32)
+    key, counter = _stream_of(seed)
+    tries = 4  # blocks per group: 16 numbers, of which hardly ever fewer than four lie inside
+    while True:
+        blocks = _TRUNCATED_STRETCH * np.arange(groups)[:, None] + np.arange(tries)
+        v = np.empty(groups * tries * 4, np.float32)
+        philox.normal(v, _words(key, counter, blocks.reshape(-1)).reshape(-1), np.float32(0), np.float32(1))
+        counts = philox.kept(out, v.reshape(groups, -1), np.float32(mean), np.float32(stddev))
+        if counts.min(initial=4) == 4:
+            return out.reshape(-1)[:size].reshape(shape).astype(dtype or config.floatx(), copy=False)
+        tries *= 2
+
+
+def randint(
+    shape: tuple[int, ...],
+    minval: int,
+    maxval: int,
+    dtype: str = "int32",
+    seed: "int | SeedGenerator | None" = None,
+) -> np.ndarray:
+    """Return integers drawn evenly from minval, ..., maxval - 1; see `uniform`.
+
+    Raises:
+        ValueError: there is no integer in the range.
+    """
+    if not minval < maxval:
+        raise ValueError(f"randint: expected minval < maxval, received {minval} and {maxval}.")
+    n = math.prod(shape)
+    return (minval + (_bits(seed, n)[:n] % np.uint32(maxval - minval)).astype(np.int64)).astype(dtype).reshape(shape)
+
+
+def dropout(
+    inputs: np.ndarray,
+    rate: float,
+    noise_shape: tuple[int, ...] | None = None,
+    seed: "int | SeedGenerator | None" = None,
+) -> np.ndarray:
+    """Return the inputs with a share `rate` of them silenced and the others scaled up; see `layers.Dropout`."""
+    return inputs * dropout_mask(inputs.shape if noise_shape is None else noise_shape, rate, inputs.dtype, seed)
+
+
+def dropout_mask(
+    shape: tuple[int, ...], rate: float, dtype: np.dtype, seed: "int | SeedGenerator | None" = None
+) -> np.ndarray:
+    """Return 1 / (1 - rate) where u >= rate, and 0 elsewhere, u drawn evenly from [0, 1)."""
+    kept = uniform(shape, dtype="float32", seed=seed) >= np.float32(rate)
+    return kept * np.dtype(dtype).type(1 / (1 - rate))
+
+
+def shuffled(n: int, first_block: int = 0) -> np.ndarray:
+    """Return 0, ..., n - 1 in the order in which `fit` visits n samples.
+
+    After `set_random_seed` it is the same order every time, as in tf.keras, whose operation restarts with every epoch;
+    without it, a new one.  It takes (n - 1) / 4 blocks of the stream, rounded up, from `first_block` on.
+    """
+    order = np.arange(n)
+    if _global_seed is None:
+        return np.random.permutation(order)
+    seed = _global_seed % (2**31 - 1)
+    # Both seeds 0 would mean "any": TensorFlow then takes this pair.
+    first, second = (seed, 0) if seed else (0, 2**31 - 1)
+    counter = np.array([0, 0, *_halves(second)], np.uint32)
+    blocks = first_block + np.arange(blocks_to_shuffle(n))
+    bits = _words(np.array(_halves(first), np.uint32), counter, blocks).reshape(-1)
+    philox.permutation(order, bits)
+    return order
+
+
+def blocks_to_shuffle(n: int) -> int:
+    """Return how many blocks of the stream `shuffled` takes."""
+    return -(-max(n - 1, 0) // 4)
 
 
 __getattr__ = missing_attribute(__name__, __all__)

@@ -9,12 +9,13 @@ compiled, at the first call that needs it; a reference answers instead
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-_ROOMS = ("conv2d", "pool2d", "updates")
+_ROOMS = ("conv2d", "philox", "pool2d", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 
@@ -24,10 +25,11 @@ class Kernel:
     Attributes:
         reference: the NumPy function.
         loops: the same function written as loops that numba can compile.
+        same_bits: whether both give the same to the last bit; then the reference serves until numba is loaded.
     """
 
-    def __init__(self, reference: Callable[..., Any], loops: Callable[..., Any]):
-        self.reference, self.loops = reference, loops
+    def __init__(self, reference: Callable[..., Any], loops: Callable[..., Any], same_bits: bool = False):
+        self.reference, self.loops, self.same_bits = reference, loops, same_bits
         self.__name__, self.__doc__ = reference.__name__, reference.__doc__
         self._compiled: Callable[..., Any] | None = None
 
@@ -42,14 +44,15 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the machine code, or the reference where that is asked for (see above)."""
-        if _NUMPY_ONLY or arguments[0].dtype != np.float32:
-            return self.reference(*arguments)
-        return self.compiled(*arguments)
+        by_reference = (
+            _NUMPY_ONLY or arguments[0].dtype == np.float64 or (self.same_bits and "numba" not in sys.modules)
+        )
+        return (self.reference if by_reference else self.compiled)(*arguments)
 
 
-def twin(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
-    """Decorate loops that compute the same as `reference`, with the same arguments."""
-    return lambda loops: Kernel(reference, loops)
+def twin(reference: Callable[..., Any], same_bits: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
+    """Decorate loops that compute the same as `reference`, with the same arguments; see `Kernel`."""
+    return lambda loops: Kernel(reference, loops, same_bits)
 
 
 def __getattr__(name: str) -> Any:

@@ -297,8 +297,7 @@ class Dropout(Layer):
         if self.rate == 1:
             scaled_mask = np.zeros(shape, x.dtype)
         else:
-            kept = random.uniform(shape, seed=self.seed_generator) >= np.float32(self.rate)
-            scaled_mask = kept * x.dtype.type(1 / (1 - self.rate))
+            scaled_mask = random.dropout_mask(shape, self.rate, x.dtype, self.seed_generator)
         return x * scaled_mask, scaled_mask
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
