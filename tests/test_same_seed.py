@@ -344,7 +344,8 @@ def test_one_seed_gives_one_result_at_any_number_of_threads():
     assert run_script("minikeras", "dense", seeded=False) != run_script("minikeras", "dense", seeded=False)
 
 
-def test_the_history_of_an_epoch_of_fashion_mnist():
+@pytest.mark.parametrize("kind", ["dense", "convolutional"])
+def test_the_history_of_an_epoch_of_fashion_mnist(kind):
     """Needs the real files, under KERAS_HOME or ~/.keras; downloads nothing."""
     home = os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))
     if not os.path.exists(os.path.join(home, "datasets", "fashion-mnist", "train-images-idx3-ubyte.gz")):
@@ -352,15 +353,16 @@ def test_the_history_of_an_epoch_of_fashion_mnist():
     (x, y), _ = minikeras.datasets.fashion_mnist.load_data()
 
     def history(k):
-        model = k.Sequential(
-            [
-                k.Input((28, 28)),
+        first = [k.layers.Flatten(), k.layers.Dense(100, activation="relu"), k.layers.Dropout(0.3)]
+        if kind == "convolutional":
+            first = [
+                k.layers.Reshape((28, 28, 1)),
+                k.layers.Conv2D(4, 3, activation="relu", padding="same"),
+                k.layers.MaxPooling2D(2),
                 k.layers.Flatten(),
-                k.layers.Dense(100, activation="relu"),
-                k.layers.Dropout(0.3),
-                k.layers.Dense(10, activation="softmax"),
+                k.layers.Dropout(0.4),
             ]
-        )
+        model = k.Sequential([k.Input((28, 28)), *first, k.layers.Dense(10, activation="softmax")])
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model.fit(x / 255.0, y, epochs=1, validation_split=0.2, verbose=0).history
 

@@ -115,7 +115,7 @@ def normal(out, bits, mean, stddev):
 
 
 def _kept(out: np.ndarray, v: np.ndarray, mean: np.float32, stddev: np.float32) -> np.ndarray:
-    """Fill each row of `out` with the first four of its row of v that lie within (-2, 2); return how many there were."""
+    """Fill each row of `out` with the first four of its row of v that lie within (-2, 2); return their number."""
     inside = np.abs(v) < 2
     place = np.cumsum(inside, axis=1) - 1
     rows, columns = np.nonzero(inside & (place < 4))
