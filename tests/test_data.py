@@ -9,7 +9,7 @@ import pytest
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
-from minikeras import config, data, utils
+from minikeras import config, data, random, utils
 
 N = 10
 X = np.arange(N * 3, dtype=np.float64).reshape(N, 3)
@@ -135,7 +135,8 @@ def test_batches_of_arrays_are_those_of_keras(options, epochs):
 
 
 @pytest.mark.parametrize("shuffle", [True, "batch"])
-def test_shuffle(shuffle):
+def test_shuffle(shuffle, monkeypatch):
+    monkeypatch.setattr(random, "_global_seed", None)  # as in a script that sets no seed
     source = data.batches(X, Y, X[:, 0], batch_size=4, shuffle=shuffle)
     epochs = [list(source.epoch()) for _ in range(3)]
     orders = [np.concatenate([y for _, y, _ in batches]) for batches in epochs]
@@ -153,7 +154,7 @@ def test_shuffle(shuffle):
 @pytest.mark.parametrize("shuffle", [True, "batch"])
 def test_the_seed_fixes_the_order(shuffle):
     def run():
-        np.random.seed(3)
+        utils.set_random_seed(3)
         source = data.batches(np.arange(50.0), batch_size=8, shuffle=shuffle)
         return [x.tolist() for _ in range(2) for x, _, _ in source.epoch()]
 
