@@ -404,7 +404,7 @@ def test_the_split_of_the_digits_never_changes():
 
 def test_digits_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r'pip install "minikeras\[examples\]"'):
+    with pytest.raises(ImportError, match="pip install scikit-learn"):
         digits.load_data()
 
 

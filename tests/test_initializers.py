@@ -154,11 +154,11 @@ def test_draws_happen_where_keras_draws():
 
 
 def test_a_seed_generator_gives_new_numbers_each_time():
-    generator = random.SeedGenerator(4)
+    generator = random.SeedGenerator(4, name="s")
     initializer = initializers.RandomNormal(seed=generator)
     assert not np.array_equal(initializer((5,)), initializer((5,)))
     assert generator.state.tolist() == [4, 2]
-    theirs = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(4))
+    theirs = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(4, name="s"))
     assert initializer.get_config() == theirs.get_config()
     again = initializers.RandomNormal.from_config(initializer.get_config())
     assert np.array_equal(again((5,)), initializers.RandomNormal(seed=4)((5,)))

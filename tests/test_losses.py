@@ -221,7 +221,8 @@ def test_on_logits(kind, options, activation, y_true):
     assert twin(y_true, LOGITS) == pytest.approx(loss(y_true, p), rel=1e-9)
     for other in ("relu", None, "softmax" if activation == "sigmoid" else "sigmoid"):
         assert loss.on_logits(other) is None
-    assert twin.on_logits(activation) is None
+    with pytest.warns(UserWarning, match="Drop one of the two"):
+        assert twin.on_logits(activation) is twin
     assert losses.MeanSquaredError().on_logits(activation) is None
 
 

@@ -27,7 +27,7 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ImportError(
-            'The digits come with scikit-learn, which is not installed: pip install scikit-learn'
+            "The digits come with scikit-learn, which is not installed: pip install scikit-learn"
         ) from error
     digits = load_digits()
     order = np.random.RandomState(0).permutation(len(digits.target))

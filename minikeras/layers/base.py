@@ -143,7 +143,8 @@ class Layer(Configurable):
         x = np.ascontiguousarray(np.asarray(x), dtype=self.dtype)
         self.check_input(x.shape)
         self.ensure_built((None, *x.shape[1:]))
-        return self.forward(x, bool(training))[0]
+        with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
+            return self.forward(x, bool(training))[0]
 
     def ensure_built(self, input_shape: Shape) -> None:
         """Build for this shape if that hasn't happened; check that the shape fits either way."""
