@@ -16,6 +16,7 @@ from .callbacks import CallbackList, History
 from .layers.base import ActivatedLayer
 from .metrics import Mean, Metric
 from .serialization import deserialize, serialize
+from .threads import one_blas_thread
 
 
 class Trainer:
@@ -219,6 +220,7 @@ class Trainer:
 
     # ---- fit, evaluate, predict ----
 
+    @one_blas_thread()
     def fit(
         self,
         x: Any = None,
@@ -322,6 +324,7 @@ class Trainer:
         callbacks.on_train_end(logs)
         return self.history
 
+    @one_blas_thread()
     def evaluate(
         self,
         x: Any = None,
@@ -355,6 +358,7 @@ class Trainer:
         callbacks.on_test_end(logs)
         return logs
 
+    @one_blas_thread()
     def predict(
         self,
         x: Any,
@@ -397,6 +401,7 @@ class Trainer:
 
     # ---- one batch at a time ----
 
+    @one_blas_thread()
     def train_on_batch(
         self,
         x: Any,
@@ -416,6 +421,7 @@ class Trainer:
             self.train_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
+    @one_blas_thread()
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> float | list[float] | dict[str, float]:

@@ -1,0 +1,60 @@
+"""While a model computes, NumPy's products run on one thread; before and after, on as many as the user has."""
+
+import threading
+
+import numpy as np
+import threadpoolctl
+
+import minikeras
+from minikeras.threads import one_blas_thread
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_one_thread_inside_and_the_users_number_after():
+    before = blas_threads()
+    with one_blas_thread():
+        assert min(blas_threads()) == 1
+        with one_blas_thread():
+            pass
+        assert min(blas_threads()) == 1
+    assert blas_threads() == before
+
+
+def test_fit_runs_on_one_thread():
+    seen = []
+    note = minikeras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(min(blas_threads())))
+    model = minikeras.Sequential([minikeras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = blas_threads()
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, verbose=0, callbacks=[note])
+    assert seen == [1, 1]
+    assert blas_threads() == before
+
+
+def test_predictions_from_several_threads_agree():
+    model = minikeras.Sequential(
+        [
+            minikeras.Input((8, 8, 1)),
+            minikeras.layers.Conv2D(4, 3),
+            minikeras.layers.Flatten(),
+            minikeras.layers.Dense(3),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(100, 8, 8, 1)).astype("float32")
+    expected, before, results = model.predict(x, verbose=0), blas_threads(), []
+
+    def work():
+        results.extend(model.predict(x, verbose=0) for _ in range(10))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 40
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+    assert blas_threads() == before
