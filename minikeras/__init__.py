@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         optimizers,
         random,
         regularizers,
+        saving,
         testing,
         utils,
     )
@@ -83,6 +84,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "testing",
     "utils",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import saving
 from .graph import Graph
 from .layers.base import Layer, Shape, checked_shape, dtype_policy, set_all
 from .layers.core import InputLayer
@@ -52,8 +53,9 @@ class Model(Trainer, Layer):
         self.graph = Graph(inputs, outputs)
         self.built, self.build_input_shape = True, inputs.shape
         for layer in self.layers:
-            for v in layer.variables:
-                v.path = f"{self.name}/{layer.name}/{v.name}"
+            if not isinstance(layer, Model):  # whose weights have their paths already
+                for v in layer.variables:
+                    v.path = f"{self.name}/{layer.name}/{v.name}"
 
     # ---- as a layer ----
 
@@ -234,6 +236,20 @@ class Model(Trainer, Layer):
 
         return json.dumps(serialize(self), **kwargs)
 
+    # ---- as a file ----
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Write the whole model to a `.keras` file, or a `.h5` file of Keras 2; see `saving.save_model`."""
+        saving.save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write weights and optimizer state to a `.weights.h5` file; see `saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Fill the model from a file of weights; see `saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch, **kwargs)
+
 
 @keras_class("keras")
 class Sequential(Model):
@@ -396,6 +412,8 @@ def _reshape_advice(shape: Shape, expected: Shape) -> str:
     return ""
 
 
-__all__ = ["Model", "Sequential", "clone_model", "model_from_json"]
+load_model, save_model = saving.load_model, saving.save_model
+
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 __getattr__ = missing_attribute(__name__, __all__)

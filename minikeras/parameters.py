@@ -9,8 +9,11 @@ boundary (a cache line, and the widest vector register); the padding stays zero.
 Layers declare variables, models gather them here, optimizers step over them.  Calls `config`.
 """
 
+import contextlib
+import contextvars
+import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,21 @@ import numpy as np
 from . import config
 
 ALIGNMENT = 64  # bytes
+
+_postponed: contextvars.ContextVar[bool] = contextvars.ContextVar("postponed", default=False)
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Let the variables made in this block have a shape but no memory until `Variable.settle`.
+
+    Loading a model compares shapes with a file's before it believes either.
+    """
+    token = _postponed.set(True)
+    try:
+        yield
+    finally:
+        _postponed.reset(token)
 
 
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
@@ -47,12 +65,23 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         regularizer: Any = None,
     ):
         dtype = np.dtype(dtype or config.floatx())
+        self._postponed: Any = None  # makes the first values, where `postponed` has put that off
         if callable(initializer):
             if shape is None:
                 raise ValueError("Variable: an initializer that is a function needs `shape`.")
-            initializer = initializer(tuple(shape), dtype=dtype.name)
-        self.value: np.ndarray = np.array(initializer, dtype=dtype, order="C")
-        self.gradient: np.ndarray | None = np.zeros_like(self.value) if trainable else None
+            make = functools.partial(initializer, tuple(shape), dtype=dtype.name)
+            if _postponed.get():
+                self._postponed = make
+            else:
+                initializer = make()
+        self.value: np.ndarray
+        self.gradient: np.ndarray | None
+        if self._postponed is not None:
+            self.value = np.broadcast_to(dtype.type(0), tuple(shape))  # every element is the same number
+            self.gradient = self.value if trainable else None
+        else:
+            self.value = np.array(initializer, dtype=dtype, order="C")
+            self.gradient = np.zeros_like(self.value) if trainable else None
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
@@ -100,6 +129,18 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     def assign_sub(self, value: Any) -> "Variable":
         """Subtract from the values in place."""
         return self.assign(self.value - np.asarray(value))
+
+    def settle(self, value: np.ndarray | None = None) -> None:
+        """Take values over; a variable made under `postponed` gets its memory, and its first values where None."""
+        if value is None and self._postponed is None:
+            return
+        value = self._postponed() if value is None else value
+        if self._postponed is None or self.home is not None:
+            self.assign(value)
+        else:
+            self.value = np.array(value, dtype=self.value.dtype, order="C")
+            self.gradient = None if self.gradient is None else np.zeros_like(self.value)
+        self._postponed = None
 
     def move(self, value: np.ndarray, gradient: np.ndarray | None, home: "Parameters | None") -> None:
         """Copy the numbers to new arrays of the same shape, and live there from now on."""

@@ -1,11 +1,14 @@
 """Objects to configs and back: the signature of a constructor is its config.
 
 Every class with a config (layers, initializers, optimizers, ...) derives from `Configurable` and is entered
-into one table by `@keras_class`; loading looks classes up in that table and nowhere else, so that a config can
-name no code of its own.  Calls `names`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
+into one table by `@keras_class`; loading looks classes up in that table, and among the user's own that were
+registered or given as `custom_objects`, and nowhere else, so that a config can name no code of its own.
+Calls `names`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -27,6 +30,36 @@ def keras_class(module: str) -> Callable[[Class], Class]:
         return cls
 
     return enter
+
+
+#: The user's own classes and functions under the names that files know them by; `saving` fills it.
+REGISTERED: dict[str, Any] = {}
+
+_scope: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("custom_objects", default=None)
+
+
+@contextlib.contextmanager
+def custom_objects_known(objects: dict[str, Any] | None) -> Iterator[None]:
+    """Let configs name these classes and functions within the block, beside those of an enclosing block."""
+    token = _scope.set({**(_scope.get() or {}), **(objects or {})})
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def custom_object(*names: Any) -> Any:
+    """Return the user's own class or function of one of these names; None where there is none."""
+    for table in (_scope.get() or {}, REGISTERED):
+        for name in names:
+            if isinstance(name, str) and name in table:
+                return table[name]
+    return None
+
+
+def registered_name(thing: Any) -> str:
+    """Return the name that files know a class or function of the user's by: `"package>Name"` where registered."""
+    return next((name for name, known in REGISTERED.items() if known is thing), thing.__name__)
 
 
 class Configurable:
@@ -93,7 +126,7 @@ def serialize(value: Any) -> Any:
     """Return the config of a value: plain numbers, strings and sequences as they are, objects as dictionaries.
 
     An object becomes `{"module", "class_name", "config", "registered_name"}`, the form of Keras 3; a known
-    function becomes its name.
+    function becomes its name, one of the user's own a dictionary with its name.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -109,11 +142,18 @@ def serialize(value: Any) -> Any:
             "module": value.keras_module if known else type(value).__module__,
             "class_name": type(value).__name__,
             "config": value.get_config(),
-            "registered_name": None if known else type(value).__name__,
+            "registered_name": None if known else registered_name(type(value)),
             **value.extra_config(),
         }
     if callable(value):
-        return value.__name__
+        if getattr(value, "__module__", "").startswith(f"{__package__}."):
+            return value.__name__
+        return {
+            "module": "builtins",
+            "class_name": "function",
+            "config": registered_name(value),
+            "registered_name": "function",
+        }
     return value
 
 
@@ -130,13 +170,33 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> A
     if not (isinstance(config, dict) and "class_name" in config and "config" in config):
         return config
     name, module = config["class_name"], config.get("module")
+    if not isinstance(name, str) or not isinstance(module, (str, type(None))):
+        raise ValueError(f"A class in a config is named by a text, received {name!r} of module {module!r}.")
     if name == "DTypePolicy":
         return config["config"]["name"]
-    cls = (custom_objects or {}).get(name) or KNOWN.get((module, name))
-    if cls is None:
-        known = [n for m, n in KNOWN if m == module] or [n for _, n in KNOWN]
-        raise ValueError(f"Unknown class {name!r} in a config (module {module!r}). {did_you_mean(name, known)}")
-    return cls.from_config(config["config"])
+    with custom_objects_known(custom_objects) if custom_objects else contextlib.nullcontext():
+        if name == "function":
+            return custom_object(config["config"]) or config["config"]
+        cls = custom_object(config.get("registered_name"), name) or KNOWN.get((module, name))
+        if cls is None:
+            raise ValueError(_unknown_class(name, module))
+        if not isinstance(config["config"], dict):
+            raise ValueError(f"The config of {name!r} is no dictionary.")
+        return cls.from_config(config["config"])
+
+
+def _unknown_class(name: str, module: str | None) -> str:
+    if name in ("Lambda", "__lambda__"):
+        return (
+            f"{name!r} in a config stands for code, which is never run. Write a layer class, and pass custom_objects."
+        )
+    known = [n for m, n in KNOWN if m == module]
+    hint = did_you_mean(name, known) if known else "Nothing of that module is known here."
+    own = name if name.isidentifier() else "..."
+    return (
+        f"Unknown class {name!r} in a config (module {module!r}). {hint} "
+        f"If it is your own: custom_objects={{{name!r}: {own}}}."
+    )
 
 
 class Table:
@@ -159,7 +219,10 @@ class Table:
         self.entries.update(aliases or {})
 
     def find(self, name: str) -> Any:
-        """Return the entry of that name; ValueError with a suggestion where there is none."""
+        """Return the entry of that name, the user's own first; ValueError with a suggestion where there is none."""
+        own = custom_object(name)
+        if own is not None:
+            return own
         if name not in self.entries:
             raise ValueError(f"Unknown {self.kind} {name!r}. {did_you_mean(name, self.entries)}")
         return self.entries[name]
@@ -170,7 +233,8 @@ class Table:
             entry = self.find(identifier)
             return entry() if isinstance(entry, type) else entry
         if isinstance(identifier, dict):
-            return deserialize(identifier)
+            found = deserialize(identifier)
+            return self.get(found) if isinstance(found, str) else found
         if isinstance(identifier, type) and identifier in self.entries.values():
             return identifier()
         return identifier

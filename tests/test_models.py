@@ -231,7 +231,8 @@ def test_no_room_imports_one_above_it():
         {"random", "symbolic", "serialization"},
         {"activations", "initializers", "regularizers", "parameters"},
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend"},
-        {"callbacks", "graph", "testing"},
+        {"saving"},
+        {"callbacks", "checkpoints", "graph", "testing"},
         {"training"},
         {"models"},
     ]

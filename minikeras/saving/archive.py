@@ -1,0 +1,113 @@
+"""The `.keras` file of Keras 3: a zip archive of three members, stored without compression.
+
+    metadata.json       versions and date
+    config.json         the architecture, and what `compile` was given
+    model.weights.h5    weights and the optimizer's state; see `weights`
+
+`saving` calls; calls `untrusted`, `weights`, `atomic`, `serialization`.
+"""
+
+import importlib
+from typing import Any
+
+from .. import parameters
+from ..serialization import deserialize, serialize
+from . import atomic, weights
+from .untrusted import ModelFileError, Source, check_total, open_file, parse_config, read_archive
+
+#: The version of Keras whose files these are.
+KERAS_VERSION = "3.15.1"
+
+_METADATA, _CONFIG, _WEIGHTS = MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+
+
+def save(model: Any, path: str) -> None:
+    """Write a model to a `.keras` file."""
+    import zipfile
+
+    text = config_text(serialize(model))
+    stored = weights.image(model)
+    with atomic.replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(_METADATA, metadata_text())
+        archive.writestr(_CONFIG, text)
+        archive.writestr(_WEIGHTS, stored)
+
+
+def load(path: str, compile: bool, max_bytes: int) -> Any:
+    """Read a model from a `.keras` file."""
+    with open_file(path) as file:
+        members = read_archive(file, MEMBERS, max_bytes)
+    model = model_from_config(parse_config(members[_CONFIG], max_bytes), compile, max_bytes)
+    with Source(members[_WEIGHTS], max_bytes) as source:
+        weights.load(model, source, max_bytes=max_bytes)
+    settle(model)
+    return model
+
+
+def weights_of(path: str, max_bytes: int) -> bytes:
+    """Return the member with the weights."""
+    with open_file(path) as file:
+        return read_archive(file, MEMBERS, max_bytes)[_WEIGHTS]
+
+
+def metadata_text() -> str:
+    """Return what Keras writes beside a model: versions and date."""
+    import datetime
+    import json
+
+    version = importlib.import_module("minikeras").__version__
+    now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now, "minikeras_version": version})
+
+
+def config_text(config: Any) -> str:
+    """Return a config as JSON.
+
+    Raises:
+        ValueError: it holds a lambda, or something else that no text describes.
+    """
+    import json
+
+    if _names_lambda(config):
+        raise ValueError(
+            "A lambda can't be saved: a file holds names, not code. Define it with `def`, and pass it to `load_model` "
+            "as custom_objects={'name': function}."
+        )
+    try:
+        return json.dumps(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The model's config can't be written as text ({error}). `get_config` of each layer returns plain numbers, "
+            "texts, lists and dictionaries."
+        ) from error
+
+
+def _names_lambda(config: Any) -> bool:
+    if isinstance(config, dict):
+        return any(map(_names_lambda, config.values()))
+    return any(map(_names_lambda, config)) if isinstance(config, (list, tuple)) else config == "<lambda>"
+
+
+def model_from_config(config: dict[str, Any], compile: bool, max_bytes: int) -> Any:
+    """Build and compile the model that a config describes; its weights have shapes, but no memory yet.
+
+    Raises:
+        ValueError: an unknown class or name, or an option that is not supported.
+        ModelFileError: no model, or one beyond the limit.
+    """
+    models = importlib.import_module("minikeras.models")  # enters all classes into the table
+    with parameters.postponed():
+        model = deserialize(config)
+    if not isinstance(model, models.Model):
+        raise ModelFileError(f"its config describes a {type(model).__name__}, no model.")
+    check_total(((v.shape, v.value.itemsize) for v in model.weights), max_bytes, "the weights")
+    arguments = config.get("compile_config")
+    if compile and arguments:
+        model.compile_from_config(arguments)
+    return model
+
+
+def settle(model: Any) -> None:
+    """Give memory and first values to what a file held no values for."""
+    for v in model.weights:
+        v.settle()

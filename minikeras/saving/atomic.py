@@ -1,0 +1,160 @@
+"""Writing a file so that at every moment either the old one or the new one is there, whole.
+
+    temporary file beside the target -> write -> flush to the disk (fsync) -> rename onto the target -> fsync the folder
+
+A rename within a folder is atomic: a process killed in mid-write, a full disk or a failing one leave the target as it
+was.  What a killed write leaves behind is a hidden file, `.model.keras.<random>.partial`, that nobody loads and the
+next write into that folder removes.  `saving`, `checkpoints` call; calls nobody.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+SUFFIX = ".partial"
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
+
+
+class PartialFile:
+    """A file opened for writing under a temporary name; every byte goes straight to the system.
+
+    It has what `zipfile` and `h5py` ask of a file: write, tell, seek, flush.
+    """
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`; the system may take it in several pieces."""
+        rest = memoryview(data).cast("B")
+        total = len(rest)
+        while len(rest):
+            rest = rest[os.write(self.descriptor, rest) :]
+        return total
+
+    def tell(self) -> int:
+        """Return the position."""
+        return os.lseek(self.descriptor, 0, os.SEEK_CUR)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position."""
+        return os.lseek(self.descriptor, offset, whence)
+
+    def seekable(self) -> bool:
+        """Tell that `seek` works."""
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer."""
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[PartialFile]:
+    """Give a file to write to; once the block has ended without an error, it replaces the file at `path`.
+
+    A symbolic link at `path` stays, and what it points to is replaced.  The new file has the old one's permissions.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        OSError: the system refused (disk full, no permission, ...).  The old file is intact then; the message says so.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"The folder of the file to write does not exist; make it first: os.makedirs({folder!r})",
+            path,
+        )
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, "Expected the name of a file to write, this is a folder", path)
+    if name.endswith(SUFFIX):
+        raise ValueError(f"{path}: names that end in {SUFFIX!r} are those of unfinished files; choose another.")
+    remove_leftovers(folder)
+    partial = None
+    try:
+        partial, descriptor = _create(folder, name)
+        try:
+            with contextlib.suppress(OSError, AttributeError):  # a new file, or a system without such permissions
+                os.fchmod(descriptor, stat.S_IMODE(os.stat(target).st_mode))
+            yield PartialFile(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(partial, target)
+    except BaseException as error:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+        if isinstance(error, OSError):
+            old = "the file that was there before is intact" if os.path.exists(target) else "no file was made"
+            reason = error.strerror or str(error)
+            raise type(error)(error.errno, f"Could not save ({reason}); {old}", path) from error
+        raise
+    _sync_folder(folder, path)
+
+
+def remove_leftovers(folder: str) -> None:
+    """Remove the unfinished files that killed writes have left in a folder; those of living writers stay."""
+    try:
+        found = [name for name in os.listdir(folder) if _LEFTOVER.fullmatch(name)]
+    except OSError:
+        return
+    for partial in (os.path.join(folder, name) for name in found):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(partial, os.O_RDWR)
+            try:
+                if _lock(descriptor):
+                    os.unlink(partial)
+            finally:
+                os.close(descriptor)
+
+
+def _create(folder: str, name: str) -> tuple[str, int]:
+    """Make the temporary file and lock it: the lock, which dies with its process, tells that its writer lives."""
+    while True:
+        partial = os.path.join(folder, f".{name}.{os.urandom(8).hex()}{SUFFIX}")
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        _lock(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(partial), os.fstat(descriptor)):
+                return partial, descriptor
+        os.close(descriptor)  # another writer took the file for a left-over, in the moment before it was locked
+
+
+def _lock(descriptor: int) -> bool:
+    """Try to lock a file for this process alone; True where that worked."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where an open file can't be removed anyway
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: then nothing is known, and nothing is removed
+        return False
+    return True
+
+
+def _sync_folder(folder: str, path: str) -> None:
+    """Make the rename itself last through a power failure."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOTSUP):  # file systems that do it by themselves
+            return
+        raise OSError(
+            error.errno,
+            f"The new file is in place and whole, but may not survive a power failure ({error.strerror})",
+            path,
+        ) from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,273 @@
+"""The `.h5` files of Keras 2, which Keras 3 still reads: a whole model, or weights alone.
+
+    attributes        model_config, training_config (JSON), keras_version, backend
+    model_weights/    attribute layer_names; in a file of weights alone, this is the top of the file
+        dense/        attribute weight_names, such as ["sequential/dense/kernel", "sequential/dense/bias"]
+            sequential/dense/kernel
+    optimizer_weights/    attribute weight_names
+
+Layers are matched by order, not by name.  `saving` calls; calls `untrusted`, `weights`, `archive`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..serialization import KNOWN, serialize
+from . import atomic
+from .archive import KERAS_VERSION, config_text, model_from_config, settle
+from .untrusted import MAX_BYTES, ModelFileError, Source, check_total, open_file, parse_config
+from .weights import Assignments, Entry, assign, optimizer_assignments, raise_or_warn
+
+_HEADER_LIMIT = 64512  # bytes of attributes that fit into one object header of HDF5
+_NAMES = 100_000
+
+# Writing -----------------------------------------------------------------------------------------------------------
+
+
+def save(model: Any, path: str, include_optimizer: bool = True) -> None:
+    """Write a whole model."""
+    import io
+
+    import h5py
+
+    described = serialize(model)
+    compiled = described.pop("compile_config", None) if include_optimizer else None
+    texts = {"model_config": config_text(_old_form(described))}
+    if compiled:
+        arguments = {
+            name: [_old_form(v) for v in value] if isinstance(value, list) else _old_form(value)
+            for name, value in compiled.items()
+        }
+        arguments["optimizer_config"] = arguments.pop("optimizer")
+        texts["training_config"] = config_text(arguments)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, text in {"keras_version": KERAS_VERSION, "backend": "tensorflow", **texts}.items():
+            file.attrs[name] = text.encode()
+        _write_layers(file.create_group("model_weights"), model)
+        if compiled:
+            _write_arrays(file.create_group("optimizer_weights"), model.optimizer.variables)
+    _replace(path, buffer)
+
+
+def save_weights(model: Any, path: str) -> None:
+    """Write the weights alone."""
+    import io
+
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        _write_layers(file, model)
+    _replace(path, buffer)
+
+
+def _replace(path: str, buffer: Any) -> None:
+    with atomic.replacing(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def _write_layers(group: Any, model: Any) -> None:
+    _write_names(group, "layer_names", [layer.name for layer in model.layers])
+    group.attrs["backend"], group.attrs["keras_version"] = b"tensorflow", KERAS_VERSION.encode()
+    for layer in sorted(model.layers, key=lambda layer: layer.name):
+        _write_arrays(group.create_group(layer.name), _weights(layer))
+    _write_arrays(group.create_group("top_level_model_weights"), [])
+
+
+def _write_arrays(group: Any, variables: list[Any]) -> None:
+    _write_names(group, "weight_names", [v.path for v in variables])
+    for v in variables:
+        group[v.path] = v.value
+
+
+def _write_names(group: Any, name: str, texts: list[str]) -> None:
+    data = [t.encode() for t in texts]
+    pieces = -(-np.asarray(data).nbytes // _HEADER_LIMIT) if data else 1
+    if pieces == 1:
+        group.attrs[name] = data
+        return
+    for i, piece in enumerate(np.array_split(np.asarray(data), pieces + 1)):
+        group.attrs[f"{name}{i}"] = piece
+
+
+def _old_form(config: Any) -> Any:
+    """Return the config of an object as Keras 2 writes it: class and arguments, and likewise a model's layers."""
+    if not (isinstance(config, dict) and "class_name" in config):
+        return config
+    if config["class_name"] == "function":
+        return config["config"]
+    arguments = config["config"]
+    if isinstance(arguments, dict) and isinstance(arguments.get("layers"), list):
+        arguments = {**arguments, "layers": [_old_form(layer) for layer in arguments["layers"]]}
+    return {"class_name": config["registered_name"] or config["class_name"], "config": arguments}
+
+
+# Reading -----------------------------------------------------------------------------------------------------------
+
+
+def load(path: str, compile: bool, max_bytes: int) -> Any:
+    """Read a whole model."""
+    with open_file(path) as file, Source(file, max_bytes) as source:
+        texts = source.texts(source.root, "model_config", 1)
+        if not texts:
+            what = "weights only: build the model, and call `model.load_weights`" if _holds_weights(source) else "none"
+            raise ModelFileError(f"expected a model in this file, found {what}.")
+        config = _new_form(parse_config(texts[0], max_bytes), ("keras", "keras.layers"))
+        training = source.texts(source.root, "training_config", 1) if compile else None
+        if training:
+            config["compile_config"] = _compile_arguments(parse_config(training[0], max_bytes))
+        model = model_from_config(config, compile, max_bytes)
+        group = source.group(source.root, "model_weights")
+        if group is None:
+            raise ModelFileError("the weights (group 'model_weights') are missing.")
+        assignments = _matched(model, source, group, False, False)
+        if training:
+            arrays = _optimizer_arrays(source)
+            if arrays and len(model.optimizer.variables) > 1 and (len(arrays) == 1 or arrays[1].shape != ()):
+                # Keras 2 keeps the learning rate in the config only.
+                arrays.insert(1, model.optimizer.variables[1].value)
+            assignments += optimizer_assignments(model, arrays, max_bytes)
+        assign(assignments)
+    settle(model)
+    return model
+
+
+def load_weights(
+    model: Any, source: Source, skip_mismatch: bool = False, by_name: bool = False, max_bytes: int = MAX_BYTES
+) -> None:
+    """Fill a built model from the weights of a file of either kind; everything is compared before anything changes."""
+    check_total(((v.shape, v.value.itemsize) for v in model.weights), max_bytes, "the weights")
+    group = source.root if source.texts(source.root, "layer_names", _NAMES) is not None else None
+    if group is None:
+        group = source.group(source.root, "model_weights") or source.root
+    assign(_matched(model, source, group, skip_mismatch, by_name))
+
+
+def is_legacy(source: Source) -> bool:
+    """Tell whether a file has this layout, whatever its name."""
+    names = ("layer_names", "layer_names0")
+    return source.has(source.root, "model_weights") or any(source.texts(source.root, n, _NAMES) for n in names)
+
+
+def _holds_weights(source: Source) -> bool:
+    return is_legacy(source) or source.has(source.root, "layers")
+
+
+def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_name: bool) -> Assignments:
+    stored = []
+    for name in _names(source, group, "layer_names"):
+        layer_group = source.group(group, name)
+        if layer_group is None:
+            raise ModelFileError(f"the weights of layer {name!r} are missing.")
+        if names := _names(source, layer_group, "weight_names"):
+            stored.append((name, layer_group, names))
+    layers = [layer for layer in model.layers if _weights(layer)]
+    if by_name:
+        known = {layer.name: layer for layer in layers}
+        pairs = [(known[name], place, names) for name, place, names in stored if name in known]
+    elif len(stored) != len(layers):
+        raise ModelFileError(
+            f"the file has {len(stored)} layers with weights ({', '.join(name for name, _, _ in stored)}), the model "
+            f"has {len(layers)} ({', '.join(layer.name for layer in layers)})."
+        )
+    else:
+        pairs = [(layer, place, names) for layer, (_, place, names) in zip(layers, stored, strict=True)]
+    assignments, problems = [], []
+    for layer, place, names in pairs:
+        variables = _weights(layer)
+        try:
+            if len(names) != len(variables):
+                raise ModelFileError(
+                    f"layer {layer.name!r} has {len(variables)} weights, the file has {len(names)} ({', '.join(names)})"
+                )
+            assignments += [(v, source.numbers(place, n, v.shape)) for v, n in zip(variables, names, strict=True)]
+        except ModelFileError as error:
+            problems.append((Entry("", layer.name, layer, variables), error))
+    raise_or_warn(problems, skip_mismatch)
+    return assignments
+
+
+def _weights(layer: Any) -> list[Any]:
+    """Return the weights in the order of these files: all that are trained, then the others."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _names(source: Source, owner: Any, name: str) -> list[str]:
+    names = source.texts(owner, name, _NAMES)
+    if names is not None:
+        return names
+    pieces: list[list[str]] = []
+    while (piece := source.texts(owner, f"{name}{len(pieces)}", _NAMES)) is not None:
+        pieces.append(piece)
+    return [n for piece in pieces for n in piece]
+
+
+def _optimizer_arrays(source: Source) -> list[Any]:
+    group = source.group(source.root, "optimizer_weights")
+    return [] if group is None else [source.numbers(group, name) for name in _names(source, group, "weight_names")]
+
+
+# Keras 2's configs -------------------------------------------------------------------------------------------------
+
+_RENAMED = {
+    "InputLayer": {"batch_input_shape": "batch_shape"},
+    "LeakyReLU": {"alpha": "negative_slope"},
+}
+_DROPPED = {"keras.optimizers": ("jit_compile", "is_legacy_optimizer", "decay")}
+
+
+def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
+    """Return a config with the module that Keras 3 writes, here and in the values inside."""
+    if isinstance(config, list):
+        return [_new_form(v, modules) for v in config]
+    if not isinstance(config, dict):
+        return config
+    if not ("class_name" in config and "config" in config):
+        return {name: _new_form(value, modules) for name, value in config.items()}
+    name, module = config["class_name"], config.get("module")
+    if not isinstance(name, str):
+        raise ModelFileError(f"a class in the config is named by a text, received {name!r}.")
+    registered = config.get("registered_name") or name
+    short = name.rpartition(">")[2]
+    if module is None:
+        places = [m for m, n in KNOWN if n == short]
+        module = next((m for m in (*modules, *places) if (m, short) in KNOWN), None)
+    arguments = config["config"]
+    if isinstance(arguments, dict):
+        dropped = _DROPPED.get(module, ())
+        renamed = _RENAMED.get(short, {}) if module == "keras.layers" else {}
+        arguments = {
+            renamed.get(k, k): _new_form(v, ("keras.layers", "keras.initializers", "keras.regularizers"))
+            for k, v in arguments.items()
+            if k not in dropped
+        }
+    return {"module": module, "class_name": short, "config": arguments, "registered_name": registered}
+
+
+def _compile_arguments(training: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `compile` from a file's `training_config`."""
+    metrics = {
+        kind: [_metric(m) for m in _flat(training.get(kind))] if training.get(kind) is not None else None
+        for kind in ("metrics", "weighted_metrics")
+    }
+    return {
+        "optimizer": _new_form(training.get("optimizer_config"), ("keras.optimizers",)),
+        "loss": _new_form(training.get("loss"), ("keras.losses",)),
+        "loss_weights": training.get("loss_weights"),
+        **metrics,
+    }
+
+
+def _metric(config: Any) -> Any:
+    """Return a metric; Keras 2 wraps those that were given by name, together with the function it chose."""
+    if isinstance(config, dict) and config.get("class_name") == "MeanMetricWrapper":
+        options = config.get("config")
+        if isinstance(options, dict) and isinstance(options.get("fn"), str):
+            return options["name"] if options.get("name") in ("accuracy", "acc") else options["fn"]
+    return _new_form(config, ("keras.metrics", "keras.losses"))
+
+
+def _flat(value: Any) -> list[Any]:
+    return [w for v in value for w in _flat(v)] if isinstance(value, list) else [value]

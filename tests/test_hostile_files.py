@@ -1,0 +1,590 @@
+"""Files from strangers: whatever is in them, nothing runs, nothing else is touched, and the error is one and clear."""
+
+import io
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+import minikeras
+from minikeras import layers
+from minikeras.saving import ModelFileError, load_model
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+#: How many damaged files of each kind the fuzz test makes; the environment may ask for more.
+DAMAGED = int(os.environ.get("MINIKERAS_FUZZ", "150"))
+
+
+def small():
+    minikeras.utils.clear_session()  # the tests below look for groups named after `dense` and `dense_1`
+    model = minikeras.Sequential(
+        [minikeras.Input((4,)), layers.Dense(3, activation="relu"), layers.Dropout(0.5), layers.Dense(2)], name="small"
+    )
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A folder with the same model in every format."""
+    folder = tmp_path_factory.mktemp("good")
+    model = small()
+    for name in ("model.keras", "model.h5"):
+        model.save(folder / name)
+    for name in ("model.weights.h5", "weights_only.h5"):
+        model.save_weights(folder / name)
+    return folder
+
+
+@pytest.fixture
+def bad(good, tmp_path):
+    """Return a function that writes a `.keras` file whose config or weights a function has changed."""
+
+    def make(config=None, weights=None, **members):
+        with zipfile.ZipFile(good / "model.keras") as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        if config is not None:
+            parsed = json.loads(content["config.json"])
+            content["config.json"] = json.dumps(config(parsed) or parsed).encode()
+        if weights is not None:
+            buffer = io.BytesIO(content["model.weights.h5"])
+            with h5py.File(buffer, "r+") as file:
+                weights(file)
+            content["model.weights.h5"] = buffer.getvalue()
+        content |= members
+        path = tmp_path / "bad.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in content.items():
+                archive.writestr(name, data)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def bad_h5(good, tmp_path):
+    """The same for a legacy `.h5` file."""
+
+    def make(change):
+        path = tmp_path / "bad.h5"
+        path.write_bytes((good / "model.h5").read_bytes())
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path
+
+    return make
+
+
+def refused(path, match=None, **options):
+    with pytest.raises(ModelFileError, match=match) as caught:
+        load_model(path, **options)
+    assert type(caught.value) is ModelFileError
+    assert str(caught.value).startswith(str(path))
+
+
+def limited(code, *arguments, megabytes=1024, seconds=120):
+    """Run code in a process of its own with little memory; return what it prints."""
+    head = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({megabytes} << 20,) * 2)\n"
+        "import minikeras, numpy\n"
+        "from minikeras.saving import ModelFileError, load_model\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", head + code, *map(str, arguments)],
+        capture_output=True, text=True, timeout=seconds, env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, f"exit code {result.returncode}\n{result.stderr}"
+    return result.stdout.strip()
+
+
+LOAD = "try: load_model(sys.argv[1]); print('loaded')\nexcept ModelFileError as e: print('refused', e)\n"
+
+
+# Code in configs ---------------------------------------------------------------------------------------------------
+
+
+def layer(module, class_name, config, **more):
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": class_name, **more}
+
+
+CODE = {
+    # CVE-2024-3660: a Lambda layer with marshalled bytecode
+    "lambda": layer(
+        "keras.layers",
+        "Lambda",
+        {"name": "l", "function": {"class_name": "__lambda__", "config": {"code": "4wAAAAAA", "defaults": None}}},
+    ),
+    # CVE-2025-1550: a config that names any module and any function of it
+    "module": layer("os", "system", {"command": "touch {marker}"}),
+    "builtin": layer("builtins", "exec", {"source": "open('{marker}', 'w')"}),
+    "function": layer("builtins", "function", "exec"),
+    "function-of-os": layer("os", "function", "system"),
+    "registered": {**layer("keras.layers", "Dense", {"units": 2}), "module": "subprocess", "class_name": "Popen"},
+    "own-module": layer("minikeras.datasets.cache", "download", {}),
+    # CVE-2025-8747: Keras's own helpers as gadgets, such as the one that downloads files
+    "gadget": layer("keras.utils", "function", "get_file", registered_name="function"),
+    "gadget-class": layer("keras.src.utils.file_utils", "get_file", {"origin": "file://{marker}"}),
+    "dense-with-function": layer(
+        "keras.layers", "Dense", {"units": 2, "activation": layer("builtins", "function", "exec")}
+    ),
+    "dense-with-lambda": layer(
+        "keras.layers",
+        "Dense",
+        {"units": 2, "activation": {"class_name": "__lambda__", "config": {"code": "4wAAAAAA"}}},
+    ),
+    "dense-with-class": layer("keras.layers", "Dense", {"units": 2, "activation": layer("os", "system", {})}),
+    "initializer": layer("keras.layers", "Dense", {"units": 2, "kernel_initializer": layer("os", "system", {})}),
+    "path": layer("keras.layers", "../../os.system", {}),
+    "dunder": layer("keras.layers", "__import__", {}),
+    "unhashable-module": layer(["os"], "Dense", {"units": 2}),
+    "unhashable-name": layer("keras.layers", {"a": 1}, {"units": 2}),
+    "no-config": layer("keras.layers", "Dense", ["units", 2]),
+    "tfsm": layer("keras.layers", "TFSMLayer", {"filepath": "{marker}"}),
+    "vocabulary": layer("keras.layers", "StringLookup", {"vocabulary": "{marker}"}),
+}
+
+
+@pytest.mark.parametrize("kind", CODE)
+@pytest.mark.parametrize("safe_mode", [True, False])
+def test_code_in_a_config_is_refused(kind, safe_mode, bad, tmp_path):
+    marker = tmp_path / "marker"
+    hostile = json.loads(json.dumps(CODE[kind]).replace("{marker}", str(marker)))
+
+    def change(config):
+        config["config"]["layers"].insert(1, hostile)
+
+    refused(bad(change), safe_mode=safe_mode)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("place", ["optimizer", "loss", "metrics", "weighted_metrics", "learning_rate"])
+@pytest.mark.parametrize("kind", ["lambda", "module", "builtin", "function", "gadget"])
+def test_code_in_compile_arguments_is_refused(place, kind, bad, tmp_path):
+    hostile = json.loads(json.dumps(CODE[kind]).replace("{marker}", str(tmp_path / "marker")))
+
+    def change(config):
+        arguments = config["compile_config"]
+        if place == "learning_rate":
+            arguments["optimizer"]["config"]["learning_rate"] = hostile
+        else:
+            arguments[place] = [hostile] if "metrics" in place else hostile
+
+    path = bad(change)
+    refused(path)
+    assert not (tmp_path / "marker").exists()
+    assert not load_model(path, compile=False).compiled
+
+
+@pytest.mark.parametrize("kind", CODE)
+def test_code_in_a_whole_config_is_refused(kind, bad):
+    refused(bad(lambda config: CODE[kind]))
+
+
+@pytest.mark.parametrize("kind", ["lambda", "module", "builtin", "gadget-class", "dense-with-lambda"])
+@pytest.mark.parametrize("safe_mode", [True, False])
+def test_code_in_a_legacy_file_is_refused(kind, safe_mode, bad_h5, tmp_path):
+    """CVE-2025-9905: the loader of `.h5` files knew nothing of `safe_mode`."""
+    hostile = json.loads(json.dumps(CODE[kind]).replace("{marker}", str(tmp_path / "marker")))
+    old = {k: v for k, v in hostile.items() if k in ("class_name", "config")}
+    if kind == "lambda":
+        old["config"] = {"name": "l", "function": ["4wAAAAAA", None, None], "function_type": "lambda"}
+
+    def change(file):
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"].insert(1, old)
+        file.attrs["model_config"] = json.dumps(config)
+
+    refused(bad_h5(change), safe_mode=safe_mode)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_file_imports_nothing_and_opens_nothing_else(bad):
+    """Every open and every import, in Python, is seen by an audit hook."""
+
+    def change(config):
+        config["config"]["layers"].insert(1, layer("antigravity", "fly", {}))
+
+    code = (
+        "exec(LOAD.replace('1', '2')); exec(LOAD)\n"  # everything that loading needs is imported now
+        "seen = []\n"
+        "sys.addaudithook(lambda event, args: seen.append((event, str(args[0]))) if event in "
+        "('open', 'import', 'exec', 'compile', 'os.system', 'subprocess.Popen', 'socket.connect') else None)\n"
+        + LOAD
+        + "print(sorted(set(seen)))\n"
+    )
+    path = bad(change)
+    good_path = path.with_name("fine.keras")
+    small().save(good_path)
+    *_, first, second = limited(f"LOAD = {LOAD!r}\n" + code, path, good_path).splitlines()
+    assert first.startswith("refused")
+    assert eval(second) == [("open", str(path))]
+
+
+# Sizes -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_config_of_huge_layers_is_refused_before_memory_is_taken(bad):
+    def change(config):
+        config["config"]["layers"][1]["config"]["units"] = 10**12
+
+    path = bad(change)
+    assert limited(LOAD, path, megabytes=600).startswith("refused")
+    refused(path, "limit")
+
+
+@pytest.mark.parametrize("units", [10**30, -5, 0, 2**63, 1.5, "3", None, [3], True])
+def test_impossible_sizes_are_refused(units, bad):
+    def change(config):
+        config["config"]["layers"][1]["config"]["units"] = units
+
+    refused(bad(change))
+
+
+def test_large_shapes_that_agree_with_the_file_are_under_the_cap(bad):
+    """CVE-2026-0897: an array that declares a huge shape, and of which the file holds nothing."""
+
+    def change(config):
+        config["config"]["layers"] = config["config"]["layers"][:2]
+        config["config"]["layers"][1]["config"]["units"] = 100_000_000
+        config["compile_config"] = {}
+
+    def weights(file):
+        del file["layers/dense_1"], file["optimizer"]
+        for i, shape in enumerate([(4, 100_000_000), (100_000_000,)]):
+            del file[f"layers/dense/vars/{i}"]
+            file["layers/dense/vars"].create_dataset(str(i), shape, "float32")  # declared, never written
+
+    path = bad(change, weights)
+    assert path.stat().st_size < 100_000
+    assert limited(LOAD, path, megabytes=600).startswith("refused")
+    refused(path, "declares 1,600,000,000 bytes, the file holds 0")
+    refused(path, "more than the limit", max_bytes=1 << 20)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "lzf", None])
+def test_chunked_and_compressed_arrays_are_refused(compression, bad):
+    def weights(file):
+        del file["layers/dense/vars/0"]
+        file["layers/dense/vars"].create_dataset("0", (4, 3), "float32", chunks=(4, 3), compression=compression)
+
+    refused(bad(weights=weights), "chunked or compressed")
+
+
+def test_a_cap_on_bytes_can_be_lowered_and_raised(good):
+    with pytest.raises(ModelFileError, match="limit of 50"):
+        load_model(good / "model.h5", max_bytes=50)
+    with pytest.raises(ModelFileError, match="limit of 150"):  # the weights fit, the optimizer's state does not
+        load_model(good / "model.h5", max_bytes=150)
+    assert load_model(good / "model.h5", max_bytes=1 << 40).compiled
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (b"[" * 100_000 + b"]" * 100_000, "no JSON|nested|object"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "JSON|nested"),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, "nested"),
+        (b" " * (5 << 20), "limit"),
+        (b'{"a": [' + b"[]," * 1_000_000 + b"[]]}", "values"),
+        (b'{"config": ' + b"9" * 10_000 + b"}", "JSON"),
+        (b"\xff\xfe", "JSON"),
+        (b"", "JSON"),
+        (b"null", "object"),
+        (b"{}", "describes a dict, no model"),
+    ],
+)
+def test_configs_that_are_no_configs_are_refused(text, match, bad):
+    path = bad(**{"config.json": text})
+    refused(path, match)
+    assert limited(LOAD, path, megabytes=700).startswith("refused")
+
+
+def test_many_layers_are_refused(bad):
+    def change(config):
+        config["config"]["layers"] = [layer("keras.layers", "ReLU", {})] * 12_000
+
+    refused(bad(change), "12,000 layers")
+    million = b'{"class_name":"Sequential","config":{"layers":[' + b"{}," * 1_000_000 + b"{}]}}"
+    refused(bad(**{"config.json": million}), "1,000,001 layers|values")
+
+
+def test_nested_models_do_not_overflow_the_stack(bad):
+    def change(config):
+        model = layer("keras", "Sequential", {"name": "m", "layers": [layer("keras.layers", "ReLU", {})]})
+        for i in range(60):
+            model = layer("keras", "Sequential", {"name": f"m{i}", "layers": [model]})
+        return model
+
+    refused(bad(change))
+
+
+def test_a_zip_bomb_is_refused_unread(good, tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(good / "model.keras") as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in ("metadata.json", "config.json"):
+            new.writestr(name, old.read(name))
+        new.writestr("model.weights.h5", bytes(200 << 20))
+    assert path.stat().st_size < 1 << 20
+    refused(path, "declares 209,715,200 bytes", max_bytes=100 << 20)
+    code = LOAD.replace("sys.argv[1]", "sys.argv[1], max_bytes=100 << 20")
+    assert limited(code, path, megabytes=600, seconds=20).startswith("refused")
+
+
+def test_a_zip_bomb_that_lies_about_its_size_is_refused(good, tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("metadata.json", "{}")
+        new.writestr("config.json", bytes(300 << 20))
+        new.writestr("model.weights.h5", b"")
+    data = path.read_bytes().replace(struct.pack("<L", 300 << 20), struct.pack("<L", 1000))
+    path.write_bytes(data)
+    refused(path)
+    assert limited(LOAD, path, megabytes=600).startswith("refused")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["config.json"],
+        ["metadata.json", "config.json", "model.weights.h5", "../../evil.py"],
+        ["metadata.json", "config.json", "/etc/passwd"],
+        ["metadata.json", "config.json", "config.json"],
+        ["metadata.json", "config.json", "model.weights.h5", "model.weights.h5"],
+        ["metadata.json", "config.json", "model.weights.npz"],
+        [],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archives_of_other_members_are_refused(names, tmp_path):
+    path = tmp_path / "odd.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    before = sorted(tmp_path.iterdir())
+    refused(path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_huge_table_of_members_is_not_read(tmp_path):
+    path = tmp_path / "many.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(70_000):  # beyond 65,535, the table's second form
+            archive.writestr(str(i), b"")
+    refused(path, "announces 70000")
+
+
+# HDF5 --------------------------------------------------------------------------------------------------------------
+
+
+def test_links_to_elsewhere_are_refused(bad, tmp_path):
+    """CVE-2026-1669: an array that lies in another file.  A pipe as that file: whoever opened it would hang."""
+    secret = tmp_path / "secret.h5"
+    os.mkfifo(secret)
+    array = "layers/dense/vars/0"
+
+    def external_link(file):
+        del file[array]
+        file[array] = h5py.ExternalLink(str(secret), "/x")
+
+    def external_group(file):
+        del file["layers/dense"]
+        file["layers/dense"] = h5py.ExternalLink(str(secret), "/x")
+
+    def soft_link(file):
+        del file[array]
+        file[array] = h5py.SoftLink("/layers/dense_1/vars/0")
+
+    def soft_group(file):
+        file.move("layers", "others")
+        file["layers"] = h5py.SoftLink("/others")
+
+    def external_storage(file):
+        del file[array]
+        file["layers/dense/vars"].create_dataset("0", (4, 3), "float32", external=[(str(secret), 0, 48)])
+
+    def virtual(file):
+        del file[array]
+        layout = h5py.VirtualLayout((4, 3), "float32")
+        layout[...] = h5py.VirtualSource(str(secret), "x", (4, 3))
+        file["layers/dense/vars"].create_virtual_dataset("0", layout)
+
+    for change in (external_link, external_group, soft_link, soft_group, external_storage, virtual):
+        path = bad(weights=change)
+        assert limited(LOAD, path, seconds=60).startswith("refused"), change.__name__
+        refused(path, "link to elsewhere|external, virtual")
+
+
+@pytest.mark.parametrize("place", ["model_weights", "model_weights/dense", "model_weights/dense/small/dense/kernel"])
+def test_links_in_legacy_files_are_refused(place, bad_h5, tmp_path):
+    secret = tmp_path / "secret.h5"
+    os.mkfifo(secret)
+    for link in (h5py.ExternalLink(str(secret), "/x"), h5py.SoftLink("/optimizer_weights")):
+
+        def change(file, link=link):
+            del file[place]
+            file[place] = link
+
+        path = bad_h5(change)
+        assert limited(LOAD, path, seconds=60).startswith("refused")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.zeros((4, 3), "S9"),
+        np.zeros((4, 3), "complex64"),
+        np.zeros((4, 3), [("a", "f4"), ("b", "f4")]),
+        np.zeros((4, 3), bool),
+        np.zeros((3, 4), "float32"),
+        np.zeros((4, 3, 1), "float32"),
+        np.float32(1),
+        h5py.Empty("float32"),
+        np.full((4, 3), "text", h5py.string_dtype()),
+        np.full((4, 3), None, h5py.ref_dtype),
+    ],
+    ids=str,
+)
+def test_arrays_of_other_kinds_are_refused(value, bad):
+    def weights(file):
+        del file["layers/dense/vars/0"]
+        kind = value.dtype if isinstance(value, np.ndarray) and value.dtype == object else None
+        if kind is not None:
+            file["layers/dense/vars"].create_dataset("0", value.shape, kind)
+        else:
+            file["layers/dense/vars"].create_dataset("0", data=value)
+
+    refused(bad(weights=weights), "layers/dense/vars/0")
+
+
+def test_missing_and_surplus_arrays_are_refused(bad):
+    def missing(file):
+        del file["layers/dense/vars/0"]
+
+    def surplus(file):
+        file["layers/dense/vars/2"] = np.zeros(3, "float32")
+
+    def group_for_array(file):
+        del file["layers/dense/vars/0"]
+        file.create_group("layers/dense/vars/0")
+
+    def array_for_group(file):
+        del file["layers/dense"]
+        file["layers/dense"] = np.zeros(3)
+
+    for change in (missing, surplus, group_for_array, array_for_group):
+        refused(bad(weights=change), "dense")
+
+
+def test_a_list_of_names_that_expands_is_refused(bad_h5):
+    """Many entries that point to one long text: a small file, a huge list."""
+
+    def change(file):
+        group = file["model_weights"]
+        del group.attrs["layer_names"]
+        group.attrs.create("layer_names", np.array(["a"] * 3000, object), dtype=h5py.string_dtype())
+        group.attrs["long"] = "x" * 1_000_000
+
+    path = bad_h5(change)
+    refused(path, "may expand")
+    assert limited(LOAD, path, megabytes=700).startswith("refused")
+
+
+@pytest.mark.parametrize("names", [["dense", "../dense"], ["/", "dense"], [".", ".."], ["dense"] * 2, [], ["a" * 9999]])
+def test_odd_layer_names_in_legacy_files_are_refused(names, bad_h5):
+    def change(file):
+        file["model_weights"].attrs["layer_names"] = names
+
+    refused(bad_h5(change))
+
+
+def test_cycles_do_not_hang(bad):
+    def weights(file):
+        file["layers/dense/layers"] = file["layers"]
+
+    assert load_model(bad(weights=weights)).built  # a surplus that nobody follows
+
+
+# Damage ------------------------------------------------------------------------------------------------------------
+
+FUZZ = """
+import os, random, time
+name, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+data = open(name, "rb").read()
+folder, base = os.path.split(name)
+path = os.path.join(folder, "damaged_" + base)
+model = load_model(os.path.join(folder, "model.keras"))
+draw = random.Random(seed)
+outcome = {"loaded": 0, "refused": 0}
+slowest = 0
+for i in range(count):
+    damaged = bytearray(data)
+    kind = i % 4
+    if kind == 0:
+        damaged[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    elif kind == 1:
+        del damaged[draw.randrange(len(data)):]
+    elif kind == 2:
+        for _ in range(8):
+            damaged[draw.randrange(len(data))] = draw.randrange(256)
+    else:
+        start = draw.randrange(len(data) - 16)
+        damaged[start : start + 8] = draw.choice([b"\\0" * 8, b"\\xff" * 8, (1 << 40).to_bytes(8, "little")])
+    with open(path, "wb") as file:
+        file.write(damaged)
+    began = time.perf_counter()
+    try:
+        if "weights" in base:
+            model.load_weights(path)
+        else:
+            load_model(path)
+        outcome["loaded"] += 1
+    except ModelFileError:
+        outcome["refused"] += 1
+    except Warning as warning:
+        outcome["warned"] = outcome.get("warned", 0) + 1
+    slowest = max(slowest, time.perf_counter() - began)
+peak = [int(line.split()[1]) >> 10 for line in open("/proc/self/status") if "VmHWM" in line]  # megabytes
+print(outcome, round(slowest, 3), *peak)
+"""
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.weights.h5", "weights_only.h5"])
+def test_damaged_files_are_loaded_or_refused(name, good):
+    report = limited(FUZZ, good / name, DAMAGED, 1, seconds=60 + DAMAGED)
+    outcome = eval(report.partition("}")[0] + "}")
+    slowest, memory = report.partition("}")[2].split()
+    print(name, report)
+    assert sum(outcome.values()) == DAMAGED
+    assert outcome["refused"] > DAMAGED // 8
+    assert float(slowest) < 10
+    assert int(memory) < 700
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_every_truncation_is_refused(name, good, tmp_path):
+    data = (good / name).read_bytes()
+    path = tmp_path / name
+    for length in {*range(0, 200, 7), *range(0, len(data), max(len(data) // 60, 1)), len(data) - 1}:
+        path.write_bytes(data[:length])
+        refused(path)
+
+
+def test_devices_folders_and_missing_files(tmp_path):
+    (tmp_path / "folder.keras").mkdir()
+    os.mkfifo(tmp_path / "pipe.keras")
+    (tmp_path / "zero.h5").symlink_to("/dev/zero")
+    for name in ("folder.keras", "pipe.keras", "zero.h5"):
+        refused(tmp_path / name, "folder")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        load_model(tmp_path / "nowhere" / "model.keras")
