@@ -9,7 +9,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from . import config
 from .console import ProgressLine, say, verbosity
 from .names import did_you_mean, missing_attribute
 
+if TYPE_CHECKING:
+    from .checkpoints import BackupAndRestore, ModelCheckpoint
+
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -25,6 +29,7 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
@@ -55,6 +60,9 @@ class Callback:
 
     #: Whether the batch hooks also take logs in the form of a function that computes them.
     lazy_logs: ClassVar[bool] = False
+
+    #: Whether it is called after all others, whom it then finds in `self.others`.
+    runs_last: ClassVar[bool] = False
 
     params: Any = None
     _model: Any = None
@@ -163,6 +171,7 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
             self.callbacks.append(ProgbarLogger())
+        self.callbacks.sort(key=lambda c: getattr(c, "runs_last", False))
         self._find_batch_hooks()
         if model is not None:
             self.set_model(model)
@@ -181,6 +190,8 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             if isinstance(callback, History):
                 model.history = callback
+            if getattr(callback, "runs_last", False):
+                callback.others = [other for other in self.callbacks if other is not callback]
             callback.set_model(model)
 
     @property
@@ -818,4 +829,12 @@ class LambdaCallback(Callback):
                 setattr(self, hook, function)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+_missing = missing_attribute(__name__, __all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("BackupAndRestore", "ModelCheckpoint"):  # which need files, and this room
+        from . import checkpoints
+
+        return getattr(checkpoints, name)
+    return _missing(name)

@@ -201,12 +201,16 @@ class Batches:
         batch_size: samples per batch, None for streams.
         arrays: the whole (x, y, sample_weight), None for streams.
         exhausted: a stream that cannot start again has ended; further epochs warn and are empty.
+        jumped: how many batches of the coming epoch `go_to` has left behind.
     """
 
     batch_size: int | None = None
     arrays: Triple | None = None
     exhausted = False
+    jumped = 0
     _one_shot = False
+    _made = 0  # batches of the running epoch
+    _began: Any = None  # the random state at the beginning of the running pass
 
     def __init__(self, asked: int | None, total: int | None):
         self._asked, self._total = asked, total
@@ -223,19 +227,42 @@ class Batches:
 
     def epoch(self) -> Iterator[Triple]:
         """Yield the batches of one epoch; UserWarning where the data end before `steps` batches."""
-        limit, made = self.steps, 0
-        self._resume()
+        limit = self.steps
+        self._made, self.jumped = self.jumped, 0
+        if not self._made:
+            self._resume()
         try:
-            for batch in islice(self._pass, limit):
-                made += 1
+            for batch in islice(self._pass, None if limit is None else limit - self._made):
+                self._made += 1
+                self._seen += 1
                 yield self._finish(batch)
         finally:
-            self._seen += made
+            made, self._made = self._made, 0
             if not self._one_shot and (self._asked is None or self._seen == self._total):
                 self._pass = None
         if limit is None or made < limit:
             self._ended(made, limit)
         self._on_epoch_end()
+
+    def position(self) -> dict[str, Any]:
+        """Return how far the running epoch and the running pass are, and from which random state the pass began."""
+        began = None if self._pass is None else self._began
+        return {"made": self._made, "seen": self._seen, "began": began}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        """Go to where `position` was taken, with data of another process that are the same.
+
+        Begins the pass anew, from its random state (which stays changed), and runs through what was seen.
+        """
+        if position["began"] is None:
+            return
+        if not self._one_shot:
+            self._pass = None
+        random.set_random_state(position["began"])
+        self._resume()
+        for _ in islice(self._pass, position["seen"]):
+            pass
+        self._seen, self.jumped = position["seen"], position["made"]
 
     def peek(self) -> Triple:
         """Return a batch like the first one without consuming anything: it shows the shapes."""
@@ -251,13 +278,15 @@ class Batches:
         pass
 
     def _resume(self) -> None:
+        if self._pass is None or not self._seen:
+            self._began = random.random_state()
         if self._pass is None:
             self._pass, self._seen = self._begin_pass(), 0
         elif self._total is None and self._seen and not self._one_shot:
             # The last epoch may have taken exactly the last batch; where the length is unknown, only trying shows it.
             first = next(self._pass, None)
             if first is None:
-                self._total = self._seen
+                self._total, self._began = self._seen, random.random_state()
                 self._pass, self._seen = self._begin_pass(), 0
             else:
                 self._pass = chain([first], self._pass)

@@ -54,6 +54,21 @@ def get_random_seed() -> int | None:
     return _global_seed
 
 
+def random_state() -> dict[str, Any]:
+    """Return the states of Python's and NumPy's global random numbers, in plain values."""
+    from random import getstate
+
+    return {"python": getstate(), "numpy": np.random.get_state()}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go back to what `random_state` returned."""
+    from random import setstate
+
+    setstate(state["python"])
+    np.random.set_state(state["numpy"])
+
+
 def make_seed() -> int:
     """Draw a seed for an object that was given none: one number of Python's global `random`."""
     import random

@@ -15,7 +15,7 @@ from . import metrics as metrics_room
 from .callbacks import CallbackList, History
 from .layers.base import ActivatedLayer
 from .metrics import Mean, Metric
-from .serialization import deserialize, serialize
+from .serialization import custom_object, deserialize, serialize
 from .threads import one_blas_thread
 
 
@@ -33,6 +33,8 @@ class Trainer:
         self._metrics: list[Metric] | None = None
         self._weighted: list[Metric] = []
         self._trained: list[Any] | None = None
+        self._initial_epoch = 0
+        self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
         self._compile_arguments: dict[str, Any] = {}
 
     # ---- compile ----
@@ -92,7 +94,7 @@ class Trainer:
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Call `compile` with what `get_compile_config` returned."""
-        self.compile(**{name: deserialize(value) for name, value in config.items()})
+        self.compile(**{name: _from_config(value) for name, value in config.items()})
 
     def extra_config(self) -> dict[str, Any]:
         """Return the compile arguments beside the model's config."""
@@ -300,15 +302,16 @@ class Trainer:
                 model=self,
             )
         self.stop_training = False
+        self._initial_epoch, self._running = initial_epoch, (batches, validation)  # a callback may resume a training
         callbacks.on_train_begin()
         logs: dict[str, float] | None = None
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(self._initial_epoch, epochs):
             if batches.exhausted:
                 warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=2)
                 break
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            for step, (bx, by, bw) in enumerate(self._checked(batches)):
+            for step, (bx, by, bw) in enumerate(self._checked(batches), batches.jumped):
                 callbacks.on_train_batch_begin(step)
                 self.train_step(bx, by, bw)
                 callbacks.on_train_batch_end(step, self._logs)
@@ -322,6 +325,7 @@ class Trainer:
             if self.stop_training:
                 break
         callbacks.on_train_end(logs)
+        self._running = None
         return self.history
 
     @one_blas_thread()
@@ -463,9 +467,11 @@ class Trainer:
         named: dict[str, Metric] = {}
         seen: dict[str, int] = {}
         for metric in self.metrics:
-            count = seen.get(metric.name, 0)
-            seen[metric.name] = count + 1
-            named[f"{metric.name}_{count}" if count else metric.name] = metric
+            is_second = metric.name in seen and any(metric is m for m in self._weighted)
+            name = f"weighted_{metric.name}" if is_second else metric.name
+            count = seen.get(name, 0)
+            seen[name] = count + 1
+            named[f"{name}_{count}" if count else name] = metric
         return named
 
     def _logs(self) -> dict[str, float]:
@@ -475,6 +481,16 @@ class Trainer:
     def _in_order(self, logs: dict[str, float]) -> float | list[float]:
         values = [logs[name] for name in self._named_metrics()]
         return values[0] if len(values) == 1 else values
+
+
+def _from_config(value: Any) -> Any:
+    """Build the objects that an argument of `compile` consists of: one, or a list of them."""
+    if isinstance(value, list):
+        return [_from_config(v) for v in value]
+    value = (custom_object(value) or value) if isinstance(value, str) else deserialize(value)
+    if isinstance(value, dict):
+        raise ValueError(f"compile: losses or metrics by the name of an output are not supported, received {value}.")
+    return value
 
 
 def _as_list(identifiers: Any) -> list[Any]:

@@ -128,7 +128,7 @@ def test_fit_options_agree_with_keras(options):
             "rmsprop",
             "sparse_categorical_crossentropy",
             metrics=["accuracy", "sparse_top_k_categorical_accuracy"],
-            weighted_metrics=["sparse_categorical_accuracy"],
+            weighted_metrics=["sparse_categorical_accuracy", "accuracy"],
         )
         histories.append(model.fit(x, y, epochs=3, shuffle=False, verbose=0, **arguments).history)
     theirs_history, ours_history = histories
