@@ -25,6 +25,8 @@ EPOCHS = {
     "overfitting": None,
     "dropout": 5,
     "early_stopping": None,
+    "saving": None,
+    "checkpoints": None,
     "convolutional_network": 2,
 }
 
@@ -157,6 +159,20 @@ def test_early_stopping_restores_the_best_epoch(lesson_run):
     lowest = float(re.search(r"(\S+) +<- the lowest", output)[1])
     assert number_after("validation loss is", output) == pytest.approx(lowest, abs=2e-4)
     assert number_after("stopped_epoch", output) == number_after("best_epoch", output) + 2
+
+
+def test_saved_and_loaded_networks_are_the_same(lesson_run):
+    _, output = lesson_run("saving")
+    trained = number_after("trained model", output)
+    assert trained > 0.8 > number_after("new model", output)
+    assert number_after("with the saved weights", output) == number_after("load_model", output) == trained
+    assert number_after("trained on, as long again", output) < number_after("training loss when saved", output)
+
+
+def test_the_checkpoint_holds_the_best_epoch(lesson_run):
+    _, output = lesson_run("checkpoints")
+    assert number_after("best.keras", output) < number_after("the last epoch", output)
+    assert number_after("best epoch", output) == number_after("epochs trained", output) - 2
 
 
 def test_convolutional_network_predicts_one_image(lesson_run):
