@@ -135,21 +135,10 @@ class Model(Trainer, Layer):
     @property
     def weights(self) -> list[Variable]:
         """The weights of all layers, layer by layer."""
+        return self._declared()
+
+    def _declared(self) -> list[Variable]:
         return list(dict.fromkeys(v for layer in self.layers for v in layer.weights))
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that optimizers change."""
-        return [v for v in self.weights if v.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that optimizers leave alone."""
-        return [v for v in self.weights if not v.trainable]
-
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
 
     @property
     def trainable(self) -> bool:
