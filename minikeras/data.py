@@ -3,8 +3,8 @@
     arrays   x, y, sample_weight of one length  -> `ArrayBatches`: converted once, shuffled, cut into batches
     streams  a generator, an iterable of batches, a `PyDataset`  -> `StreamBatches`: converted batch by batch
 
-Everything that can be wrong with the data is found here, before training changes anything.  Called by `models`;
-calls `config`.  Keras's counterpart: `keras.src.trainers.data_adapters` and `epoch_iterator`.
+Everything that can be wrong with the data is found here, before training changes anything.  Called by `training`;
+calls `config` and `random`.  Keras's counterpart: `keras.src.trainers.data_adapters` and `epoch_iterator`.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Models: layers put together.  `Model` is a graph between two symbols, `Sequential` a chain of layers.
 
 What a model can do with data (compile, fit, evaluate, predict) stands in `training`.  Users call this room; it
-calls `graph`, `training`, `layers`, `parameters`, `console`.
+calls `graph`, `training`, `layers`, `parameters`, `saving`, `console`.
 """
 
 from collections.abc import Callable, Iterable

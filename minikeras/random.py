@@ -2,8 +2,9 @@
 
     (seed, counter) -> stream of random numbers
 
-Nothing here has a hidden state but one generator, which `set_random_seed` restarts.  A seed that nobody gave is drawn
-once, when the object that needs it is made.  `initializers`, random layers and users call; calls `config`.
+A seed that nobody gave is drawn once, when the object that needs it is made.  State has only a `SeedGenerator`; one of
+them, which `set_random_seed` drops, serves calls without a seed.  Called by `initializers`, random layers, `data` (for
+the order of samples) and users; calls `kernels.philox`, where the stream is explained, and `config`.
 Keras's counterparts: `keras.random` and `keras.utils.set_random_seed`.
 """
 

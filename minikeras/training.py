@@ -1,7 +1,7 @@
 """What a model does with data: compile, fit, evaluate, predict, and the step of gradient descent inside.
 
 `models.Model` derives from `Trainer`; users call it.  It calls `data` for batches, the model's graph for forward
-and backward, `losses`, `metrics`, `optimizers` and `callbacks`.
+and backward, `losses`, `metrics`, `optimizers`, `callbacks`, and `threads`.
 """
 
 import warnings

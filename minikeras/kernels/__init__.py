@@ -3,7 +3,8 @@
 Layers and optimizers call `kernels.conv2d.forward(...)` and the like.  numba is imported, and a kernel
 compiled, at the first call that needs it; a reference answers instead
 
-- for float64 arrays, so that gradient checks need no second compilation, and
+- for float64 arrays, so that gradient checks need no second compilation,
+- where it gives the same bits, until something else has imported numba, and
 - for everything, where the environment says `MINIKERAS_KERNELS=numpy`.
 """
 
