@@ -25,8 +25,8 @@ import numpy as np
 from . import conv2d, pool2d, twin
 from .conv2d import Pair
 from .products import NO_FLOOR
-from .team import SHARES, inner, part, share_out, shared
-from .vectors import LANES, either, equal, fill, greater, load, missing, store, where
+from .team import SHARES, part, share_out, shared
+from .vectors import LANES, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
 

@@ -26,7 +26,8 @@ import numpy as np
 
 from . import twin
 from .products import NO_FLOOR, grid, product
-from .team import SHARES, inner, part, share_out, shared
+from .team import SHARES, part, share_out, shared
+from .vectors import LANES, copy, fill, inner, load, store
 
 Pair = tuple[int, int]
 
@@ -103,9 +104,7 @@ def framed(frame, size, x, n, padding):
     if frame.size == 0:
         return pixels, n * H * W * C
     for h in range(H):
-        there, here = ((padding[0] + h) * size[1] + padding[1]) * C, (n * H + h) * W * C
-        for i in range(W * C):
-            frame[there + i] = pixels[here + i]
+        copy(frame, ((padding[0] + h) * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
     return frame, 0
 
 
@@ -176,13 +175,13 @@ def correlate(dw, shape, x, size, dz, dz_row, outputs, strides, dilation):
 @shared
 def add_sums(share, dw, sums, add):
     """Add the sums of all shares, to what is in dw where `add`."""
-    flat = dw.reshape(dw.size)
+    flat, all_sums = dw.reshape(dw.size), sums.reshape(sums.size)
     first, last = part(share, dw.size)
-    if not add:
-        flat[first:last] = 0
-    for s in range(len(sums)):
-        for i in range(first, last):
-            flat[i] += sums[s, i]
+    for i in range(first, last, LANES):
+        total = load(flat, i, last - i) if add else fill(np.float32(0))
+        for s in range(len(sums)):
+            total = total + load(all_sums, s * dw.size + i, last - i)
+        store(flat, i, last - i, total)
 
 
 def _input_gradient(
@@ -220,9 +219,7 @@ def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation)
     dz = dy.reshape(dy.size)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
-            there, here = ((border[0] + p) * size[1] + border[1]) * F, (n * OH + p) * OW * F
-            for i in range(OW * F):
-                frame[there + i] = dz[here + i]
+            copy(frame, ((border[0] + p) * size[1] + border[1]) * F, dz, (n * OH + p) * OW * F, OW * F)
         back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation)
 
 

@@ -39,20 +39,23 @@ def forward(team, z, x, w, b, rectified):
 
 @shared
 def _forward_share(share, z, x, w, b, floor):
+    """Do a share of the tiles, which are counted column by column."""
     (N, I), O = x.shape, w.shape[1]
     heights, widths = (N + TILE_ROWS - 1) // TILE_ROWS, (O + TILE_COLUMNS - 1) // TILE_COLUMNS
     first, last = part(share, heights * widths)
     to, at = grid(N, O, 1, 0), grid(N, I, 1, 0)
-    while first < last:  # from here to the lower end of this column of tiles, or of the share
-        top, column = first % heights, first // heights
+    while first < last:
+        top, left = first % heights, first // heights
+        # Whole columns of tiles together, or what is left of one.
+        right = max(left + 1, last // heights if top == 0 else 0)
         bottom = min(heights, top + last - first)
-        n, o = top * TILE_ROWS, column * TILE_COLUMNS
-        size = min(N, bottom * TILE_ROWS) - n, min(O, o + TILE_COLUMNS) - o
+        n, o = top * TILE_ROWS, left * TILE_COLUMNS
+        size = min(N, bottom * TILE_ROWS) - n, min(O, right * TILE_COLUMNS) - o
         product(
-            (z.reshape(z.size), n * O + o), to, (b, o), False, (x.reshape(x.size), n * I), at, (0, 0, 1),
+            (z.reshape(z.size), o), to[n:], (b, o), False, (x.reshape(x.size), 0), at[n:], (0, 0, 1),
             (w.reshape(w.size), o), (0, 0, O), (1, 1, I), floor, size,
         )  # fmt: skip
-        first += bottom - top
+        first += (bottom - top) * (right - left)
 
 
 def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
@@ -109,9 +112,10 @@ def input_gradient_share(share, dx, w, dzt):
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
             (dzt.reshape(dzt.size), 0), (0, 0, N), (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
+        into, result = dx[:, i : i + rows], turned.reshape(TILE_ROWS, N)
         for n in range(N):
             for row in range(rows):
-                dx[n, i + row] = turned[row * N + n]
+                into[n, row] = result[row, n]
 
 
 def _backward(

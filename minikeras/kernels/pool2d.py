@@ -26,8 +26,8 @@ import numpy as np
 
 from . import twin
 from .conv2d import Pair, padded, reach, seen_cells
-from .team import inner, part, share_out, shared
-from .vectors import LANES, either, equal, fill, greater, load, missing, store, where
+from .team import part, share_out, shared
+from .vectors import LANES, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
 

@@ -19,8 +19,9 @@ multiply-adds: 0.57 reads for each, where a loop over single sums needs two and 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked.
 
-**The cache.**  `product` walks over z tile by tile, columns outside: the part of w that a column of tiles needs stays
-in the nearest cache (32 KiB), as long as it has at most DEPTH rows; a longer k is cut, and its sums are taken up again.
+**The cache.**  `product` walks over z tile by tile, down each column of tiles before the next: the part of w that a
+column needs stays in the nearest cache (32 KiB), as long as it has at most DEPTH rows; a longer k is cut, and its sums
+are taken up again.  What memory has to deliver is asked for AHEAD rows before it is needed.
 
 Called by `conv2d` and `dense`; calls `vectors`.
 """
@@ -32,7 +33,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .team import inner
 from .vectors import (
     INT,
     LANES,
@@ -42,13 +42,16 @@ from .vectors import (
     address,
     broadcast,
     first_lanes,
+    inner,
     load_vector,
     multiply_add,
+    prefetch,
     store_vector,
 )
 
 TILE_COLUMNS = TILE_REGISTERS * LANES
 DEPTH = 256
+AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
 
@@ -120,6 +123,8 @@ def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, co
             w_start = step(w, w_steps[:2], (s.index, t.index))
             with cgutils.for_range(b, depth[2]) as k:
                 w_row = step(w_start, w_steps[2:], (k.index,))
+                for column in columns:
+                    prefetch(b, b.gep(step(w_row, w_steps[2:], (INT(AHEAD),)), [column]))
                 weights = [load_vector(b, b.gep(w_row, [c]), m) for c, m in zip(columns, inside, strict=True)]
                 for r in range(TILE_ROWS):
                     number = broadcast(b, b.load(step(x_starts[r], x_steps[2:], (k.index,))))
@@ -158,9 +163,13 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
     for k in range(0, max(depth[2], 1), DEPTH):
         part = (depth[0], depth[1], min(DEPTH, depth[2] - k))
         least = floor if k + DEPTH >= depth[2] else NO_FLOOR
-        for j in range(0, size[1], TILE_COLUMNS):
+        part_x, part_w = (xv, x0 + k * x_steps[2]), (wv, w0 + k * w_steps[2])
+        going_on = add or k > 0
+        if size[0] > depth[0] * depth[1] * depth[2]:  # z is larger than w, and should be written in the order of memory
             for i in range(0, size[0], TILE_ROWS):
-                tile(
-                    z, to, start, add or k > 0, (xv, x0 + k * x_steps[2]), at, x_steps,
-                    (wv, w0 + k * w_steps[2]), w_steps, part, least, (i, j), size,
-                )  # fmt: skip
+                for j in range(0, size[1], TILE_COLUMNS):
+                    tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+        else:
+            for j in range(0, size[1], TILE_COLUMNS):
+                for i in range(0, size[0], TILE_ROWS):
+                    tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)

@@ -30,6 +30,8 @@ from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
+from .vectors import inner
+
 SHARES = 8
 
 # Fields of the board, on cache lines of their own where several threads write.
@@ -44,11 +46,6 @@ PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets
 
 _INT, _ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
 _SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, _INT])
-
-
-def inner(function):
-    """Compile a function that only machine code calls: without what Python would need."""
-    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def new_board() -> np.ndarray:

@@ -53,7 +53,8 @@ def decay(team, *arguments):
 
 @shared
 def _decay_share(share, w, wd, lr):
-    for i in range(*part(share, w.size)):
+    w = w[slice(*part(share, w.size))]
+    for i in range(w.size):
         w[i] -= w[i] * wd * lr
 
 
@@ -73,7 +74,9 @@ def sgd(team, *arguments):
 
 @shared
 def _sgd_share(share, w, g, lr):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g = w[here], g[here]
+    for i in range(w.size):
         w[i] -= g[i] * lr
 
 
@@ -95,7 +98,9 @@ def momentum(team, *arguments):
 
 @shared
 def _momentum_share(share, w, g, m, lr, mu, nesterov):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, m = w[here], g[here], m[here]
+    for i in range(w.size):
         step = g[i] * lr
         new = m[i] * mu - step
         new = ZERO if abs(new) < TINY else new
@@ -120,7 +125,9 @@ def adagrad(team, *arguments):
 
 @shared
 def _adagrad_share(share, w, g, a, lr, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, a = w[here], g[here], a[here]
+    for i in range(w.size):
         a[i] += g[i] * g[i]
         w[i] -= lr * g[i] / np.sqrt(a[i] + eps)
 
@@ -146,7 +153,9 @@ def rmsprop(team, *arguments):
 
 @shared
 def _rmsprop_share(share, w, g, v, lr, rho, rest, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, v = w[here], g[here], v[here]
+    for i in range(w.size):
         new = rho * v[i] + rest * (g[i] * g[i])
         new = ZERO if abs(new) < TINY_SQUARE else new
         v[i] = new
@@ -167,7 +176,9 @@ def running_mean(team, *arguments):
 
 @shared
 def _running_mean_share(share, a, g, rho, rest):
-    for i in range(*part(share, a.size)):
+    here = slice(*part(share, a.size))
+    a, g = a[here], g[here]
+    for i in range(a.size):
         new = rho * a[i] + rest * g[i]
         a[i] = ZERO if abs(new) < TINY else new
 
@@ -196,7 +207,9 @@ def rmsprop_step(team, *arguments):
 
 @shared
 def _rmsprop_step_share(share, s, g, v, a, lr, rho, rest, eps):
-    for i in range(*part(share, s.size)):
+    here = slice(*part(share, s.size))
+    s, g, v, a = s[here], g[here], v[here], a[here]
+    for i in range(s.size):
         new = rho * v[i] + rest * (g[i] * g[i])
         new = ZERO if abs(new) < TINY_SQUARE else new
         v[i] = new
@@ -218,7 +231,9 @@ def rolling_step(team, *arguments):
 
 @shared
 def _rolling_step_share(share, w, s, m, mu):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, s, m = w[here], s[here], m[here]
+    for i in range(w.size):
         new = mu * m[i] + s[i]
         new = ZERO if abs(new) < TINY else new
         m[i] = new
@@ -258,7 +273,9 @@ def adam(team, *arguments):
 
 @shared
 def _adam_share(share, w, g, m, v, alpha, rest_1, rest_2, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, m, v = w[here], g[here], m[here], v[here]
+    for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
         first = ZERO if abs(first) < TINY else first
         second = v[i] + (g[i] * g[i] - v[i]) * rest_2
@@ -299,13 +316,15 @@ def amsgrad(team, *arguments):
 
 @shared
 def _amsgrad_share(share, w, g, m, v, h, alpha, rest_1, rest_2, eps):
+    here = slice(*part(share, w.size))
+    w, g, m, v, h = w[here], g[here], m[here], v[here], h[here]
     # Two loops, as a compiler gives up on vectorising a loop over five arrays.
-    for i in range(*part(share, w.size)):
+    for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
         m[i] = ZERO if abs(first) < TINY else first
         second = v[i] + (g[i] * g[i] - v[i]) * rest_2
         v[i] = ZERO if abs(second) < TINY_SQUARE else second
-    for i in range(*part(share, w.size)):
+    for i in range(w.size):
         # Like np.maximum: a NaN in either stays.
         largest = h[i] if (h[i] >= v[i]) | (h[i] != h[i]) else v[i]
         h[i] = largest

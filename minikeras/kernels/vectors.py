@@ -9,6 +9,7 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     fill(0.5)                            the same number in all lanes
     v + w, v - w, v * w, v / w           lane by lane
     greater(v, w), equal(v, w), missing(v)        a mask: where v > w; v = w; v is NaN
+    copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them
     either(m, n), where(m, v, w)         where one mask or the other holds; v where the mask holds, else w
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
@@ -24,7 +25,7 @@ import operator
 import platform
 
 from llvmlite import binding, ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic, models, overload, register_model
@@ -47,6 +48,11 @@ def _registers() -> tuple[int, int, int]:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return 4, 8, 3  # of 32: 24 sums, 3 weights, 1 input
     return 4, 6, 2  # SSE's 16
+
+
+def inner(function):
+    """Compile a function that only machine code calls: without what Python would need."""
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 LANES, TILE_ROWS, TILE_REGISTERS = _registers()
@@ -86,6 +92,11 @@ def load_vector(b, place, mask):
 def store_vector(b, vector, place, mask):
     """Write the lanes of the mask to memory."""
     _call(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), vector, _vector_at(b, place), I32(4), mask)
+
+
+def prefetch(b, place):
+    """Ask for the cache line of an address that will be read soon; the address need not exist."""
+    _call(b, "llvm.prefetch.p0", ir.VoidType(), b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3), I32(1))
 
 
 def multiply_add(b, x, y, z):
@@ -189,3 +200,10 @@ _operator(operator.add, lambda b, v, w: b.fadd(v, w))
 _operator(operator.sub, lambda b, v, w: b.fsub(v, w))
 _operator(operator.mul, lambda b, v, w: b.fmul(v, w))
 _operator(operator.truediv, lambda b, v, w: b.fdiv(v, w))
+
+
+@inner
+def copy(y, j, x, i, n):
+    """Copy n numbers, x[i], x[i + 1], ..., to y[j], y[j + 1], ..."""
+    for k in range(0, n, LANES):
+        store(y, j + k, n - k, load(x, i + k, n - k))
