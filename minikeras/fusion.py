@@ -5,10 +5,11 @@ themselves, or blocks that compute the same to the last bits that another order 
 
     DenseBlock          bias and rectifier are applied where the product is stored; one kernel computes all gradients
     ConvolutionBlock    likewise; and where a maximum pooling follows, an image's feature map never leaves the cache
+    SoftmaxCrossentropy a last softmax and its loss: one pass over the scores gives loss, gradient and probabilities
 
 A block is run like a layer: `forward` returns the output and a cache, `backward` takes it.  It may also be told to
-write the weights' gradients instead of adding to what is there.  Called by `graph`; calls `kernels` and the layers'
-attributes.
+write the weights' gradients instead of adding to what is there.  Called by `graph` and `training`; calls `kernels`, the
+layers' attributes and `losses`.
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ from .layers.base import ActivatedLayer, Layer
 from .layers.conv import Conv2D
 from .layers.core import Dense
 from .layers.pooling import MaxPooling2D
+from .losses import Loss, SparseCategoricalCrossentropy
 
 Step = tuple[Any, tuple[int, ...]]  # an operation, and the positions of its inputs (see `graph`)
 
@@ -135,6 +137,71 @@ class ConvolutionBlock(Block):
             rectified, add,
         )  # fmt: skip
         return dx if wants_dx else None
+
+
+class Scores:
+    """What becomes of a model's output in a step: the loss, its gradient, and the predictions that metrics see.
+
+    Args:
+        loss: of the output; or of what enters the last activation, where `function` is given.
+        function: the last activation, which the model then leaves out.
+    """
+
+    def __init__(self, loss: Loss, function: Any = None):
+        self.loss, self.function = loss, function
+
+    def predictions(self, z: np.ndarray) -> np.ndarray:
+        """Return what the model predicts."""
+        return z if self.function is None else self.function(z)
+
+    def value(self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> tuple[float, np.ndarray]:
+        """Return the loss and the predictions."""
+        return self.loss(y, z, sample_weight), self.predictions(z)
+
+    def value_and_gradient(
+        self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the loss, its gradient by z, and the predictions."""
+        return *self.loss.value_and_gradient(y, z, sample_weight), self.predictions(z)
+
+
+class SoftmaxCrossentropy(Scores):
+    """A softmax and the crossentropy of integer classes, in one pass; see `kernels.scores`."""
+
+    def value(self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> tuple[float, np.ndarray]:
+        """Return the loss and the predictions."""
+        value, _, p = self.value_and_gradient(y, z, sample_weight)
+        return value, p
+
+    def value_and_gradient(
+        self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the loss, its gradient by z, and the probabilities."""
+        values = np.empty(z.shape[:-1], z.dtype)
+        p, dz = np.empty_like(z), np.empty_like(z)
+        kernels.scores.softmax_crossentropy(
+            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64)
+        )
+        value, weights, scale = self.loss.reduced(values, sample_weight)
+        dz *= scale
+        if weights is not None:
+            dz *= np.broadcast_to(weights, values.shape)[..., None]
+        return value, dz, p
+
+
+def scores(loss: Loss, last: Any) -> Scores:
+    """Return what a loss and the last layer of a model become.
+
+    A crossentropy and the softmax or sigmoid before it have a simpler derivative together, and nothing to clip.
+    """
+    function = last.function if isinstance(last, ActivatedLayer) else None
+    paired = function in (activations.softmax, activations.sigmoid)  # along the last axis, that is
+    on_logits = loss.on_logits(function.__name__ if paired else None)
+    if on_logits is None:
+        return Scores(loss)
+    if type(loss) is SparseCategoricalCrossentropy and loss.ignore_class is None and loss.averages:
+        return SoftmaxCrossentropy(on_logits, function)
+    return Scores(on_logits, function)
 
 
 def fused(steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int]) -> tuple[list[Step], dict[int, int]]:

@@ -379,20 +379,29 @@ class Loss(Configurable):
             gradient *= weights
         return reduced, gradient
 
+    @property
+    def averages(self) -> bool:
+        """Whether the loss is a plain mean over the samples of its weighted values."""
+        return self.reduction in ("sum_over_batch_size", "mean")
+
+    def reduced(self, values: np.ndarray, sample_weight: Any = None) -> tuple[Any, np.ndarray | None, float]:
+        """Return the loss of these values, the weights w and the scale s that it has: s * sum(w v)."""
+        weights, scale = self._weights(values, sample_weight, None)
+        return self._reduced(values, weights, scale), weights, scale
+
     def _predictions(self, y_pred: Any) -> np.ndarray:
         return as_floats(y_pred) if self._dtype is None else np.asarray(y_pred, self._dtype)
 
     def _weights(self, values: np.ndarray, weights: Any, mask: np.ndarray | None) -> tuple[np.ndarray | None, float]:
         """Return w (broadcastable to the values, or None) and s, so that the loss is s * sum(w v)."""
-        averages = self.reduction in ("sum_over_batch_size", "mean")
         if weights is not None:
             weights = self._fitting(values, np.asarray(weights, values.dtype))
         if mask is not None:
             share = np.asarray(mask, values.dtype)
-            if averages:  # over the samples that count only
+            if self.averages:  # over the samples that count only
                 share = share * (share.size / max(np.count_nonzero(mask), 1))
             weights = share if weights is None else weights * share
-        if averages:
+        if self.averages:
             return weights, 1 / max(values.size, 1)
         if self.reduction == "mean_with_sample_weight":
             total = values.size if weights is None else float(weights.sum())

@@ -247,6 +247,12 @@ class Mean(Metric):
             self.total = self.total + values.sum()
             self.count = self.count + weights.sum()
 
+    def add(self, value: float, count: int) -> None:
+        """Do what `update_state` does with the mean of `count` values."""
+        kind = np.dtype(self.dtype).type
+        self.total = self.total + kind(value) * kind(count)
+        self.count = self.count + kind(count)
+
     def result(self) -> float:
         """Return the mean."""
         return float(self.total / self.count) if self.count else 0.0

@@ -13,6 +13,7 @@ library wait by spinning, so that on a busy machine a small product takes twenty
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +21,8 @@ import numpy as np
 
 from . import config
 
-#: How often a thread looks for work before it goes to sleep: for about a fifth of a millisecond.
-LOOKS = 4000
+#: For how many seconds a thread looks for work before it goes to sleep: longer than Python needs between two kernels.
+PATIENCE = 4e-4
 
 
 class Team:
@@ -39,8 +40,15 @@ class Team:
         from .kernels.team import new_board, work
 
         self.size, self.asleep = size, size - 1
-        self.board = new_board()[: None if size > 1 else 0]
+        self.board = new_board()
         self._work = work
+        self._looks = 1000
+        work(self.board, 1)
+        start = time.perf_counter()
+        work(self.board, self._looks)
+        self._looks = int(self._looks * PATIENCE / (time.perf_counter() - start))
+        if size == 1:
+            self.board = self.board[:0]
         self._bell = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._dismissed = False
@@ -64,7 +72,7 @@ class Team:
             self._bell.acquire()
             if self._dismissed:
                 return
-            self._work(self.board, LOOKS)
+            self._work(self.board, self._looks)
             with self._lock:
                 self.asleep += 1
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from . import activations, data, losses, optimizers
+from . import data, losses, optimizers
 from . import metrics as metrics_room
 from .callbacks import CallbackList, History
-from .layers.base import ActivatedLayer
+from .fusion import scores
 from .metrics import Mean, Metric
 from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
@@ -120,20 +120,20 @@ class Trainer:
         """
         caches: list[Any] = []
         with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
-            z = self.graph.forward(x, True, caches, self._on_logits)
-            value, dz = self._step_loss.value_and_gradient(y, z, sample_weight)
+            z = self.graph.forward(x, True, caches, self._scores.function is not None)
+            value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
             self._zero_gradients()
             self.graph.backward(dz, caches, self._needed, fresh=True)
             value += self._penalties(add_gradients=True)
             self.optimizer.step(self._trained)
-            self._update_metrics(value, y, z, sample_weight)
+            self._update_metrics(value, y, y_pred, sample_weight)
 
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
         with np.errstate(all="ignore"):
-            z = self.graph.forward(x, logits=self._on_logits)
-            value = self._step_loss(y, z, sample_weight) + self._penalties()
-            self._update_metrics(value, y, z, sample_weight)
+            z = self.graph.forward(x, logits=self._scores.function is not None)
+            value, y_pred = self._scores.value(y, z, sample_weight)
+            self._update_metrics(value + self._penalties(), y, y_pred, sample_weight)
 
     def _penalties(self, add_gradients: bool = False) -> float:
         """Return the sum of the regularizers' penalties on trainable weights."""
@@ -148,9 +148,8 @@ class Trainer:
         for stretch in self._added_to:
             stretch.fill(0)
 
-    def _update_metrics(self, value: float, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        y_pred = self.graph.last.function(z) if self._on_logits else z
-        self._loss_tracker.update_state(value, sample_weight=len(y_pred))
+    def _update_metrics(self, value: float, y: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> None:
+        self._loss_tracker.add(value, len(y_pred))
         for metric in self._metrics:
             metric.update_state(y, y_pred)
         for metric in self._weighted:
@@ -180,7 +179,8 @@ class Trainer:
             self._metrics, self._weighted = resolved
         if training:
             self._choose_weights()
-        self._pair_loss()
+        self._scores = scores(self._loss, self.graph.last)
+        self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
 
     def _choose_weights(self) -> None:
         """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
@@ -196,16 +196,6 @@ class Trainer:
                 f"Model {self.name!r}: `trainable` was changed after `compile`; call `compile` again for it to count.",
                 stacklevel=4,
             )
-
-    def _pair_loss(self) -> None:
-        """Let a crossentropy start from what enters the softmax or sigmoid, if the model ends in one."""
-        last = self.graph.last
-        function = last.function if isinstance(last, ActivatedLayer) else None
-        paired = function in (activations.softmax, activations.sigmoid)  # along the last axis, that is
-        on_logits = self._loss.on_logits(function.__name__ if paired else None)
-        self._on_logits = on_logits is not None
-        self._step_loss = on_logits or self._loss
-        self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
 
     def _build_for(self, x: np.ndarray) -> None:
         if not self.built:
