@@ -83,14 +83,15 @@ _forming = threading.Lock()
 
 def team() -> np.ndarray:
     """Return the team's board, with everybody awake."""
-    if _team is None or _team.size != config.num_threads():
-        _form()
-    if _team.asleep:
-        _team.wake()
-    return _team.board
+    team = _team
+    if team is None or team.size != config.num_threads():
+        team = _form()
+    if team.asleep:
+        team.wake()
+    return team.board
 
 
-def _form() -> None:
+def _form() -> Team:
     global _team
     with _forming:
         size = config.num_threads()
@@ -99,6 +100,7 @@ def _form() -> None:
             _team = None
         if _team is None:
             _team = Team(size)
+        return _team
 
 
 def _forget_team() -> None:

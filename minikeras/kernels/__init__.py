@@ -61,21 +61,22 @@ class Kernel:
         if self.machine_code is not None:
             return self.machine_code(*arguments)
         with notice_of_compilation():
-            import numba
+            from .cache import kept_on_disk
 
-            machine_code = numba.njit(cache=True, nogil=True, error_model="numpy")(self.loops)
+            machine_code = kept_on_disk(self.loops)
             result = machine_code(*arguments)
         self.machine_code = machine_code
         return result
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the machine code, or the reference where that is asked for (see above)."""
-        early = self.same_bits and "numba" not in sys.modules
-        if early or _NUMPY_ONLY or arguments[0].dtype == np.float64:
+        if _NUMPY_ONLY or arguments[0].dtype.char == "d" or (self.same_bits and "numba" not in sys.modules):
             # On some processors BLAS also computes with lanes that it throws away, and NumPy warns of what they held.
             with np.errstate(invalid="ignore"):
                 return self.reference(*arguments)
-        return self.compiled(*arguments)
+        if self.machine_code is None:
+            return self.compiled(*arguments)
+        return self.machine_code(threads.team(), *arguments) if self.has_team else self.machine_code(*arguments)
 
 
 def twin(reference: Callable[..., Any], same_bits: bool = False) -> Callable[[Callable[..., Any]], Kernel]:

@@ -17,7 +17,8 @@ multiply-adds: 0.57 reads for each, where a loop over single sums needs two and 
 (see `vectors`), and nothing else changes.
 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
-arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked.
+arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as a batch of 32 would
+waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
 
 **The cache.**  `product` walks over z tile by tile, down each column of tiles before the next: the part of w that a
 column needs stays in the nearest cache (32 KiB), as long as it has at most DEPTH rows; a longer k is cut, and its sums
@@ -50,6 +51,7 @@ from .vectors import (
 )
 
 TILE_COLUMNS = TILE_REGISTERS * LANES
+EDGE_ROWS = (TILE_ROWS + 2) // 4  # of the lower tiles that finish a table
 DEPTH = 256
 AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
@@ -65,13 +67,11 @@ def grid(rows, row_step, columns, column_step):
     return positions
 
 
-@intrinsic
-def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size):
-    """Compute the tile of z whose upper left corner is `corner`; see `product` for the arguments.
+def _tile(height, registers):
+    """Return a function that computes the tile of z whose upper left corner is `corner`; see `product`.
 
     z, start, x and w are pairs (vector, position of their first element).
     """
-    signature = types.void(z, to, start, types.boolean, x, at, x_steps, w, w_steps, depth, types.float32, corner, size)
 
     def emit(context, b, signature, arguments):
         names = ("z", "to", "start", "add", "x", "at", "x_steps", "w", "w_steps", "depth", "floor", "corner", "size")
@@ -90,13 +90,13 @@ def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, co
             return [b.load(b.gep(vector, [row])) for row in rows]
 
         z, start, x, w = (first_element(name) for name in ("z", "start", "x", "w"))
-        (i, j), (height, width) = integers("corner"), integers("size")
-        last = b.sub(height, INT(1))
-        rows = [b.add(i, INT(r)) for r in range(TILE_ROWS)]
+        (i, j), (last, width) = integers("corner"), integers("size")
+        last = b.sub(last, INT(1))
+        rows = [b.add(i, INT(r)) for r in range(height)]
         rows = [b.select(b.icmp_signed("<", row, last), row, last) for row in rows]
-        columns = [b.add(j, INT(v * LANES)) for v in range(TILE_REGISTERS)]
+        columns = [b.add(j, INT(v * LANES)) for v in range(registers)]
         inside = [first_lanes(b, b.sub(width, column)) for column in columns]
-        cells = [(r, v) for r in range(TILE_ROWS) for v in range(TILE_REGISTERS)]
+        cells = [(r, v) for r in range(height) for v in range(registers)]
         z_rows = [b.gep(z, [position]) for position in positions("to", rows)]
         x_rows = [b.gep(x, [position]) for position in positions("at", rows)]
         place = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
@@ -108,9 +108,9 @@ def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, co
                 for r, v in cells:
                     b.store(load_vector(b, place[r, v], inside[v]), sums[r, v])
             with beginning:
-                for v in range(TILE_REGISTERS):
+                for v in range(registers):
                     first = load_vector(b, b.gep(start, [columns[v]]), inside[v])
-                    for r in range(TILE_ROWS):
+                    for r in range(height):
                         b.store(first, sums[r, v])
 
         x_steps, w_steps, depth = integers("x_steps"), integers("w_steps"), integers("depth")
@@ -126,9 +126,9 @@ def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, co
                 for column in columns:
                     prefetch(b, b.gep(step(w_row, w_steps[2:], (INT(AHEAD),)), [column]))
                 weights = [load_vector(b, b.gep(w_row, [c]), m) for c, m in zip(columns, inside, strict=True)]
-                for r in range(TILE_ROWS):
+                for r in range(height):
                     number = broadcast(b, b.load(step(x_starts[r], x_steps[2:], (k.index,))))
-                    for v in range(TILE_REGISTERS):
+                    for v in range(registers):
                         b.store(multiply_add(b, number, weights[v], b.load(sums[r, v])), sums[r, v])
 
         floor = broadcast(b, value["floor"])
@@ -138,7 +138,17 @@ def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, co
             store_vector(b, b.select(below, floor, total), place[r, v], inside[v])
         return context.get_dummy_value()
 
-    return signature, emit
+    @intrinsic
+    def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size):
+        return types.void(
+            z, to, start, types.boolean, x, at, x_steps, w, w_steps, depth, types.float32, corner, size
+        ), emit
+
+    return tile
+
+
+full_tile, low_tile = _tile(TILE_ROWS, TILE_REGISTERS), _tile(EDGE_ROWS, TILE_REGISTERS)
+narrow_tile, small_tile = _tile(TILE_ROWS, 1), _tile(EDGE_ROWS, 1)
 
 
 @inner
@@ -165,11 +175,17 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
         least = floor if k + DEPTH >= depth[2] else NO_FLOOR
         part_x, part_w = (xv, x0 + k * x_steps[2]), (wv, w0 + k * w_steps[2])
         going_on = add or k > 0
-        if size[0] > depth[0] * depth[1] * depth[2]:  # z is larger than w, and should be written in the order of memory
-            for i in range(0, size[0], TILE_ROWS):
-                for j in range(0, size[1], TILE_COLUMNS):
-                    tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
-        else:
-            for j in range(0, size[1], TILE_COLUMNS):
-                for i in range(0, size[0], TILE_ROWS):
-                    tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+        heights, widths = (size[0] + TILE_ROWS - 1) // TILE_ROWS, (size[1] + TILE_COLUMNS - 1) // TILE_COLUMNS
+        along_rows = size[0] > depth[0] * depth[1] * depth[2]  # z is larger than w: write it in the order of memory
+        for t in range(heights * widths):
+            i = (t // widths if along_rows else t % heights) * TILE_ROWS
+            j = (t % widths if along_rows else t // heights) * TILE_COLUMNS
+            low, narrow = size[0] - i <= EDGE_ROWS, size[1] - j <= LANES
+            if low and narrow:
+                small_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+            elif low:
+                low_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+            elif narrow:
+                narrow_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+            else:
+                full_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)

@@ -25,11 +25,12 @@ import platform
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
+from .cache import kept_on_disk
 from .vectors import inner
 
 SHARES = 8
@@ -242,7 +243,7 @@ def _take(team, function, arguments, size):
         share = _add(team, NEXT, 1)
 
 
-@njit(nogil=True, cache=True)
+@kept_on_disk
 def work(team, looks):
     """Do shares of whatever comes; return when there was nothing at that many looks in a row."""
     idle = 0

@@ -55,8 +55,8 @@ class Scalar(Variable):
 class Plan(NamedTuple):
     """How to step over one choice of variables: the stretches of the vectors that hold them."""
 
-    variables: tuple[Variable, ...]
-    homes: tuple[Parameters, ...]  # of the variables, one by one
+    variables: list[Variable]
+    homes: list[Parameters]  # of the variables, one by one
     stretches: list[list[np.ndarray]]  # weights, gradients, slots of each stretch
     decayed: list[np.ndarray]  # weights that `weight_decay` applies to
 
@@ -296,11 +296,12 @@ class Optimizer(Configurable):
                     "Use a new optimizer for a new model, and call `compile` again after unfreezing layers."
                 )
 
-    def _planned(self, variables: tuple[Variable, ...]) -> Plan:
+    def _planned(self, variables: Sequence[Variable]) -> Plan:
         """Return how to step over these variables; made anew where they or their homes are others than last time."""
-        homes = tuple(v.home for v in variables)
+        variables, homes = list(variables), [v.home for v in variables]
         if self._plan is not None and self._plan.homes == homes and self._plan.variables == variables:
             return self._plan
+        self._check_known(variables)
         names = [name for group in self.slots() for name in group]
         self._settle_slots(names)
         stretches, decayed = [], []
@@ -338,21 +339,18 @@ class Optimizer(Configurable):
         """
         if not self.built:
             raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
-        variables = tuple(self._trainable if variables is None else variables)
+        variables = self._trainable if variables is None else variables
         if not variables:
             return
-        if self._plan is None or self._plan.variables != variables:
-            self._check_known(variables)
         plan = self._planned(variables)
         rate = self._current_rate()
-        # A loss that explodes is reported by the loss, not by a warning from here.
-        with np.errstate(all="ignore"):
+        if self.clipnorm or self.global_clipnorm or self.clipvalue:
             self._clip(variables)
-            if self.weight_decay is not None:
-                for w in plan.decayed:
-                    kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
-            for w, g, *slots in plan.stretches:
-                self.update(w, g, w.dtype.type(rate), *slots)
+        if self.weight_decay is not None:
+            for w in plan.decayed:
+                kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
+        for w, g, *slots in plan.stretches:
+            self.update(w, g, w.dtype.type(rate), *slots)
         self.iterations.value += 1
 
     def _clip(self, variables: Sequence[Variable]) -> None:
@@ -408,7 +406,9 @@ class Optimizer(Configurable):
             warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=2)
         for g, v in pairs:
             v.gradient[...] = g
-        self.step([v for _, v in pairs])
+        # A loss that explodes is reported by the loss, not by a warning from here.
+        with np.errstate(all="ignore"):
+            self.step([v for _, v in pairs])
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Scalar:
         """Do what `apply` does, with pairs (gradient, variable); return `iterations`."""

@@ -200,7 +200,7 @@ class Adam(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
         """Do one step; see `Optimizer.update`."""
         number = w.dtype.type
-        one, t = number(1), number(int(self.iterations) + 1)
+        one, t = number(1), number(self.iterations.value.item() + 1)
         # Powers in the weights' own float type: Keras's first steps show its roundings.
         alpha = learning_rate * np.sqrt(one - number(self.beta_2) ** t) / (one - number(self.beta_1) ** t)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam

@@ -1,0 +1,41 @@
+"""Machine code that is kept on disk between runs, as long as no kernel's source has changed.
+
+numba keeps what it compiles beside the source, or in the user's cache folder, and takes it to be up to date while the
+file that holds the function is.  But kernels call functions of other files: what is kept is therefore also marked with
+a digest of all of them.  Called by `Kernel`.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+from numba.core.caching import FunctionCache
+
+
+@functools.cache
+def _digest() -> str:
+    """Return a digest of the sources of all kernels."""
+    folder = os.path.dirname(__file__)
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), "rb") as file:
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+class _Cache(FunctionCache):
+    """The machine code of one function for several types of arguments and processors."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _digest())
+
+
+def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function at its first call, or take what an earlier run has compiled."""
+    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    dispatcher._cache = _Cache(function)
+    return dispatcher
