@@ -59,11 +59,12 @@ class Graph:
         values = [x]
         for operation, places in self.operations:
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
-            keep = {"keep": caches is not None} if isinstance(operation, Block) else {}
             if logits and len(values) == len(self.operations):
-                y, cache = operation.forward_logits(x, **keep)
+                y, cache = operation.forward_logits(x)
+            elif caches is None and isinstance(operation, Block):
+                y, cache = operation.forward(x, training, keep=False)
             else:
-                y, cache = operation.forward(x, training, **keep)
+                y, cache = operation.forward(x, training)
             values.append(y)
             if caches is not None:
                 caches.append(cache)

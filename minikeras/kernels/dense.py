@@ -16,11 +16,12 @@ shared out to the team in whole tiles.  Called by `layers.core` and `fusion`; ca
 import numpy as np
 
 from . import twin
-from .products import NO_FLOOR, TILE_COLUMNS, grid, product
-from .team import part, share_out, shared
-from .vectors import TILE_ROWS
+from .products import NO_FLOOR, grid, product
+from .team import SHARES, part, share_out, shared
+from .vectors import LANES, TILE_ROWS, fill, greater, load, store, where
 
 ZERO = np.float32(0)
+FEW_SAMPLES, MANY_INPUTS = 512, 128
 
 
 def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectified: bool) -> None:
@@ -33,29 +34,52 @@ def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectifi
 
 @twin(_forward)
 def forward(team, z, x, w, b, rectified):
-    """Do the same, tile by tile."""
-    share_out(team, _forward_share, (z, x, w, b, ZERO if rectified else NO_FLOOR))
+    """Do the same, tile by tile.
+
+    Of few samples each share takes some of the inputs, so that w, by far the largest array then, is read once and in
+    the order of memory; the shares' sums are added at the end.  Of many samples each share takes some.
+    """
+    (N, I), floor = x.shape, ZERO if rectified else NO_FLOOR
+    if N <= FEW_SAMPLES and I >= MANY_INPUTS:
+        sums = np.empty((SHARES, z.size), z.dtype)
+        share_out(team, _some_inputs, (sums, x, w))
+        share_out(team, _added, (z, sums, b, floor))
+    else:
+        share_out(team, _some_samples, (z, x, w, b, floor))
 
 
 @shared
-def _forward_share(share, z, x, w, b, floor):
-    """Do a share of the tiles, which are counted column by column."""
+def _some_inputs(share, sums, x, w):
     (N, I), O = x.shape, w.shape[1]
-    heights, widths = (N + TILE_ROWS - 1) // TILE_ROWS, (O + TILE_COLUMNS - 1) // TILE_COLUMNS
-    first, last = part(share, heights * widths)
-    to, at = grid(N, O, 1, 0), grid(N, I, 1, 0)
-    while first < last:
-        top, left = first % heights, first // heights
-        # Whole columns of tiles together, or what is left of one.
-        right = max(left + 1, last // heights if top == 0 else 0)
-        bottom = min(heights, top + last - first)
-        n, o = top * TILE_ROWS, left * TILE_COLUMNS
-        size = min(N, bottom * TILE_ROWS) - n, min(O, right * TILE_COLUMNS) - o
-        product(
-            (z.reshape(z.size), o), to[n:], (b, o), False, (x.reshape(x.size), 0), at[n:], (0, 0, 1),
-            (w.reshape(w.size), o), (0, 0, O), (1, 1, I), floor, size,
-        )  # fmt: skip
-        first += (bottom - top) * (right - left)
+    first, last = part(share, I)
+    product(
+        (sums[share], 0), grid(N, O, 1, 0), (np.zeros(O, w.dtype), 0), False, (x.reshape(x.size), first),
+        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, O), (1, 1, last - first), NO_FLOOR, (N, O),
+    )  # fmt: skip
+
+
+@shared
+def _added(share, z, sums, b, floor):
+    O, results, terms, least = z.shape[1], z.reshape(z.size), sums.reshape(sums.size), fill(floor)
+    for n in range(*part(share, len(z))):
+        for o in range(0, O, LANES):
+            total = load(b, o, O - o)
+            for s in range(SHARES):
+                total = total + load(terms, (s * len(z) + n) * O + o, O - o)
+            store(results, n * O + o, O - o, where(greater(least, total), least, total))
+
+
+@shared
+def _some_samples(share, z, x, w, b, floor):
+    (N, I), O = x.shape, w.shape[1]
+    tiles = (N + TILE_ROWS - 1) // TILE_ROWS
+    first, last = part(share, tiles)
+    n = first * TILE_ROWS
+    rows = min(N, last * TILE_ROWS) - n
+    product(
+        (z.reshape(z.size), n * O), grid(rows, O, 1, 0), (b, 0), False, (x.reshape(x.size), n * I),
+        grid(rows, I, 1, 0), (0, 0, 1), (w.reshape(w.size), 0), (0, 0, O), (1, 1, I), floor, (rows, O),
+    )  # fmt: skip
 
 
 def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
@@ -139,17 +163,29 @@ def _backward(
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
     N, O = dy.shape
-    dz, dzt = np.empty_like(dy), np.empty((O, N), dy.dtype)
-    if not add:
-        db[:] = 0
-    for n in range(N):
-        for o in range(O):
-            d = dy[n, o] if (not rectified) | (y[n, o] > 0) else ZERO
-            dz[n, o] = d
-            db[o] += d
+    dz = np.empty_like(dy)
+    share_out(team, _gate, (dz, db, dy, y, rectified, add))
     share_out(team, weight_gradient_share, (dw, x, dz, add))
     if dx.size:
+        dzt = np.empty((O, N), dy.dtype)
         for n in range(N):
             for o in range(O):
                 dzt[o, n] = dz[n, o]
         share_out(team, input_gradient_share, (dx, w, dzt))
+
+
+@shared
+def _gate(share, dz, db, dy, y, rectified, add):
+    """Let dy pass where the rectifier was on, and add it up over the samples; a share of the outputs."""
+    N, O = dy.shape
+    passed, given, outcome, zero = dz.reshape(dz.size), dy.reshape(dy.size), y.reshape(y.size), fill(ZERO)
+    first, last = part(share, (O + LANES - 1) // LANES)
+    for o in range(first * LANES, min(O, last * LANES), LANES):
+        total = load(db, o, O - o) if add else zero
+        for n in range(N):
+            d = load(given, n * O + o, O - o)
+            if rectified:
+                d = where(greater(load(outcome, n * O + o, O - o), zero), d, zero)
+            store(passed, n * O + o, O - o, d)
+            total = total + d
+        store(db, o, O - o, total)
