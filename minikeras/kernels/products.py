@@ -98,7 +98,7 @@ def _tile(height, registers):
         inside = [first_lanes(b, b.sub(width, column)) for column in columns]
         cells = [(r, v) for r in range(height) for v in range(registers)]
         z_rows = [b.gep(z, [position]) for position in positions("to", rows)]
-        x_rows = [b.gep(x, [position]) for position in positions("at", rows)]
+        x_rows = positions("at", rows)
         place = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
 
         # LLVM turns these memory cells into registers, as nobody asks for their addresses.
@@ -119,15 +119,19 @@ def _tile(height, registers):
             return b.gep(place, [functools.reduce(b.add, map(b.mul, counters, steps))])
 
         with cgutils.for_range(b, depth[0]) as s, cgutils.for_range(b, depth[1]) as t:
-            x_starts = [step(row, x_steps[:2], (s.index, t.index)) for row in x_rows]
+            x_start = step(x, x_steps[:2], (s.index, t.index))
             w_start = step(w, w_steps[:2], (s.index, t.index))
-            with cgutils.for_range(b, depth[2]) as k:
-                w_row = step(w_start, w_steps[2:], (k.index,))
+            w_place = cgutils.alloca_once_value(b, w_start)
+            end = b.mul(depth[2], x_steps[2])
+            with cgutils.for_range_slice(b, INT(0), end, x_steps[2], inc=True) as (x_step, _):
+                w_row = b.load(w_place)
+                b.store(step(w_row, w_steps[2:], (INT(1),)), w_place)
                 for column in columns:
                     prefetch(b, b.gep(step(w_row, w_steps[2:], (INT(AHEAD),)), [column]))
                 weights = [load_vector(b, b.gep(w_row, [c]), m) for c, m in zip(columns, inside, strict=True)]
+                x_k = b.gep(x_start, [x_step])
                 for r in range(height):
-                    number = broadcast(b, b.load(step(x_starts[r], x_steps[2:], (k.index,))))
+                    number = broadcast(b, b.load(b.gep(x_k, [x_rows[r]])))
                     for v in range(registers):
                         b.store(multiply_add(b, number, weights[v], b.load(sums[r, v])), sums[r, v])
 
@@ -147,8 +151,27 @@ def _tile(height, registers):
     return tile
 
 
-full_tile, low_tile = _tile(TILE_ROWS, TILE_REGISTERS), _tile(EDGE_ROWS, TILE_REGISTERS)
-narrow_tile, small_tile = _tile(TILE_ROWS, 1), _tile(EDGE_ROWS, 1)
+def _sweep(height, registers):
+    """Return a function that computes a part of z, from `corner` to before `end`, in tiles of one size.
+
+    Each size has a function for itself: LLVM keeps a tile's sums in registers only as long as it sees no other tile.
+    """
+    tile, width = _tile(height, registers), registers * LANES
+
+    @inner
+    def sweep(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, end, size):
+        heights, widths = (end[0] - corner[0] + height - 1) // height, (end[1] - corner[1] + width - 1) // width
+        along_rows = size[0] > depth[0] * depth[1] * depth[2]  # z is larger than w: write it in the order of memory
+        for t in range(heights * widths):
+            i = corner[0] + (t // widths if along_rows else t % heights) * height
+            j = corner[1] + (t % widths if along_rows else t // heights) * width
+            tile(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, (i, j), size)
+
+    return sweep
+
+
+sweep_inside, sweep_bottom = _sweep(TILE_ROWS, TILE_REGISTERS), _sweep(EDGE_ROWS, TILE_REGISTERS)
+sweep_right, sweep_corner = _sweep(TILE_ROWS, 1), _sweep(EDGE_ROWS, 1)
 
 
 @inner
@@ -169,23 +192,41 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
         floor: the smallest number that z may hold; 0 is a rectifier, `NO_FLOOR` none.
         size: how many rows and columns.
     """
-    (xv, x0), (wv, w0) = x, w
+    (xv, x0), (wv, w0), (rows, columns) = x, w, size
+    top = rows - rows  # a zero that numba doesn't know, or it would compile the same again for each
+    # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
+    low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
+    right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
     for k in range(0, max(depth[2], 1), DEPTH):
-        part = (depth[0], depth[1], min(DEPTH, depth[2] - k))
-        least = floor if k + DEPTH >= depth[2] else NO_FLOOR
         part_x, part_w = (xv, x0 + k * x_steps[2]), (wv, w0 + k * w_steps[2])
-        going_on = add or k > 0
-        heights, widths = (size[0] + TILE_ROWS - 1) // TILE_ROWS, (size[1] + TILE_COLUMNS - 1) // TILE_COLUMNS
-        along_rows = size[0] > depth[0] * depth[1] * depth[2]  # z is larger than w: write it in the order of memory
-        for t in range(heights * widths):
-            i = (t // widths if along_rows else t % heights) * TILE_ROWS
-            j = (t % widths if along_rows else t // heights) * TILE_COLUMNS
-            low, narrow = size[0] - i <= EDGE_ROWS, size[1] - j <= LANES
-            if low and narrow:
-                small_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
-            elif low:
-                low_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
-            elif narrow:
-                narrow_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
-            else:
-                full_tile(z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (i, j), size)
+        part = (depth[0], depth[1], min(DEPTH, depth[2] - k))
+        going_on, least = add or k > 0, floor if k + DEPTH >= depth[2] else NO_FLOOR
+        sweep_inside(
+            z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (top, top), (low, right), size
+        )
+        if low < rows:
+            sweep_bottom(
+                z,
+                to,
+                start,
+                going_on,
+                part_x,
+                at,
+                x_steps,
+                part_w,
+                w_steps,
+                part,
+                least,
+                (low, top),
+                (rows, right),
+                size,
+            )
+        if right < columns:
+            sweep_right(
+                z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (top, right), (low, columns),
+                size,
+            )  # fmt: skip
+        if low < rows and right < columns:
+            sweep_corner(
+                z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (low, right), size, size
+            )
