@@ -4,6 +4,7 @@
 Sequential model is a chain; a layer with several inputs takes a list of arrays and returns a list of gradients.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from .fusion import Block, Step, fused
 from .layers.base import Layer
 from .parameters import Variable
 from .symbolic import Node, Symbol
+
+CACHE = 2**20  # bytes: a core's own cache, or about its share of a common one
+SMALLEST_PIECE = 32  # samples: with less, a kernel's threads have too little to share
 
 
 class Graph:
@@ -103,6 +107,15 @@ class Graph:
                 for place, d in zip(places, [dx] if len(places) == 1 else dx, strict=True):
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
         return gradients[0]
+
+    def samples_in_cache(self) -> int:
+        """Return how many samples to run through the graph at once, so that what layers hand on stays in the cache."""
+        largest = 1
+        for layer, _ in self.steps:
+            for node in layer.nodes:
+                sizes = [math.prod(n or 1 for n in symbol.shape[1:]) for symbol in (*node.inputs, node.output)]
+                largest = max(largest, sum(sizes))
+        return max(SMALLEST_PIECE, CACHE // (4 * largest))
 
     def needed(self, wants_dx: bool = False) -> list[bool]:
         """Return for each position whether a gradient there reaches anything that wants one.
