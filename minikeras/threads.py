@@ -40,12 +40,12 @@ class Team:
         from .kernels.team import new_board, work
 
         self.size, self.asleep = size, size - 1
-        self.board = new_board()
+        self.board = new_board(size)
         self._work = work
         self._looks = 1000
-        work(self.board, 1)
+        work(self.board, 0, 1)
         start = time.perf_counter()
-        work(self.board, self._looks)
+        work(self.board, 0, self._looks)
         self._looks = int(self._looks * PATIENCE / (time.perf_counter() - start))
         if size == 1:
             self.board = self.board[:0]
@@ -53,7 +53,7 @@ class Team:
         self._lock = threading.Lock()
         self._dismissed = False
         for i in range(size - 1):
-            threading.Thread(target=self._live, name=f"minikeras-{i + 1}", daemon=True).start()
+            threading.Thread(target=self._live, args=(i + 1,), name=f"minikeras-{i + 1}", daemon=True).start()
 
     def wake(self) -> None:
         """Let those who sleep look at the board."""
@@ -67,12 +67,12 @@ class Team:
         self._dismissed = True
         self._bell.release(self.size)
 
-    def _live(self) -> None:
+    def _live(self, number: int) -> None:
         while True:
             self._bell.acquire()
             if self._dismissed:
                 return
-            self._work(self.board, self._looks)
+            self._work(self.board, number, self._looks)
             with self._lock:
                 self.asleep += 1
 
