@@ -113,5 +113,6 @@ def notice_of_compilation() -> Iterator[None]:
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return importlib.import_module(f".{name}", __name__)
+        with notice_of_compilation():  # of `products`
+            return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

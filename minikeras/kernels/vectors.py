@@ -134,6 +134,17 @@ class _RegisterModel(models.PrimitiveModel):
 
 
 @intrinsic
+def place(typing, x, i):
+    """Return the address of x[i]."""
+
+    def emit(context, b, signature, arguments):
+        x, i = arguments
+        return b.ptrtoint(address(context, b, signature.args[0], x, i), INT)
+
+    return types.int64(x, types.intp), emit
+
+
+@intrinsic
 def load(typing, x, i, left):
     """Return x[i], ..., x[i + LANES - 1], as far as `left` reaches."""
 
