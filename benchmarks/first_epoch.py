@@ -7,17 +7,17 @@ As soon as it is done it writes {"loss": ..., "peak": bytes}; `run.py` holds the
 
 import importlib
 import json
+import operator
 import os
 import sys
 
-IMPORTS = {
-    "minikeras": "minikeras",
-    "keras-tensorflow": "keras",
-    "keras-jax": "keras",
-    "keras-torch": "keras",
-    "torch": "torch",
-    "torch-compile": "torch",
-    "scikit-learn": "sklearn.neural_network",
+FIRST_NAMES = {  # a module may come without what it only imports when it is named
+    "minikeras": ("minikeras", "layers.Dense"),
+    "keras-tensorflow": ("keras", "layers.Dense"),
+    "keras-jax": ("keras", "layers.Dense"),
+    "keras-torch": ("keras", "layers.Dense"),
+    "torch": ("torch", "nn.Linear"),
+    "scikit-learn": ("sklearn.neural_network", "MLPClassifier"),
 }
 
 
@@ -50,7 +50,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(threads)])
     if until == "import":
-        importlib.import_module(IMPORTS[library])
+        module, name = FIRST_NAMES[library]
+        operator.attrgetter(name)(importlib.import_module(module))
         loss = None
     else:
         loss = one_epoch(library, int(threads), *files)

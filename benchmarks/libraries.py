@@ -412,7 +412,7 @@ class Torch(Library):
 
 
 class TorchCompile(Torch):
-    """torch with its graph compiler, which needs a C++ compiler and a minute per network."""
+    """torch with its graph compiler, which needs a C++ compiler and some seconds per network."""
 
     layer = None  # single functions gain nothing
 

@@ -74,7 +74,9 @@ def _ratios(panels: dict[str, list[dict[str, Any]]]) -> Any:
             nearest, farthest = min(nearest, *speed.values()), max(farthest, *speed.values())
             ours = speed.pop(OURS)
             drawn[OURS] = axes.barh(place, ours - 1, left=1, height=0.62, color=COLOURS[OURS])
-            _write_beside(axes, max(ours, 1), place, f"{ours:,.0f}x" if ours >= 100 else f"{ours:.2f}x")
+            _write_beside(
+                axes, max(ours, 1, *speed.values()), place, f"{ours:,.0f}x" if ours >= 100 else f"{ours:.2f}x"
+            )
             for library, value in speed.items():
                 style = {"color": COLOURS[library], "markersize": 7, "markeredgecolor": "white", "zorder": 3}
                 (drawn[library],) = axes.plot(value, place, MARKERS[library], **style)
@@ -97,7 +99,7 @@ def _ratios(panels: dict[str, list[dict[str, Any]]]) -> Any:
 def _write_beside(axes: Any, x: float, y: float, text: str) -> None:
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.7}
     style = {"va": "center", "fontweight": "bold", "color": COLOURS[OURS], "bbox": box, "zorder": 4}
-    axes.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", **style)
+    axes.annotate(text, (x, y), xytext=(7, 0), textcoords="offset points", **style)
 
 
 def _legend(figure: Any, drawn: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ def markdown(result: dict[str, Any]) -> str:
     """Return the whole report."""
     parts = ["# Speed", _verdict(result), _machine(result)]
     parts += [_table(result, group) for group in GROUPS if any(row["group"] == group for row in result["rows"])]
-    return "\n\n".join([*parts, promises(result), _proofs(result), _notes(result)]).rstrip() + "\n"
+    parts += [promises(result).rstrip(), _proofs(result), _notes(result)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def promises(result: dict[str, Any]) -> str:
@@ -139,15 +140,14 @@ def _proofs(result: dict[str, Any]) -> str:
 
 
 def _notes(result: dict[str, Any]) -> str:
-    notes = []
+    """Say in which rows torch was faster in which layout, a library failed, or the measurement was repeated."""
+    rows_of: dict[str, list[str]] = {}
     for row in result["rows"]:
-        chosen = [f"{LABELS[lib]}: {r['note']}" for lib, r in row["libraries"].items() if r.get("note")]
-        failed = [f"{LABELS[lib]} failed: {why}" for lib, why in row.get("failed", {}).items()]
-        again = [f"measured {len(row['earlier_attempts']) + 1} times"] if row["earlier_attempts"] else []
-        if chosen or failed or again:
-            notes.append(f"- {row['work']}: {'; '.join([*chosen, *failed, *again])}")
-    if not notes:
+        notes = [f"{LABELS[lib]} is fastest in {r['note']}" for lib, r in row["libraries"].items() if r.get("note")]
+        notes += [f"{LABELS[lib]} failed ({why})" for lib, why in row.get("failed", {}).items()]
+        notes += [f"measured {len(row['earlier_attempts']) + 1} times, the last counts"] * bool(row["earlier_attempts"])
+        for note in notes:
+            rows_of.setdefault(note, []).append(row["work"])
+    if not rows_of:
         return ""
-    return "\n".join(
-        ["## Notes", "", "Which memory layout was torch's faster one, what failed, what was repeated:", "", *notes]
-    )
+    return "\n".join(["## Notes", "", *(f"- {note}: {'; '.join(rows)}" for note, rows in rows_of.items())])

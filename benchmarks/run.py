@@ -116,11 +116,11 @@ def machine() -> dict[str, Any]:
 # ---- one row ----
 
 
-def measure(work: Work, workers: dict[str, Worker], rounds: int, watch: Watch) -> dict[str, Any]:
+def measure(work: Work, workers: dict[str, Worker], rounds: int, attempts: int, watch: Watch) -> dict[str, Any]:
     """Let the libraries take turns at one row; return all repeats, their summary, and what speaks against them."""
     prepared, failed = {}, {}
     for library, worker in list(workers.items()):
-        if work.libraries and library not in (*work.libraries, *OPTIONAL_PEERS):
+        if not work.concerns(library):
             continue
         try:
             job = worker.prepare(work.name)
@@ -142,7 +142,7 @@ def measure(work: Work, workers: dict[str, Worker], rounds: int, watch: Watch) -
                 repeats[library].append(workers[library].measure())
         return repeats, watch.others_since(then, workers)
 
-    row = row_of(work, attempt, rounds)
+    row = row_of(work, attempt, rounds, attempts)
     for library in prepared:
         row["libraries"][library].update(prepared[library])
         workers[library].forget()
@@ -151,14 +151,14 @@ def measure(work: Work, workers: dict[str, Worker], rounds: int, watch: Watch) -
 
 
 def measure_processes(
-    work: Work, libraries: list[str], rounds: int, threads: int, watch: Watch, fresh: FreshProcesses
+    work: Work, libraries: list[str], rounds: int, attempts: int, threads: int, watch: Watch, fresh: FreshProcesses
 ) -> dict[str, Any]:
     """The same for fresh processes, which are nobody's workers; the row of memory is in bytes."""
     field = work.options["field"]
-    taking_part = [library for library in libraries if not work.libraries or library in work.libraries]
+    taking_part = [library for library in libraries if work.concerns(library)]
     losses: dict[str, list[float]] = {}
-    for library in taking_part:  # files into memory, kernels onto the disk
-        fresh.run(library, {**work.options, "cold": False}, threads)
+    for library in taking_part:
+        fresh.warm(library, work.options, threads)
 
     def attempt() -> tuple[dict[str, list[float]], float]:
         repeats: dict[str, list[float]] = {library: [] for library in taking_part}
@@ -166,19 +166,22 @@ def measure_processes(
         for turn in range(rounds):
             watch.calibrate()
             for library in rotated(taking_part, turn):
-                result = fresh.run(library, work.options, threads)
+                if field == "peak":
+                    result = fresh.earlier(library, work.options, threads, turn)
+                else:
+                    result = fresh.run(library, work.options, threads)
                 repeats[library].append(result[field])
                 losses[library] = [result["loss"]] if result["loss"] is not None else []
         return repeats, watch.others_since(then, {})
 
-    row = row_of(work, attempt, rounds)
+    row = row_of(work, attempt, rounds, attempts)
     for library, proof in losses.items():
         row["libraries"][library]["proof"] = proof
     return with_unequal_work(row, SAME["process"])
 
 
-def row_of(work: Work, attempt: Any, rounds: int) -> dict[str, Any]:
-    """Measure until it isn't noisy, at most `ATTEMPTS` times; return the row, with what is wrong with it in `flags`."""
+def row_of(work: Work, attempt: Any, rounds: int, attempts: int) -> dict[str, Any]:
+    """Measure until it isn't noisy, at most `attempts` times; return the row, with what is wrong with it in `flags`."""
     earlier = []
     while True:
         repeats, other_load = attempt()
@@ -190,7 +193,7 @@ def row_of(work: Work, attempt: Any, rounds: int) -> dict[str, Any]:
         ]
         if other_load > MOST_OTHER_LOAD:
             flags.append(f"others kept {other_load:.2f} cores busy")
-        if not flags or len(earlier) + 1 == ATTEMPTS:
+        if not flags or len(earlier) + 1 == attempts:
             break
         earlier.append(repeats)
     ours = summaries.get(OURS)
@@ -253,6 +256,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if result["load_before"]["others"] > MOST_OTHER_LOAD:
         print(f"Others keep {result['load_before']['others']:.2f} cores busy: this won't be a result.", flush=True)
 
+    attempts = 1 if arguments.quick else ATTEMPTS
+
     def rounds_of(work: Work) -> int:
         return 3 if arguments.quick else arguments.rounds or work.rounds or 9
 
@@ -268,13 +273,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 result["versions"].update(worker.versions)
             for work in in_workers:
                 if (work.threads or arguments.threads) == threads:
-                    keep(measure(work, workers, rounds_of(work), watch))
+                    keep(measure(work, workers, rounds_of(work), attempts, watch))
     in_processes = [work for work in chosen if work.kind == "process"]
     if in_processes:
         with tempfile.TemporaryDirectory() as directory:
             fresh = FreshProcesses(directory, steps=150 if arguments.quick else 1500)
             for work in in_processes:
-                keep(measure_processes(work, libraries, rounds_of(work), arguments.threads, watch, fresh))
+                keep(measure_processes(work, libraries, rounds_of(work), attempts, arguments.threads, watch, fresh))
     result["rows"].sort(key=lambda row: list(TABLE).index(row["work"]))
     result["load_after"] = {"others": watch.others(), "average": os.getloadavg()}
     result["calibration"] = summary(watch.calibrations)
@@ -292,7 +297,7 @@ def noise(result: dict[str, Any]) -> list[str]:
             reasons.append(f"{when} the run, others kept {others:.2f} cores busy")
     if result["calibration"]["spread"] > MOST_CALIBRATION_SPREAD:
         reasons.append(f"the time of a fixed loop has a spread of {result['calibration']['spread']:.0%}")
-    return reasons + [f"{row['work']}: {flag}" for row in result["rows"] for flag in row["flags"]]
+    return reasons + [f"{row['work']}: {'; '.join(row['flags'])}" for row in result["rows"] if row["flags"]]
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ ITEMS = [
     pytest.param(work.name, library, id=f"{work.name}-{library}")
     for work in TABLE.values()
     for library in LIBRARIES
-    if not work.libraries or library in work.libraries
+    if work.concerns(library)
 ]
 
 
@@ -77,7 +77,7 @@ def test_speed(benchmark, request, name, library):
     rounds = work.rounds or 9
     if work.kind == "process":
         fresh = request.getfixturevalue("fresh")
-        fresh.run(library, {**work.options, "cold": False}, threads)  # files into memory, kernels onto the disk
+        fresh.warm(library, work.options, threads)
 
         def measure():
             clock.advance(fresh.run(library, work.options, threads)[work.options["field"]] * in_seconds)

@@ -12,8 +12,8 @@ import numpy as np
 
 OURS = "minikeras"
 KERAS = "keras-tensorflow"
-PEERS = (KERAS, "keras-jax", "torch", "scikit-learn")  # measured where installed
-OPTIONAL_PEERS = ("keras-torch", "torch-compile")  # measured where asked for
+PEERS = (KERAS, "keras-jax", "torch", "torch-compile", "scikit-learn")  # measured where installed
+OPTIONAL_PEERS = ("keras-torch",)  # measured where asked for
 LABELS = {
     "minikeras": "minikeras",
     "keras-tensorflow": "tf.keras",
@@ -70,7 +70,7 @@ class Work:
         unit: of one repeat, as shown: "ms per step".
         options: what `kind` needs to know.
         promises: what is expected of minikeras.
-        libraries: who may take part; everyone who can where empty.
+        libraries: who takes part, beside peers that are only measured where asked for; everyone where empty.
         threads: cores to use; what `--threads` says where None.
         rounds: repeats of each library; `--rounds` where None.
         seconds: at least so long is one repeat.
@@ -89,6 +89,10 @@ class Work:
     seconds: float = 0.05
     curve: str = ""
     at: int = 0
+
+    def concerns(self, library: str) -> bool:
+        """Return whether this library takes part."""
+        return not self.libraries or library in (*self.libraries, *OPTIONAL_PEERS)
 
     @property
     def scale(self) -> float:
@@ -210,10 +214,13 @@ def processes() -> list[Work]:
     epoch = {"until": "epoch", "field": "seconds"}
     nothing_cached, memory = {**epoch, "cold": True}, {**epoch, "field": "peak"}
     common = {"kind": "process", "rounds": 3}
+    processes = {**common, "libraries": (OURS, KERAS, "keras-jax", "torch", "scikit-learn")}
     under_half = (Promise(KERAS, 2, 3),)
     return [
-        Work("import", "start", unit="s", options=imported, **common),
-        Work("start to end of one epoch", "start", unit="s", options=epoch, promises=(Promise(KERAS, 5, 8),), **common),
+        Work("import, and name a layer", "start", unit="s", options=imported, **processes),
+        Work(
+            "start to end of one epoch", "start", unit="s", options=epoch, promises=(Promise(KERAS, 5, 8),), **processes
+        ),
         Work(
             "the same, nothing cached",
             "start",
@@ -223,7 +230,7 @@ def processes() -> list[Work]:
             libraries=(OURS, KERAS),
             **common,
         ),
-        Work("peak memory of that epoch", "memory", unit="MB", options=memory, promises=under_half, **common),
+        Work("peak memory of that epoch", "memory", unit="MB", options=memory, promises=under_half, **processes),
     ]
 
 
