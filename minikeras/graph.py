@@ -4,6 +4,7 @@
 Sequential model is a chain; a layer with several inputs takes a list of arrays and returns a list of gradients.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -94,7 +95,7 @@ class Graph:
         for i in range(len(self.operations) - 1, -1, -1):
             operation, places = self.operations[i]
             dy, gradients[i + 1] = gradients[i + 1], None
-            wants_dx = any(needed[p] for p in places)
+            wants_dx = needed[places[0]] if len(places) == 1 else any(needed[p] for p in places)
             if not (wants_dx or needed[i + 1]):
                 continue
             if isinstance(operation, Block):
@@ -108,14 +109,25 @@ class Graph:
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
         return gradients[0]
 
+    @functools.cached_property
     def samples_in_cache(self) -> int:
-        """Return how many samples to run through the graph at once, so that what layers hand on stays in the cache."""
+        """How many samples to run through the graph at once, so that what layers hand on stays in the cache."""
         largest = 1
         for layer, _ in self.steps:
             for node in layer.nodes:
                 sizes = [math.prod(n or 1 for n in symbol.shape[1:]) for symbol in (*node.inputs, node.output)]
                 largest = max(largest, sum(sizes))
         return max(SMALLEST_PIECE, CACHE // (4 * largest))
+
+    @functools.cached_property
+    def independent_samples(self) -> bool:
+        """Whether samples are treated one by one, and without NumPy's matrix products: as by all built-in layers."""
+        package = __name__.partition(".")[0]
+        return all(
+            type(layer).__module__.partition(".")[0] == package
+            and (getattr(layer, "graph", None) is None or layer.graph.independent_samples)
+            for layer, _ in self.steps
+        )
 
     def needed(self, wants_dx: bool = False) -> list[bool]:
         """Return for each position whether a gradient there reaches anything that wants one.

@@ -81,8 +81,25 @@ _team: Team | None = None
 _forming = threading.Lock()
 
 
+_alone = 0  # how many blocks want no team
+_nobody = np.zeros(0, np.int64)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let kernels run on the calling thread within the block: for so little work that waking others takes longer."""
+    global _alone
+    _alone += 1
+    try:
+        yield
+    finally:
+        _alone -= 1
+
+
 def team() -> np.ndarray:
-    """Return the team's board, with everybody awake."""
+    """Return the team's board, with everybody awake; a board of no fields where there shall be no team."""
+    if _alone:
+        return _nobody
     team = _team
     if team is None or team.size != config.num_threads():
         team = _form()

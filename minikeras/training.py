@@ -18,7 +18,9 @@ from .fusion import scores
 from .metrics import Mean, Metric
 from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
-from .threads import one_blas_thread
+from .threads import alone, one_blas_thread
+
+FEW = 8  # samples: predicting less is not worth a team of threads
 
 
 class Trainer:
@@ -371,15 +373,18 @@ class Trainer:
         """
         batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype)
         self._build_for(batches.peek()[0])
-        own_layers = only_own_layers(self)
-        with contextlib.nullcontext() if own_layers and self.dtype == "float32" else one_blas_thread():
-            if own_layers and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
+        independent = self.graph.independent_samples
+        with contextlib.nullcontext() if independent and self.dtype == "float32" else one_blas_thread():
+            if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
                 return self._predict_in_pieces(self._adapted(batches.arrays[0]))
             return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches))
 
     def _predict_in_pieces(self, x: np.ndarray) -> np.ndarray:
-        size = self.graph.samples_in_cache()
+        size = self.graph.samples_in_cache
         with np.errstate(all="ignore"):
+            if len(x) < FEW:
+                with alone():
+                    return self.graph.forward(x)
             if len(x) <= size:
                 return self.graph.forward(x)
             outputs = [self.graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
@@ -492,15 +497,6 @@ class Trainer:
     def _in_order(self, logs: dict[str, float]) -> float | list[float]:
         values = [logs[name] for name in self._named_metrics()]
         return values[0] if len(values) == 1 else values
-
-
-def only_own_layers(model: Any) -> bool:
-    """Whether all layers are this engine's: they treat each sample by itself, and need no matrix product of NumPy's."""
-    package = __name__.partition(".")[0]
-    return all(
-        type(layer).__module__.partition(".")[0] == package and only_own_layers(layer)
-        for layer in getattr(model, "layers", ())
-    )
 
 
 def _from_config(value: Any) -> Any:

@@ -182,6 +182,9 @@ def test_softmax_crossentropy_is_its_reference(N, C, size):
     results = [[np.empty(N, k), np.empty((N, C), k), np.empty((N, C), k)] for k in ("float64", "float32")]
     scores.softmax_crossentropy.reference(*results[0], z.astype("float64"), t)
     scores.softmax_crossentropy.compiled(*results[1], z, t)
+    p = np.empty((N, C), "float32")
+    scores.softmax.compiled(p, z)
+    np.testing.assert_array_equal(p, results[1][1])
     for exact, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, exact, rtol=2e-6, atol=2e-6 * max(1, size))
 

@@ -78,6 +78,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         "average_backward": lambda: (_floats(*_X), _floats(2, 3, 3, 3), _TWO, _TWO, _NONE),
     },
     "scores": {
+        "softmax": lambda: (_floats(2, 3), _floats(2, 3)),
         "softmax_crossentropy": lambda: (_floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64)),
     },
     "philox": {
