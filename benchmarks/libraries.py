@@ -125,7 +125,7 @@ class MiniKeras(KerasLike):
         self.keras = minikeras
 
     def layer(self, work: Work) -> Job:
-        """The layer called; or its `forward` and `backward`."""
+        """The layer as a model of its own runs it: its graph's `forward`, and `backward`."""
         kind, *arguments = work.options["layer"]
         k = self.keras.layers
         make = {
@@ -135,15 +135,19 @@ class MiniKeras(KerasLike):
             "activation": k.Activation,
         }
         layer, x = make[kind](*arguments), batch_of(work.options["shape"])
-        layer(x)
+        start = self.keras.Input(x.shape[1:])
+        model = self.keras.Model(start, layer(start))
         layer.set_weights(layer_weights(work.options["layer"], x.shape[-1]))
-        dy = batch_of(layer(x).shape, seed=1)
+        model.gather()
+        graph = model.graph
+        needed, dy = graph.needed(wants_dx=True), batch_of(graph.forward(x).shape, seed=1)
         if not work.options["backward"]:
-            return Job(lambda: layer(x), proof=magnitude(layer(x)))
+            return Job(lambda: graph.forward(x), proof=magnitude(graph.forward(x)))
 
         def run():
-            y, cache = layer.forward(x, True)
-            return y, layer.backward(dy, cache)
+            caches = []
+            y = graph.forward(x, True, caches)
+            return y, graph.backward(dy, caches, needed, fresh=True)
 
         for v in layer.weights:
             v.gradient[:] = 0

@@ -6,7 +6,7 @@
 
 The libraries take turns: round 1 of a row is A, B, C, round 2 is B, C, A, and only one computes at a time.  A run is
 refused as a result (exit code 1, "NOISY" in the table) where other processes computed meanwhile, a fixed loop's time
-varied, or a row's repeats scatter after being measured three times.
+varied, or a row's repeats scatter after being measured twice.
 
 Calls `worker` (the libraries' processes), `work` (the table), `report` (Markdown) and `pictures`.
 """
@@ -36,7 +36,7 @@ from worker import HERE, FreshProcesses, Worker, installed
 MOST_OTHER_LOAD = 0.3  # cores that other processes may keep busy
 MOST_SPREAD = 0.25  # of a row's repeats: interquartile range / median
 MOST_CALIBRATION_SPREAD = 0.1  # of the fixed loop's times
-ATTEMPTS = 3  # a noisy row is measured again; all attempts are kept in the JSON file
+ATTEMPTS = 2  # a noisy row is measured again; all attempts are kept in the JSON file
 SAME = {"fit": 0.02, "process": 0.05}  # how much proofs may differ, relatively; 0.001 for other kinds
 PAUSE = 0.03  # seconds in which the last library's threads fall asleep
 WEIGHTY = ("OMP_", "GOMP_", "KMP_", "TF_NUM_", "TF_ENABLE_", "NUMBA_", "XLA_", "MKL_", "OPENBLAS_", "MINIKERAS_")
@@ -256,10 +256,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if result["load_before"]["others"] > MOST_OTHER_LOAD:
         print(f"Others keep {result['load_before']['others']:.2f} cores busy: this won't be a result.", flush=True)
 
-    attempts = 1 if arguments.quick else ATTEMPTS
+    attempts = 1 if arguments.quick else arguments.attempts
 
     def rounds_of(work: Work) -> int:
-        return 3 if arguments.quick else arguments.rounds or work.rounds or 9
+        return 3 if arguments.quick else arguments.rounds or work.rounds or 7
 
     def keep(row: dict[str, Any]) -> None:
         result["rows"].append(row)
@@ -305,6 +305,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few repeats of little work, to try the suite")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--rounds", type=int, help="repeats of each library in each row")
+    parser.add_argument("--attempts", type=int, default=ATTEMPTS, help="how often a noisy row is measured at most")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores that each library may use")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="where the results go")
     parser.add_argument(

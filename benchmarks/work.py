@@ -173,9 +173,9 @@ def steps() -> list[Work]:
     """Training steps of 32 samples through `fit`; so many that what `fit` does once weighs little."""
     mlp = (Promise(KERAS, 8, 10), Promise("keras-jax", 2))
     return [
-        _fit("MLP step", "steps", "MLP", 32, 750, promises=mlp),
-        _fit("CNN step", "steps", "CNN", 32, 120, promises=(Promise(KERAS, 2, 2.5),)),
-        _fit("CIFAR-size CNN step", "steps", "CIFAR CNN", 32, 40, promises=(Promise(KERAS, 1.2, 1.5),)),
+        _fit("MLP step", "steps", "MLP", 32, 1500, promises=mlp),
+        _fit("CNN step", "steps", "CNN", 32, 40, promises=(Promise(KERAS, 2, 2.5),)),
+        _fit("CIFAR-size CNN step", "steps", "CIFAR CNN", 32, 10, promises=(Promise(KERAS, 1.2, 1.5),)),
     ]
 
 
@@ -188,7 +188,7 @@ def inference() -> list[Work]:
             "inference",
             "CNN",
             batch,
-            8192,
+            2048,
             promises=(Promise(KERAS, *targets), Promise("keras-jax", 1)),
         )
         for batch, targets in many.items()
@@ -236,13 +236,13 @@ def processes() -> list[Work]:
 
 def sweeps() -> list[Work]:
     """Curves for the pictures: cost against batch size, image side, channels and threads."""
-    common = {"libraries": (OURS, KERAS, "keras-jax", "torch"), "rounds": 5}
+    common = {"libraries": (OURS, KERAS, "keras-jax", "torch"), "rounds": 3}
     rows = []
     for batch in (1, 4, 16, 64, 256, 1024, 4096):
-        for network, seen, most, predicted in (("MLP", 24000, 500, 16384), ("CNN", 3200, 200, 8192)):
+        for network, seen, most, predicted in (("MLP", 12000, 200, 8192), ("CNN", 640, 20, 1024)):
             steps = min(most, max(1, seen // batch))
-            count = min(500 * batch, predicted)
-            point = {**common, "at": batch, "rounds": 5 if batch < 1024 else 3}
+            count = max(batch, min(50 * batch, predicted))
+            point = {**common, "at": batch, "rounds": 3}
             step, predict = f"{network} step", f"{network} predict"
             rows += [
                 _fit(f"{step}, batch size {batch}", "batch", network, batch, steps, curve=step, **point),
@@ -255,9 +255,9 @@ def sweeps() -> list[Work]:
     for threads in (1, 2):
         text, point = f"{threads} thread{'s' * (threads > 1)}", {**common, "threads": threads, "at": threads}
         rows += [
-            _fit(f"MLP step, {text}", "threads", "MLP", 32, 500, curve="MLP step", **point),
-            _fit(f"CNN step, {text}", "threads", "CNN", 32, 80, curve="CNN step", **point),
-            _predict(f"CNN predict, {text}", "threads", "CNN", 256, 4096, curve="CNN predict", **point),
+            _fit(f"MLP step, {text}", "threads", "MLP", 32, 200, curve="MLP step", **point),
+            _fit(f"CNN step, {text}", "threads", "CNN", 32, 20, curve="CNN step", **point),
+            _predict(f"CNN predict, {text}", "threads", "CNN", 256, 1024, curve="CNN predict", **point),
             _curve_of_convolution("threads", threads, (32, 14, 14, 64), 64, {**common, "threads": threads}),
         ]
     return rows

@@ -61,7 +61,8 @@ class Graph:
             caches: what `backward` will need is appended here; None where it won't be called.
             logits: leave out the last layer's activation.
         """
-        values = [x]
+        # Machine code is made for arrays that may be written to; for others numba would compile all of it again.
+        values = [x if x.flags.writeable else x.copy()]
         for operation, places in self.operations:
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) == len(self.operations):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minikeras
 from minikeras import config, fusion, kernels, layers, losses
-from minikeras.kernels import blocks2d, conv2d, dense, pool2d, scores
+from minikeras.kernels import blocks2d, conv2d, dense, finite, pool2d, scores
 from minikeras.kernels.__main__ import examples
 from minikeras.layers.windows import window_geometry
 
@@ -214,6 +214,21 @@ def test_one_pass_is_loss_and_softmax(weights):
         assert type(fusion.scores(other, layers.Dense(4, activation="softmax"))) is fusion.Scores
 
 
+# data
+
+
+@THOROUGH
+@given(n=st.integers(1, 3000), place=st.integers(0, 2999), bad=st.sampled_from([None, np.nan, np.inf, -np.inf]))
+def test_one_bad_number_is_seen_anywhere(n, place, bad):
+    x, found = np.random.default_rng(12).normal(size=n).astype("float32"), np.zeros(8, "float32")
+    if bad is not None:
+        x[place % n] = bad
+    finite.look.compiled(found, x)
+    assert np.isnan(found).any() == (bad is not None)
+    finite.look.reference(found, x)
+    assert np.isnan(found).any() == (bad is not None)
+
+
 # threads
 
 
@@ -330,6 +345,19 @@ def test_every_kernel_is_compiled_ahead_of_time():
     for _, kernel, arguments in examples():
         kernel.compiled(*arguments)
         assert len(kernel.machine_code.signatures) == 1  # training meets the same types, and compiles nothing again
+
+
+def test_read_only_data_compile_nothing_again():
+    x, y = np.random.default_rng(11).normal(size=(40, 13, 11, 2)).astype("float32"), np.arange(40) % 3
+    x.flags.writeable = y.flags.writeable = False
+    model = network()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0, shuffle=False)
+    model.predict(x, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.layers[0](x)
+    for _, kernel, _ in examples():
+        assert kernel.machine_code is None or len(kernel.machine_code.signatures) == 1
 
 
 def test_a_long_compilation_is_announced(capsys, monkeypatch):

@@ -11,6 +11,7 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
     conv2d      convolutions and their gradients
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
+    finite      whether all numbers of a data set are finite
     pool2d      the largest or the mean cell under a window
     scores      losses with their gradients, and dropout
     updates     the rules of the optimizers
@@ -34,7 +35,7 @@ import numpy as np
 
 from .. import threads
 
-_ROOMS = ("blocks2d", "conv2d", "dense", "philox", "pool2d", "scores", "updates")
+_ROOMS = ("blocks2d", "conv2d", "dense", "finite", "philox", "pool2d", "scores", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 

@@ -69,6 +69,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
             False,
         ),
     },
+    "finite": {"look": lambda: (_floats(8), _floats(100))},
     "pool2d": {
         "max_forward": lambda: (_floats(2, 3, 3, 3), _floats(*_X), _TWO, _TWO, _NONE),
         "max_backward": lambda: (

@@ -147,29 +147,40 @@ def weight_gradient(team, dw, x, dy, strides, padding, dilation):
 def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
     frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation)
     _, OH, OW, F = dy.shape
-    dz = dy.reshape(dy.size)
+    dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
     sums[share] = 0
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding)
-        correlate(sums[share], dw.shape, x_n, size, (dz, n * OH * OW * F), OW, (OH, OW), strides, dilation)
+        correlate(sums[share], dw.shape, 1, x_n, 0, size, dz, n * OH * OW * F, strides, dilation)
 
 
 @inner
-def correlate(dw, shape, x, size, dz, dz_row, outputs, strides, dilation):
-    """Add one framed image's part to dw: the sum over (p, q) of x[h, v].T @ dz[p, q].
+def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation):
+    """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
 
-    x and dz are pairs (vector, position), dz with rows of `dz_row` cells.
+    Args:
+        dw: as a vector.
+        shape: of dw.
+        images: how many.
+        x: (vector, position) of the first framed image.
+        x_image: from one of these to the next.
+        size: rows and columns of its frame.
+        dz: (vector, from one image to the next, cells in a row, rows and columns that count).
+        start: position of the first dz.
+        strides, dilation: see above.
     """
     KH, KW, C, F = shape
+    gradients, dz_image, dz_row, outputs = dz
     row = size[1] * C
     at = np.empty(KH * KW * C, np.int64)
     for i in range(KH):
         for j in range(KW):
             for c in range(C):
                 at[(i * KW + j) * C + c] = i * dilation[0] * row + j * dilation[1] * C + c
-    depth, x_steps = (outputs[0], 1, outputs[1]), (strides[0] * row, 0, strides[1] * C)
+    depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * C)
+    w_steps = (dz_image, dz_row * F, F)
     to = grid(1, 0, KH * KW * C, F)
-    product((dw, 0), to, (dw, 0), True, x, at, x_steps, dz, (dz_row * F, 0, F), depth, NO_FLOOR, (KH * KW * C, F))
+    product((dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, depth, NO_FLOOR, (KH * KW * C, F))
 
 
 @shared

@@ -140,7 +140,7 @@ class Layer(Configurable):
             node = Node(self, (x,), self.compute_output_shape(x.shape))
             self.nodes.append(node)
             return node.output
-        x = np.ascontiguousarray(np.asarray(x), dtype=self.dtype)
+        x = np.require(np.asarray(x), self.dtype, ["C", "W"])  # "W": see `graph.Graph.forward`
         self.check_input(x.shape)
         self.ensure_built((None, *x.shape[1:]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
