@@ -168,7 +168,7 @@ def _backward_share(
             else:
                 _gate(dz_i, start, dz_size[1], bias_sums[share], gradients, outcome, n + i, dy.shape, rectified)
             if dx.size:
-                conv2d.back(dx, n + i, dz_i, dz_size, border, wt, F, window, strides, padding, dilation)
+                conv2d.back(dx, n + i, dz_i, dz_size, border, outputs, wt, F, window, strides, padding, dilation)
         x_n = (frames, 0) if needs_frame else (x.reshape(x.size), n * x_image)
         all_dz = dz, dz_image, dz_size[1], outputs
         conv2d.correlate(sums[share], shape, images, x_n, x_image, size, all_dz, start, strides, dilation)

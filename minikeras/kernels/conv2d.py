@@ -27,9 +27,10 @@ import numpy as np
 from . import twin
 from .products import NO_FLOOR, grid, product
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, copy, fill, inner, load, store
+from .vectors import LANES, add_to, copy, fill, inner, load, store
 
 Pair = tuple[int, int]
+NARROW = LANES // 2  # channels
 
 
 def padded(x: np.ndarray, reach: Pair, padding: Pair, fill: float = 0.0) -> np.ndarray:
@@ -231,7 +232,7 @@ def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
             copy(frame, ((border[0] + p) * size[1] + border[1]) * F, dz, (n * OH + p) * OW * F, OW * F)
-        back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation)
+        back(dx, n, frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)
 
 
 @inner
@@ -254,9 +255,18 @@ def phase(a, kernel, stride, padding, dilation):
 
 @inner
 def reversed_kernel(w, strides, padding, dilation):
-    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C)."""
+    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
+
+    Of few channels, as `scatter` needs it: transposed to (F, KH KW C).
+    """
     KH, KW, C, F = w.shape
     wt = np.empty(w.size, w.dtype)
+    if C <= NARROW:
+        taps, cells = KH * KW * C, w.reshape(KH * KW * C, F)
+        for f in range(F):
+            for tap in range(taps):
+                wt[f * taps + tap] = cells[tap, f]
+        return wt
     end = 0
     for a in range(strides[0]):
         i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
@@ -293,9 +303,12 @@ def new_gradient_frame(dx, outputs, F, window, strides, padding, dilation):
 
 
 @inner
-def back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation):
+def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
     """Compute the input gradient of image n from its framed output gradient, phase by phase."""
     _, H, W, C = dx.shape
+    if C <= NARROW:
+        scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
+        return
     zeros = np.zeros(C, dx.dtype)
     row = size[1] * F
     end = 0
@@ -329,3 +342,33 @@ def back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation):
                     (height * width, C),
                 )
             end += rows * columns * F * C
+
+
+@inner
+def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
+    """Compute the same where x has few channels, which would leave most of a register empty.
+
+    Then the kernel's cells fill the registers: dz[p, q] @ w^T is what one output cell hands to all cells under its
+    window, and is added to them row by row.
+    """
+    _, H, W, C = dx.shape
+    taps, cells = window[0] * window[1] * C, dx.reshape(dx.size)
+    rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
+    columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
+    total, handed = np.zeros(rows * columns * C, dx.dtype), np.empty(outputs[1] * taps, dx.dtype)
+    zeros = np.zeros(taps, dx.dtype)
+    to, at = grid(outputs[1], taps, 1, 0), grid(outputs[1], F, 1, 0)
+    together = window[1] if dilation[1] == 1 else 1  # cells of a row of the window that are neighbours in x
+    for p in range(outputs[0]):
+        x = frame, ((border[0] + p) * size[1] + border[1]) * F
+        product(
+            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, taps), (1, 1, F), NO_FLOOR,
+            (outputs[1], taps),
+        )  # fmt: skip
+        for q in range(outputs[1]):
+            for i in range(window[0]):
+                for j in range(0, window[1], together):
+                    there = (p * strides[0] + i * dilation[0]) * columns + q * strides[1] + j * dilation[1]
+                    add_to(total, there * C, handed, q * taps + (i * window[1] + j) * C, together * C)
+    for h in range(H):
+        copy(cells, (n * H + h) * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)

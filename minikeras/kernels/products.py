@@ -169,19 +169,14 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, fl
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
     right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    # Where one s is deep enough for a panel of w that fills the cache, each s is a panel of its own.
-    together = max(d0, 1) if d0 * d1 * d2 <= 2 * DEPTH else 1
-    for s in range(0, max(d0, 1), together):
-        for k in range(0, max(d2, 1), DEPTH):
-            k_x, k_w = x + 4 * (s * x0 + k * x2), w + 4 * (s * w0 + k * w2)
-            depth = (min(together, d0), d1, min(DEPTH, d2 - k))
-            last = s + together >= d0 and k + DEPTH >= d2
-            going_on, least = add or s > 0 or k > 0, floor if last else NO_FLOOR
-            shared = (z, to, start, going_on, k_x, at, x_steps, k_w, w_steps, depth, least)
-            sweep_inside(*shared, (top, top), (low, right), size)
-            sweep_bottom(*shared, (low, top), (rows, right), size)
-            sweep_right(*shared, (top, right), (low, columns), size)
-            sweep_corner(*shared, (low, right), (rows, columns), size)
+    for k in range(0, max(d2, 1), DEPTH):
+        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(DEPTH, d2 - k))
+        going_on, least = add or k > 0, floor if k + DEPTH >= d2 else NO_FLOOR
+        shared = (z, to, start, going_on, k_x, at, x_steps, k_w, w_steps, depth, least)
+        sweep_inside(*shared, (top, top), (low, right), size)
+        sweep_bottom(*shared, (low, top), (rows, right), size)
+        sweep_right(*shared, (top, right), (low, columns), size)
+        sweep_corner(*shared, (low, right), (rows, columns), size)
 
 
 # Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.
