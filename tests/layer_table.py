@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 ACTIVATIONS = [
     "linear",
     "relu",
@@ -29,13 +31,47 @@ ACTIVATIONS = [
 
 @dataclass(frozen=True)
 class Case:
+    """One layer.
+
+    A layer that joins several inputs has a list of shapes; one with `classes` takes integers below that number, which
+    have no gradient; `training` says how it is run; `h5` is False where Keras can't load its own `.h5` file of it.
+    """
+
     name: str
     make: Callable[[Any], Any]
-    input_shape: tuple[int, ...]
+    input_shape: Any
     batch: int = 3
+    training: bool = False
+    classes: int | None = None
+    h5: bool = True
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def joins(self) -> bool:
+        return isinstance(self.input_shape, list)
+
+    def symbols(self, k: Any) -> Any:
+        return [k.Input(shape) for shape in self.input_shape] if self.joins else k.Input(self.input_shape)
+
+    def batch_shape(self) -> Any:
+        return [(None, *shape) for shape in self.input_shape] if self.joins else (None, *self.input_shape)
+
+    def data(self, generator: np.random.Generator) -> Any:
+        arrays = [
+            generator.normal(size=(self.batch, *shape)).astype("float32")
+            if self.classes is None
+            else generator.integers(0, self.classes, size=(self.batch, *shape)).astype("float32")
+            for shape in (self.input_shape if self.joins else [self.input_shape])
+        ]
+        return arrays if self.joins else arrays[0]
+
+
+def random_weights(weights: Any, generator: np.random.Generator) -> list[np.ndarray]:
+    """Random arrays in the shapes of these weights; variances are positive."""
+    arrays = [generator.normal(size=tuple(w.shape)).astype("float32") for w in weights]
+    return [abs(a) + 0.1 if "variance" in w.name else a for a, w in zip(arrays, weights, strict=True)]
 
 
 def _dense() -> list[Case]:
@@ -140,4 +176,72 @@ def _pools() -> list[Case]:
     return cases
 
 
-LAYERS = [*_dense(), *_activations(), *_shapes(), *_convolutions(), *_pools()]
+def _normalizations() -> list[Case]:
+    kinds = {
+        "": (lambda k: k.layers.BatchNormalization(), (5,)),
+        "-images": (lambda k: k.layers.BatchNormalization(momentum=0.6, epsilon=1e-2), (4, 3, 5)),
+        "-axis": (lambda k: k.layers.BatchNormalization(axis=1), (4, 3)),
+        "-no-scale": (lambda k: k.layers.BatchNormalization(scale=False, moving_mean_initializer="ones"), (4, 3)),
+        "-plain": (lambda k: k.layers.BatchNormalization(center=False, scale=False), (6,)),
+        "-frozen": (lambda k: k.layers.BatchNormalization(trainable=False), (3, 2)),
+        "-regularized": (lambda k: k.layers.BatchNormalization(gamma_regularizer="l2", beta_initializer="ones"), (5,)),
+    }
+    return [
+        *(
+            Case(f"batch-normalization{name}-{'training' if training else 'inference'}", make, shape, 6, training)
+            for name, (make, shape) in kinds.items()
+            for training in (True, False)
+        ),
+        Case("layer-normalization", lambda k: k.layers.LayerNormalization(), (7,)),
+        Case("layer-normalization-training", lambda k: k.layers.LayerNormalization(), (3, 7), training=True),
+        Case("layer-normalization-axis", lambda k: k.layers.LayerNormalization(axis=1, epsilon=1e-2), (4, 3)),
+        Case("layer-normalization-axes", lambda k: k.layers.LayerNormalization(axis=[2, 1]), (4, 3, 5), h5=False),
+        Case(
+            "layer-normalization-last-axes", lambda k: k.layers.LayerNormalization(axis=(-2, -1)), (2, 3, 4), h5=False
+        ),
+        Case("layer-normalization-plain", lambda k: k.layers.LayerNormalization(center=False, scale=False), (6,)),
+    ]
+
+
+def _joins() -> list[Case]:
+    kinds = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+    shapes = {
+        "": [(4, 3), (4, 3)],
+        "-broadcast": [(1, 3), (4, 1)],
+        "-ranks": [(3,), (4, 5, 3)],
+    }
+    cases = [
+        Case(f"{kind.lower()}{name}", lambda k, kind=kind: getattr(k.layers, kind)(), shape)
+        for kind in kinds
+        for name, shape in shapes.items()
+    ]
+    cases += [
+        Case(f"{kind.lower()}-three", lambda k, kind=kind: getattr(k.layers, kind)(), [(2, 1, 3), (2, 4, 3), (1, 1, 3)])
+        for kind in kinds
+        if kind != "Subtract"
+    ]
+    return [
+        *cases,
+        Case("add-one", lambda k: k.layers.Add(), [(3,)]),
+        Case("concatenate", lambda k: k.layers.Concatenate(), [(4, 3), (4, 1), (4, 2)]),
+        Case("concatenate-axis", lambda k: k.layers.Concatenate(axis=1), [(4, 3), (1, 3)]),
+        Case("concatenate-negative-axis", lambda k: k.layers.Concatenate(axis=-2), [(2, 4, 3), (2, 1, 3)]),
+        Case("dot", lambda k: k.layers.Dot(axes=1), [(4,), (4,)]),
+        Case("dot-matrices", lambda k: k.layers.Dot(axes=(2, 1)), [(3, 4), (4, 2)]),
+        Case("dot-ranks", lambda k: k.layers.Dot(axes=(1, 2)), [(4,), (3, 4)]),
+        Case("dot-first", lambda k: k.layers.Dot(axes=1), [(4, 3), (4, 2)]),
+        Case("dot-many-axes", lambda k: k.layers.Dot(axes=(2, 3)), [(2, 4, 3), (3, 2, 4)]),
+        Case("dot-cosine", lambda k: k.layers.Dot(axes=-1, normalize=True), [(4,), (4,)]),
+        Case("dot-cosine-matrices", lambda k: k.layers.Dot(axes=(1, 2), normalize=True), [(4, 3), (2, 4)]),
+    ]
+
+
+LAYERS = [
+    *_dense(),
+    *_activations(),
+    *_shapes(),
+    *_convolutions(),
+    *_pools(),
+    *_normalizations(),
+    *_joins(),
+]

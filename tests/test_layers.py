@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from layer_table import LAYERS, Case
+from layer_table import LAYERS, Case, random_weights
 
 import minikeras
 from minikeras import kernels
@@ -29,37 +29,48 @@ def both(case: Case, seed=1):
     """The layer of each library with the same random weights, and a batch."""
     generator = np.random.default_rng(seed)
     theirs, ours = case.make(keras), case.make(minikeras)
-    theirs(keras.Input(case.input_shape))
-    ours(minikeras.Input(case.input_shape))
-    weights = [generator.normal(size=w.shape).astype("float32") for w in theirs.weights]
+    theirs(case.symbols(keras))
+    ours(case.symbols(minikeras))
+    weights = random_weights(theirs.weights, generator)
     theirs.set_weights(weights)
     ours.set_weights(weights)
-    return ours, theirs, generator.normal(size=(case.batch, *case.input_shape)).astype("float32"), generator
+    return ours, theirs, case.data(generator), generator
+
+
+def listed(x):
+    return x if isinstance(x, list) else [x]
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_forward_and_every_gradient_agree_with_keras(case):
     ours, theirs, x, generator = both(case)
     with tf.GradientTape() as tape:
-        tensor = tf.constant(x)
-        tape.watch(tensor)
-        y = theirs(tensor)
+        tensors = [tf.constant(a) for a in listed(x)]
+        tape.watch(tensors)
+        y = theirs(tensors if case.joins else tensors[0], training=case.training)
         dy = generator.normal(size=y.shape).astype("float32")
         total = tf.reduce_sum(y * dy)
-    dx, *dweights = tape.gradient(total, [tensor, *(w.value for w in theirs.trainable_weights)])
+    gradients = tape.gradient(total, [*tensors, *(w.value for w in theirs.trainable_weights)])
 
-    our_y, cache = ours.forward(x, False)
+    our_y, cache = ours.forward(x, case.training)
     assert_close(our_y, y, "y")
     assert our_y.dtype == np.float32
-    assert_close(ours.backward(dy, cache), dx, "dx")
+    our_gradients = [*listed(ours.backward(dy, cache)), *(w.gradient for w in ours.trainable_weights)]
     assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
-    for w, dw in zip(ours.trainable_weights, dweights, strict=True):
-        assert_close(w.gradient, dw, f"d{w.name}")
+    names = [f"d{w.name}" for w in ours.trainable_weights]
+    for mine, right, name in zip(our_gradients, gradients, [*["dx"] * len(tensors), *names], strict=True):
+        if right is None:
+            assert case.classes is not None
+            assert mine is None
+        else:
+            assert_close(mine, np.asarray(tf.convert_to_tensor(right)), name)
+    for w, right in zip(ours.non_trainable_weights, theirs.non_trainable_weights, strict=True):
+        assert_close(w.value, right, w.name)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_gradients_are_the_measured_slopes(case):
-    check_gradients(case.make(minikeras), case.input_shape, batch_size=case.batch)
+    check_gradients(case.make(minikeras), x=case.data(np.random.default_rng(2)), training=case.training)
 
 
 def test_gradients_in_training():
@@ -70,7 +81,8 @@ def test_gradients_in_training():
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_the_checker_notices_a_wrong_backward(case):
     """Each gradient of each layer, a thousandth off in its largest element, must be found out."""
-    names = ["input", *(w.name for w in both(case)[0].trainable_weights)]
+    inputs = [f"input {i}" for i in range(len(case.input_shape))] if case.joins else ["input"]
+    names = [*(inputs if case.classes is None else ()), *(w.name for w in both(case)[0].trainable_weights)]
     for name in names:
         layer = case.make(minikeras)
         right = type(layer).backward
@@ -78,22 +90,24 @@ def test_the_checker_notices_a_wrong_backward(case):
         class Wrong(type(layer)):
             def backward(self, dy, cache, right=right, name=name):
                 before = {w.name: w.gradient.copy() for w in self.trainable_weights}
-                dx = np.array(right(self, dy, cache))
-                arrays = {"input": dx, **{w.name: w.gradient for w in self.trainable_weights}}
+                dx = right(self, dy, cache)
+                dxs = [None if d is None else np.array(d) for d in listed(dx)]
+                arrays = {**dict(zip(inputs, dxs, strict=True)), **{w.name: w.gradient for w in self.trainable_weights}}
                 change = arrays[name] - before.get(name, 0)
                 place = np.unravel_index(np.abs(change).argmax(), change.shape)
                 arrays[name][place] += 1e-3 * change[place] + 1e-5
-                return dx
+                return dxs if case.joins else dxs[0]
 
         layer.__class__ = Wrong
+        x = case.data(np.random.default_rng(2))
         with pytest.raises(AssertionError, match=f"gradient of '{name}'"):
-            check_gradients(layer, case.input_shape, batch_size=case.batch, samples=10_000)
+            check_gradients(layer, x=x, training=case.training, samples=10_000)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_shapes_and_counts_agree_with_keras(case):
     ours, theirs, x, _ = both(case)
-    batch_shape = (None, *case.input_shape)
+    batch_shape = case.batch_shape()
     assert ours.compute_output_shape(batch_shape) == tuple(theirs.compute_output_shape(batch_shape))
     assert ours(x).shape == tuple(theirs(x).shape)
     assert ours.count_params() == theirs.count_params()
@@ -112,7 +126,7 @@ def test_config_equals_keras_and_rebuilds_the_layer(case):
     config = json.loads(json.dumps(serialize(ours)))
     assert without_names(config) == without_names(json.loads(json.dumps(keras.saving.serialize_keras_object(theirs))))
     again = deserialize(config)
-    again.build((None, *case.input_shape))
+    again.build(case.batch_shape())
     again.set_weights(ours.get_weights())
     np.testing.assert_array_equal(again(x), ours(x))
     with warnings.catch_warnings():
@@ -127,7 +141,7 @@ def test_references_serve_the_layers_as_kernels_do(case, monkeypatch):
     dy = generator.normal(size=y.shape).astype("float32")
     dx = ours.backward(dy, cache)
     gradients = [w.gradient.copy() for w in ours.weights]
-    for w in ours.weights:
+    for w in ours.trainable_weights:
         w.gradient.fill(0)
     monkeypatch.setattr(kernels, "_NUMPY_ONLY", True)
     y_reference, cache = ours.forward(x, False)
