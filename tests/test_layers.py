@@ -76,6 +76,44 @@ def test_gradients_are_the_measured_slopes(case):
 def test_gradients_in_training():
     check_gradients(minikeras.layers.Dropout(0.4, seed=3), (50,), training=True)
     check_gradients(minikeras.layers.Dropout(0.4, noise_shape=(None, 1, 5), seed=3), (4, 5), training=True)
+    check_gradients(minikeras.layers.SpatialDropout2D(0.4, seed=3), (3, 4, 5), training=True)
+    check_gradients(minikeras.layers.GaussianNoise(0.4, seed=3), (4, 5), training=True)
+    check_gradients(minikeras.layers.GaussianDropout(0.4, seed=3), (4, 5), training=True)
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"])
+def test_noise_of_one_seed_is_that_of_keras(kind):
+    x = np.random.default_rng(0).normal(1, 1, size=(6, 3, 4, 5)).astype("float32")
+    ours, theirs = (getattr(k.layers, kind)(0.3, seed=7) for k in (minikeras, keras))
+    for _ in range(2):
+        y = ours(x, training=True)
+        assert not np.array_equal(y, x)
+        np.testing.assert_allclose(y, theirs(x, training=True), rtol=1e-6, atol=1e-6)
+    assert getattr(minikeras.layers, kind)(0.0)(x, training=True).tolist() == x.tolist()
+    assert ours(minikeras.Input((3, 4, 5))).shape == (None, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda k: k.SpatialDropout2D(1.5), ValueError, "`rate` is a number from 0 to 1"),
+        (lambda k: k.SpatialDropout2D(0.5)(np.ones((2, 3))), ValueError, "expected ndim=4"),
+        (lambda k: k.GaussianNoise(-1), ValueError, "`stddev` is a number from 0 to 1, received -1"),
+        (lambda k: k.GaussianDropout(1.0), ValueError, "0 <= rate < 1, received 1.0"),
+        (lambda k: k.Permute((0, 1)), ValueError, r"each of 1, ..., n once.*received \(0, 1\)"),
+        (lambda k: k.Permute((2, 1))(np.ones((2, 3))), ValueError, "expected ndim=3"),
+        (lambda k: k.RepeatVector(2.5), TypeError, "`n` is an integer, received 2.5"),
+        (lambda k: k.RepeatVector(0), ValueError, "`n` is positive"),
+        (lambda k: k.UpSampling2D(0), ValueError, "`size` is a positive integer"),
+        (lambda k: k.UpSampling2D(interpolation="bicubic"), ValueError, "'nearest' or 'bilinear' here.*'bicubic'"),
+        (lambda k: k.Cropping2D(-1), ValueError, "`cropping` is an integer >= 0"),
+        (lambda k: k.Cropping2D((1, 2, 3)), ValueError, "`cropping` is an integer, "),
+        (lambda k: k.Cropping2D(2)(np.ones((1, 4, 9, 1))), ValueError, r"leaves nothing of an input of shape \(1, 4"),
+    ],
+)
+def test_errors(make, error, words):
+    with pytest.raises(error, match=words):
+        make(minikeras.layers)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)

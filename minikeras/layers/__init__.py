@@ -23,6 +23,7 @@ from .merging import (
     multiply,
     subtract,
 )
+from .noise import GaussianDropout, GaussianNoise, SpatialDropout2D
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import (
     AveragePooling2D,
@@ -34,6 +35,7 @@ from .pooling import (
     MaxPool2D,
     MaxPooling2D,
 )
+from .reshaping import Cropping2D, Permute, RepeatVector, UpSampling2D
 
 __all__ = [
     "ELU",
@@ -46,10 +48,13 @@ __all__ = [
     "Concatenate",
     "Conv2D",
     "Convolution2D",
+    "Cropping2D",
     "Dense",
     "Dot",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling2D",
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
@@ -65,11 +70,15 @@ __all__ = [
     "Minimum",
     "Multiply",
     "PReLU",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
     "Softmax",
+    "SpatialDropout2D",
     "Subtract",
+    "UpSampling2D",
     "ZeroPadding2D",
     "add",
     "average",
