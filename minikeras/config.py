@@ -1,13 +1,16 @@
-"""Global settings: the float type, the fuzz factor, the layout of images.
+"""Global settings: the float type, the fuzz factor, the layout of images, the number of threads.
 
 Called by every room that needs a default; calls nobody.  Keras's counterpart: `keras.config`
 (and, for older scripts, `keras.backend`).
 """
 
+import os
+
 _FLOAT_TYPES = ("float32", "float64")
 
 _floatx = "float32"
 _epsilon = 1e-7
+_num_threads: int | None = None
 
 
 def floatx() -> str:
@@ -42,6 +45,38 @@ def set_epsilon(value: float) -> None:
     if not 0 < value < 1:
         raise ValueError(f"set_epsilon: expected a small positive number, received {value}.")
     _epsilon = value
+
+
+def num_threads() -> int:
+    """Return how many threads compute: by default as many as this process may use cores.
+
+    The environment variable `MINIKERAS_NUM_THREADS` sets another default.  Results are the same to the last bit,
+    whatever the number.
+    """
+    if _num_threads is None:
+        set_num_threads(None)
+    return _num_threads
+
+
+def set_num_threads(number: int | None) -> None:
+    """Set how many threads compute; None for the default.
+
+    Raises:
+        ValueError: not a positive integer.
+    """
+    global _num_threads
+    source = "set_num_threads"
+    if number is None:
+        source = "The environment variable MINIKERAS_NUM_THREADS"
+        number = os.environ.get("MINIKERAS_NUM_THREADS", "")
+        if not number:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            number = cores or 1
+        elif number.isdecimal():
+            number = int(number)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{source}: expected a positive integer, received {number!r}.")
+    _num_threads = number
 
 
 def image_data_format() -> str:

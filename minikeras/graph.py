@@ -1,14 +1,16 @@
 """The executor: the layers between two symbols, sorted once, then run forward and backward.
 
-`models` builds a graph and `training` runs it; it calls the layers.  A Sequential model is a chain; a layer with
-several inputs takes a list of arrays and returns a list of gradients.
+`models` builds a graph and `training` runs it; it calls the layers, or the blocks that `fusion` makes of them.  A
+Sequential model is a chain; a layer with several inputs takes a list of arrays and returns a list of gradients.
 """
 
 from typing import Any
 
 import numpy as np
 
+from .fusion import Block, Step, fused
 from .layers.base import Layer
+from .parameters import Variable
 from .symbolic import Node, Symbol
 
 
@@ -22,6 +24,7 @@ class Graph:
     Attributes:
         steps: (layer, positions of its inputs) in an order in which each input is computed before it is used.
             Position 0 is the graph's input, position i + 1 the output of step i.
+        operations: the same for what is run: (layer or block, positions of its inputs), with positions of their own.
 
     Raises:
         ValueError: the output does not depend on the input, or needs another one.
@@ -34,6 +37,8 @@ class Graph:
         for node in _sorted_nodes(inputs, outputs):
             self.steps.append((node.layer, tuple(places[s] for s in node.inputs)))
             places[node.output] = len(self.steps)
+        self.operations, _ = fused(self.steps, kept={places[outputs]})
+        self._used_once = _used_once(self.operations)
 
     @property
     def last(self) -> Layer | None:
@@ -52,19 +57,20 @@ class Graph:
             logits: leave out the last layer's activation.
         """
         values = [x]
-        for layer, places in self.steps:
+        for operation, places in self.operations:
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
-            if logits and len(values) == len(self.steps):
-                y, cache = layer.forward_logits(x)
+            keep = {"keep": caches is not None} if isinstance(operation, Block) else {}
+            if logits and len(values) == len(self.operations):
+                y, cache = operation.forward_logits(x, **keep)
             else:
-                y, cache = layer.forward(x, training)
+                y, cache = operation.forward(x, training, **keep)
             values.append(y)
             if caches is not None:
                 caches.append(cache)
         return values[-1]
 
-    def backward(self, dy: np.ndarray, caches: list[Any], needed: list[bool]) -> np.ndarray | None:
-        """Run all layers' `backward` in reverse order: the chain rule.
+    def backward(self, dy: np.ndarray, caches: list[Any], needed: list[bool], fresh: bool = False) -> np.ndarray | None:
+        """Run the `backward` of all operations in reverse order: the chain rule.
 
         Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
         trainable leads to are not asked for dx, or not run at all.
@@ -73,21 +79,28 @@ class Graph:
             dy: d loss / d output.
             caches: filled by `forward`.
             needed: see `needed`.
+            fresh: whether the weights `written` may be written over, as nothing of this step is in them yet.
 
         Returns:
             d loss / d x where that is needed, else None.
         """
         gradients: list[Any] = [None] * len(needed)
         gradients[-1] = dy
-        for i in range(len(self.steps) - 1, -1, -1):
-            layer, places = self.steps[i]
+        for i in range(len(self.operations) - 1, -1, -1):
+            operation, places = self.operations[i]
             dy, gradients[i + 1] = gradients[i + 1], None
-            if any(needed[p] for p in places):
-                dx = layer.backward(dy, caches[i])
+            wants_dx = any(needed[p] for p in places)
+            if not (wants_dx or needed[i + 1]):
+                continue
+            if isinstance(operation, Block):
+                dx = operation.backward(dy, caches[i], not (fresh and self._used_once[i]), wants_dx)
+            elif wants_dx:
+                dx = operation.backward(dy, caches[i])
+            else:
+                operation.backward_weights(dy, caches[i])
+            if wants_dx:
                 for place, d in zip(places, [dx] if len(places) == 1 else dx, strict=True):
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
-            elif needed[i + 1]:
-                layer.backward_weights(dy, caches[i])
         return gradients[0]
 
     def needed(self, wants_dx: bool = False) -> list[bool]:
@@ -96,9 +109,28 @@ class Graph:
         That is a trainable weight, or the graph's input where `wants_dx`.
         """
         needed = [wants_dx]
-        for layer, places in self.steps:
-            needed.append(any(needed[p] for p in places) or bool(layer.trainable_weights))
+        for operation, places in self.operations:
+            needed.append(any(needed[p] for p in places) or bool(operation.trainable_weights))
         return needed
+
+    def written(self) -> set[Variable]:
+        """Return the weights whose gradients a `fresh` backward pass writes; all others are added to."""
+        return {
+            v
+            for (operation, _), once in zip(self.operations, self._used_once, strict=True)
+            if once and isinstance(operation, Block)
+            for v in operation.trainable_weights
+        }
+
+
+def _used_once(operations: list[Step]) -> list[bool]:
+    """Return for each operation whether no other uses its layer's weights, itself or inside a model."""
+    users: dict[Variable, int] = {}
+    weights = [(operation.layer if isinstance(operation, Block) else operation).weights for operation, _ in operations]
+    for group in weights:
+        for v in group:
+            users[v] = users.get(v, 0) + 1
+    return [all(users[v] == 1 for v in group) for group in weights]
 
 
 def _sorted_nodes(inputs: Symbol, outputs: Symbol) -> list[Node]:

@@ -244,6 +244,14 @@ class Parameters:
         return vector[self.slices[variable]].reshape(variable.shape)
 
 
+def stretches(variables: Iterable[Variable]) -> list[np.ndarray]:
+    """Return the stretches of all vectors that hold the gradients of these variables, as views."""
+    homes: dict[Parameters, list[Variable]] = {}
+    for v in variables:
+        homes.setdefault(v.home, []).append(v)
+    return [home.gradients[run] for home, group in homes.items() for run in home.runs(group)]
+
+
 def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
     """Return a zero vector whose first element stands on a 64-byte boundary."""
     raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)

@@ -1,14 +1,106 @@
-"""Who owns the processor's cores while a model computes: NumPy's matrix products run on one thread.
+"""Who owns the processor's cores while a model computes: one team of threads, and NumPy's products run on one thread.
 
-Two reasons.  The sums of a product come out a little different on another number of threads, and one seed shall give
-one result on any machine.  And the threads of a BLAS library wait by spinning: on a busy machine a small product then
-takes twenty times as long.  `training` calls; calls threadpoolctl.
+The team is as many threads as `config.num_threads()` says, the calling one included; the others sleep until there is
+work, and go to sleep again some tenths of a millisecond after the last.  What they do is `kernels.team`'s.
+
+NumPy's matrix products run on one thread within `one_blas_thread`, for two reasons: their sums come out a little
+different on another number of threads, and one seed shall give one result on any machine; and the threads of a BLAS
+library wait by spinning, so that on a busy machine a small product takes twenty times as long.
+
+`kernels` and `training` call; calls `config`, and threadpoolctl.
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+
+from . import config
+
+#: How often a thread looks for work before it goes to sleep: for about a fifth of a millisecond.
+LOOKS = 4000
+
+
+class Team:
+    """Threads that work on what appears on a board (see `kernels.team`).
+
+    Args:
+        size: how many, with the one that writes on the board.
+
+    Attributes:
+        board: what they look at; of no fields where there is nobody to look.
+        asleep: how many of them sleep.
+    """
+
+    def __init__(self, size: int):
+        from .kernels.team import new_board, work
+
+        self.size, self.asleep = size, size - 1
+        self.board = new_board()[: None if size > 1 else 0]
+        self._work = work
+        self._bell = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._dismissed = False
+        for i in range(size - 1):
+            threading.Thread(target=self._live, name=f"minikeras-{i + 1}", daemon=True).start()
+
+    def wake(self) -> None:
+        """Let those who sleep look at the board."""
+        with self._lock:
+            sleepers, self.asleep = self.asleep, 0
+        if sleepers:
+            self._bell.release(sleepers)
+
+    def dismiss(self) -> None:
+        """Let the threads end."""
+        self._dismissed = True
+        self._bell.release(self.size)
+
+    def _live(self) -> None:
+        while True:
+            self._bell.acquire()
+            if self._dismissed:
+                return
+            self._work(self.board, LOOKS)
+            with self._lock:
+                self.asleep += 1
+
+
+_team: Team | None = None
+_forming = threading.Lock()
+
+
+def team() -> np.ndarray:
+    """Return the team's board, with everybody awake."""
+    if _team is None or _team.size != config.num_threads():
+        _form()
+    if _team.asleep:
+        _team.wake()
+    return _team.board
+
+
+def _form() -> None:
+    global _team
+    with _forming:
+        size = config.num_threads()
+        if _team is not None and _team.size != size:
+            _team.dismiss()
+            _team = None
+        if _team is None:
+            _team = Team(size)
+
+
+def _forget_team() -> None:
+    """In a child process that was forked off, none of the threads exists."""
+    global _team, _forming
+    _team, _forming = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_team)
 
 _lock = threading.Lock()
 _users = 0  # how many blocks are running, in all of Python's threads

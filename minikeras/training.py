@@ -15,6 +15,7 @@ from . import metrics as metrics_room
 from .callbacks import CallbackList, History
 from .layers.base import ActivatedLayer
 from .metrics import Mean, Metric
+from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
 from .threads import one_blas_thread
 
@@ -122,7 +123,7 @@ class Trainer:
             z = self.graph.forward(x, True, caches, self._on_logits)
             value, dz = self._step_loss.value_and_gradient(y, z, sample_weight)
             self._zero_gradients()
-            self.graph.backward(dz, caches, self._needed)
+            self.graph.backward(dz, caches, self._needed, fresh=True)
             value += self._penalties(add_gradients=True)
             self.optimizer.step(self._trained)
             self._update_metrics(value, y, z, sample_weight)
@@ -144,8 +145,8 @@ class Trainer:
         return total
 
     def _zero_gradients(self) -> None:
-        for home in dict.fromkeys(v.home for v in self._trained):
-            home.gradients.fill(0)
+        for stretch in self._added_to:
+            stretch.fill(0)
 
     def _update_metrics(self, value: float, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> None:
         y_pred = self.graph.last.function(z) if self._on_logits else z
@@ -187,6 +188,8 @@ class Trainer:
             self.gather()
             self._trained = self.trainable_weights
             self._needed = self.graph.needed()
+            written = self.graph.written()
+            self._added_to = stretches([v for v in self._trained if v not in written])
             self.optimizer.build(self._trained)
         elif self._trained != self.trainable_weights:
             warnings.warn(

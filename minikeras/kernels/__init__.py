@@ -1,22 +1,40 @@
 """The hot loops, each twice: a NumPy reference that states the mathematics, and a numba kernel that runs it.
 
-Layers and optimizers call `kernels.conv2d.forward(...)` and the like.  numba is imported, and a kernel
-compiled, at the first call that needs it; a reference answers instead
+Layers and optimizers call `kernels.conv2d.forward(...)` and the like.  A room of kernels is imported, numba with it,
+and a kernel compiled, at the first call that needs it; the machine code is kept on disk.  A reference answers instead
 
 - for float64 arrays, so that gradient checks need no second compilation,
 - where it gives the same bits, until something else has imported numba, and
 - for everything, where the environment says `MINIKERAS_KERNELS=numpy`.
+
+    room        computes
+    conv2d      convolutions and their gradients
+    blocks2d    a convolution, its rectifier and its pooling in one
+    dense       products of matrices with biases, and their gradients
+    pool2d      the largest or the mean cell under a window
+    scores      losses with their gradients, and dropout
+    updates     the rules of the optimizers
+    philox      random numbers
+    vectors     what the processor's vector registers do
+    products    the one kernel that multiplies
+    team        threads that share work
+
+`python -m minikeras.kernels` compiles all of them ahead of time.
 """
 
+import contextlib
 import importlib
+import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-_ROOMS = ("conv2d", "philox", "pool2d", "updates")
+from .. import threads
+
+_ROOMS = ("blocks2d", "conv2d", "dense", "philox", "pool2d", "scores", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 
@@ -25,23 +43,30 @@ class Kernel:
 
     Attributes:
         reference: the NumPy function.
-        loops: the same function written as loops that numba can compile.
+        loops: the same function in the form that numba compiles; where its first argument is `team`, it hands shares
+            of its work to the threads of the team.
         same_bits: whether both give the same to the last bit; then the reference serves until numba is loaded.
     """
 
     def __init__(self, reference: Callable[..., Any], loops: Callable[..., Any], same_bits: bool = False):
         self.reference, self.loops, self.same_bits = reference, loops, same_bits
         self.__name__, self.__doc__ = reference.__name__, reference.__doc__
-        self._compiled: Callable[..., Any] | None = None
+        self.has_team = next(iter(inspect.signature(loops).parameters)) == "team"
+        self.machine_code: Callable[..., Any] | None = None
 
-    @property
-    def compiled(self) -> Callable[..., Any]:
-        """The machine code, made at the first use and kept on disk between runs."""
-        if self._compiled is None:
+    def compiled(self, *arguments: Any) -> Any:
+        """Run the machine code, made at the first use and kept on disk between runs."""
+        if self.has_team:
+            arguments = (threads.team(), *arguments)
+        if self.machine_code is not None:
+            return self.machine_code(*arguments)
+        with notice_of_compilation():
             import numba
 
-            self._compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(self.loops)
-        return self._compiled
+            machine_code = numba.njit(cache=True, nogil=True, error_model="numpy")(self.loops)
+            result = machine_code(*arguments)
+        self.machine_code = machine_code
+        return result
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the machine code, or the reference where that is asked for (see above)."""
@@ -56,6 +81,33 @@ class Kernel:
 def twin(reference: Callable[..., Any], same_bits: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate loops that compute the same as `reference`, with the same arguments; see `Kernel`."""
     return lambda loops: Kernel(reference, loops, same_bits)
+
+
+_noticed = False
+
+
+@contextlib.contextmanager
+def notice_of_compilation() -> Iterator[None]:
+    """Tell, once and on one line, what the user waits for where the block takes more than a second."""
+
+    def tell() -> None:
+        global _noticed
+        if not _noticed:
+            _noticed = True
+            print("minikeras: compiling its kernels for this processor, once; some seconds ...", file=sys.stderr)
+
+    if _noticed:
+        yield
+        return
+    import threading
+
+    timer = threading.Timer(1.0, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,10 +16,8 @@ Everywhere n counts images, (p, q) output cells, (i, j) kernel cells, c channels
 
 where x counts as zero outside the image.  (Mathematicians call this a cross-correlation.)
 
-Called by `layers.conv`; calls nobody but, for the references, NumPy.  All loops run single-threaded and add
-in one fixed order, so that equal inputs give equal bits.  Four terms are added at a time: the innermost loop,
-over neighbours in memory, then reads and writes its sums once per four products, and the compiler can turn it
-into vector instructions.
+Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`; the
+images are shared out to the team.  Called by `layers.conv` and `fusion`; calls `products`, `team` and `vectors`.
 """
 
 from collections.abc import Iterator
@@ -27,6 +25,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import twin
+from .products import NO_FLOOR, grid, product
+from .team import SHARES, inner, part, share_out, shared
 
 Pair = tuple[int, int]
 
@@ -72,37 +72,55 @@ def _forward(
 
 
 @twin(_forward)
-def forward(y, x, w, b, strides, padding, dilation):
-    """Do the same in loops."""
-    N, H, W, C = x.shape
-    KH, KW, _, F = w.shape
-    _, OH, OW, _ = y.shape
-    for n in range(N):
-        for p in range(OH):
-            for q in range(OW):
-                for f in range(F):
-                    y[n, p, q, f] = b[f]
-            for i in range(KH):
-                h = p * strides[0] + i * dilation[0] - padding[0]
-                if h < 0 or h >= H:
-                    continue  # zeros
-                for j in range(KW):
-                    shift = j * dilation[1] - padding[1]
-                    # The q whose column v = q * stride + shift lies in the image: 0 <= v <= W - 1.
-                    first, last = max(0, -(shift // strides[1])), min(OW, (W - 1 - shift) // strides[1] + 1)
-                    for c in range(0, C - 3, 4):
-                        for q in range(first, last):
-                            v = q * strides[1] + shift
-                            x0, x1, x2, x3 = x[n, h, v, c], x[n, h, v, c + 1], x[n, h, v, c + 2], x[n, h, v, c + 3]
-                            for f in range(F):
-                                y[n, p, q, f] += (x0 * w[i, j, c, f] + x1 * w[i, j, c + 1, f]) + (
-                                    x2 * w[i, j, c + 2, f] + x3 * w[i, j, c + 3, f]
-                                )
-                    for c in range(C - C % 4, C):
-                        for q in range(first, last):
-                            x0 = x[n, h, q * strides[1] + shift, c]
-                            for f in range(F):
-                                y[n, p, q, f] += x0 * w[i, j, c, f]
+def forward(team, y, x, w, b, strides, padding, dilation):
+    """Do the same, image by image."""
+    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation, NO_FLOOR))
+
+
+@shared
+def _forward_share(share, y, x, w, b, strides, padding, dilation, floor):
+    frame, size = new_frame(x, y.shape[1:3], w.shape[:2], strides, padding, dilation)
+    for n in range(*part(share, len(x))):
+        x_n = framed(frame, size, x, n, padding)
+        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, floor)
+
+
+@inner
+def new_frame(x, outputs, window, strides, padding, dilation):
+    """Return a frame of zeros for one image, and its rows and columns; an empty one where no image needs a frame."""
+    _, H, W, C = x.shape
+    rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
+    columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
+    needed = rows > H or columns > W
+    return np.zeros(rows * columns * C if needed else 0, x.dtype), (rows, columns)
+
+
+@inner
+def framed(frame, size, x, n, padding):
+    """Copy image n into the frame; return (vector, position) of what stands there, or of the image without a frame."""
+    _, H, W, C = x.shape
+    pixels = x.reshape(x.size)
+    if frame.size == 0:
+        return pixels, n * H * W * C
+    for h in range(H):
+        there, here = ((padding[0] + h) * size[1] + padding[1]) * C, (n * H + h) * W * C
+        for i in range(W * C):
+            frame[there + i] = pixels[here + i]
+    return frame, 0
+
+
+@inner
+def convolve(y, shape, x, size, w, b, strides, dilation, floor):
+    """Compute y = max(b + x * w, floor) for one framed image; y and x are pairs (vector, position)."""
+    OH, OW, F = shape
+    KH, KW, C, _ = w.shape
+    row = size[1] * C
+    if dilation[1] == 1:  # the cells under a row of the kernel are neighbours: one long row
+        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C * F, 0, F)
+    else:
+        depth, x_steps, w_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1), (KW * C * F, C * F, F)
+    to, at = grid(OH, OW * F, OW, F), grid(OH, strides[0] * row, OW, strides[1] * C)
+    product(y, to, (b, 0), False, x, at, x_steps, (w.reshape(w.size), 0), w_steps, depth, floor, (OH * OW, F))
 
 
 def _weight_gradient(
@@ -119,36 +137,52 @@ def _weight_gradient(
 
 
 @twin(_weight_gradient)
-def weight_gradient(dw, x, dy, strides, padding, dilation):
-    """Do the same in loops."""
-    N, H, W, C = x.shape
-    KH, KW, _, F = dw.shape
-    _, OH, OW, _ = dy.shape
-    stride = strides[1]
-    for n in range(N):
-        for i in range(KH):
-            for j in range(KW):
-                shift = j * dilation[1] - padding[1]
-                first, last = max(0, -(shift // stride)), min(OW, (W - 1 - shift) // stride + 1)
-                fours = max(0, last - first) // 4 * 4
-                for p in range(OH):
-                    h = p * strides[0] + i * dilation[0] - padding[0]
-                    if h < 0 or h >= H:
-                        continue
-                    for q in range(first, first + fours, 4):
-                        v = q * stride + shift
-                        for c in range(C):
-                            x0, x1 = x[n, h, v, c], x[n, h, v + stride, c]
-                            x2, x3 = x[n, h, v + 2 * stride, c], x[n, h, v + 3 * stride, c]
-                            for f in range(F):
-                                dw[i, j, c, f] += (x0 * dy[n, p, q, f] + x1 * dy[n, p, q + 1, f]) + (
-                                    x2 * dy[n, p, q + 2, f] + x3 * dy[n, p, q + 3, f]
-                                )
-                    for q in range(first + fours, last):
-                        for c in range(C):
-                            x0 = x[n, h, q * stride + shift, c]
-                            for f in range(F):
-                                dw[i, j, c, f] += x0 * dy[n, p, q, f]
+def weight_gradient(team, dw, x, dy, strides, padding, dilation):
+    """Do the same; each share adds up its images, and then the shares are added."""
+    sums = np.empty((SHARES, dw.size), dw.dtype)
+    share_out(team, _weight_gradient_share, (sums, dw, x, dy, strides, padding, dilation))
+    share_out(team, add_sums, (dw, sums, True))
+
+
+@shared
+def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
+    frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation)
+    _, OH, OW, F = dy.shape
+    dz = dy.reshape(dy.size)
+    sums[share] = 0
+    for n in range(*part(share, len(x))):
+        x_n = framed(frame, size, x, n, padding)
+        correlate(sums[share], dw.shape, x_n, size, (dz, n * OH * OW * F), OW, (OH, OW), strides, dilation)
+
+
+@inner
+def correlate(dw, shape, x, size, dz, dz_row, outputs, strides, dilation):
+    """Add one framed image's part to dw: the sum over (p, q) of x[h, v].T @ dz[p, q].
+
+    x and dz are pairs (vector, position), dz with rows of `dz_row` cells.
+    """
+    KH, KW, C, F = shape
+    row = size[1] * C
+    at = np.empty(KH * KW * C, np.int64)
+    for i in range(KH):
+        for j in range(KW):
+            for c in range(C):
+                at[(i * KW + j) * C + c] = i * dilation[0] * row + j * dilation[1] * C + c
+    depth, x_steps = (outputs[0], 1, outputs[1]), (strides[0] * row, 0, strides[1] * C)
+    to = grid(1, 0, KH * KW * C, F)
+    product((dw, 0), to, (dw, 0), True, x, at, x_steps, dz, (dz_row * F, 0, F), depth, NO_FLOOR, (KH * KW * C, F))
+
+
+@shared
+def add_sums(share, dw, sums, add):
+    """Add the sums of all shares, to what is in dw where `add`."""
+    flat = dw.reshape(dw.size)
+    first, last = part(share, dw.size)
+    if not add:
+        flat[first:last] = 0
+    for s in range(len(sums)):
+        for i in range(first, last):
+            flat[i] += sums[s, i]
 
 
 def _input_gradient(
@@ -166,39 +200,124 @@ def _input_gradient(
     dx[...] = frame[:, top : top + H, left : left + W]
 
 
+# A cell h of the input was seen by the windows p with h = p s + i d - padding.  Cells with the same remainder of h / s,
+# one "phase" of the input, were seen through the same kernel rows i = first, first + step, ...; from one to the
+# next, p falls by `gap`.  So each phase of dx is itself a convolution, with stride 1: of dy, framed in zeros, with the
+# rows of the kernel that belong to it, in reverse order, and with C and F exchanged.
+
+
 @twin(_input_gradient)
-def input_gradient(dx, dy, w, strides, padding, dilation):
-    """Do the same in loops."""
-    N, H, W, C = dx.shape
-    KH, KW, _, F = w.shape
-    _, OH, OW, _ = dy.shape
-    # The innermost loop now runs over c, so c has to become the axis of neighbours.
-    wt = np.empty((KH, KW, F, C), w.dtype)
-    for i in range(KH):
-        for j in range(KW):
-            for c in range(C):
-                for f in range(F):
-                    wt[i, j, f, c] = w[i, j, c, f]
-    for n in range(N):
-        dx[n] = 0
+def input_gradient(team, dx, dy, w, strides, padding, dilation):
+    """Do the same as a convolution of dy with the reversed kernel, one for each phase of the strides."""
+    wt = reversed_kernel(w, strides, padding, dilation)
+    share_out(team, _input_gradient_share, (dx, dy, wt, w.shape[:2], strides, padding, dilation))
+
+
+@shared
+def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation):
+    _, OH, OW, F = dy.shape
+    frame, size, border = new_gradient_frame(dx, (OH, OW), F, window, strides, padding, dilation)
+    dz = dy.reshape(dy.size)
+    for n in range(*part(share, len(dx))):
         for p in range(OH):
-            for i in range(KH):
-                h = p * strides[0] + i * dilation[0] - padding[0]
-                if h < 0 or h >= H:
-                    continue
-                for j in range(KW):
-                    shift = j * dilation[1] - padding[1]
-                    first, last = max(0, -(shift // strides[1])), min(OW, (W - 1 - shift) // strides[1] + 1)
-                    for f in range(0, F - 3, 4):
-                        for q in range(first, last):
-                            v = q * strides[1] + shift
-                            d0, d1, d2, d3 = dy[n, p, q, f], dy[n, p, q, f + 1], dy[n, p, q, f + 2], dy[n, p, q, f + 3]
-                            for c in range(C):
-                                dx[n, h, v, c] += (d0 * wt[i, j, f, c] + d1 * wt[i, j, f + 1, c]) + (
-                                    d2 * wt[i, j, f + 2, c] + d3 * wt[i, j, f + 3, c]
-                                )
-                    for f in range(F - F % 4, F):
-                        for q in range(first, last):
-                            d0 = dy[n, p, q, f]
-                            for c in range(C):
-                                dx[n, h, q * strides[1] + shift, c] += d0 * wt[i, j, f, c]
+            there, here = ((border[0] + p) * size[1] + border[1]) * F, (n * OH + p) * OW * F
+            for i in range(OW * F):
+                frame[there + i] = dz[here + i]
+        back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation)
+
+
+@inner
+def phase(a, kernel, stride, padding, dilation):
+    """Return the kernel cells that the input cells a, a + stride, ... were seen through, along one axis.
+
+    As (first, step, count), and the output cell that saw cell a through the last of them, and the gap.
+    """
+    rest = (a + padding) % stride
+    first = 0
+    while first < kernel and first * dilation % stride != rest:
+        first += 1
+    step = 1
+    while step * dilation % stride:
+        step += 1
+    count = max((kernel - first + step - 1) // step, 0)
+    gap = step * dilation // stride
+    return first, step, count, (a + padding - (first + (count - 1) * step) * dilation) // stride, gap
+
+
+@inner
+def reversed_kernel(w, strides, padding, dilation):
+    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C)."""
+    KH, KW, C, F = w.shape
+    wt = np.empty(w.size, w.dtype)
+    end = 0
+    for a in range(strides[0]):
+        i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
+        for b in range(strides[1]):
+            j, j_step, columns, _, _ = phase(b, KW, strides[1], padding[1], dilation[1])
+            for row in range(rows - 1, -1, -1):
+                for column in range(columns - 1, -1, -1):
+                    cell = w[i + row * i_step, j + column * j_step]
+                    for f in range(F):
+                        for c in range(C):
+                            wt[end + f * C + c] = cell[c, f]
+                    end += F * C
+    return wt
+
+
+@inner
+def _frame_along(cells, outputs, kernel, stride, padding, dilation):
+    """Return how many zeros the windows of all phases need before the output's cells, and how many cells in all."""
+    before, last = 0, outputs - 1
+    for a in range(min(stride, cells)):
+        _, _, count, p, gap = phase(a, kernel, stride, padding, dilation)
+        if count:
+            before = max(before, -p)
+            last = max(last, p + (cells - 1 - a) // stride + (count - 1) * gap)
+    return before, before + last + 1
+
+
+@inner
+def new_gradient_frame(dx, outputs, F, window, strides, padding, dilation):
+    """Return a frame of zeros for the output gradient of one image, its rows and columns, and where dy begins in it."""
+    top, rows = _frame_along(dx.shape[1], outputs[0], window[0], strides[0], padding[0], dilation[0])
+    left, columns = _frame_along(dx.shape[2], outputs[1], window[1], strides[1], padding[1], dilation[1])
+    return np.zeros(rows * columns * F, dx.dtype), (rows, columns), (top, left)
+
+
+@inner
+def back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation):
+    """Compute the input gradient of image n from its framed output gradient, phase by phase."""
+    _, H, W, C = dx.shape
+    zeros = np.zeros(C, dx.dtype)
+    row = size[1] * F
+    end = 0
+    for a in range(min(strides[0], H)):
+        _, _, rows, p, i_gap = phase(a, window[0], strides[0], padding[0], dilation[0])
+        for b in range(strides[1]):
+            _, _, columns, q, j_gap = phase(b, window[1], strides[1], padding[1], dilation[1])
+            if b < W:
+                height, width = (H - 1 - a) // strides[0] + 1, (W - 1 - b) // strides[1] + 1
+                to = grid(height, strides[0] * W * C, width, strides[1] * C)
+                at = grid(height, row, width, F)
+                start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
+                if j_gap == 1:
+                    depth, x_steps, w_steps = (rows, 1, columns * F), (i_gap * row, 0, 1), (columns * F * C, 0, C)
+                else:
+                    depth = (rows, columns, F)
+                    x_steps, w_steps = (i_gap * row, j_gap * F, 1), (columns * F * C, F * C, C)
+                z = dx.reshape(dx.size), ((n * H + a) * W + b) * C
+                product(
+                    z,
+                    to,
+                    (zeros, 0),
+                    False,
+                    (frame, start),
+                    at,
+                    x_steps,
+                    (wt, end),
+                    w_steps,
+                    depth,
+                    NO_FLOOR,
+                    (height * width, C),
+                )
+            end += rows * columns * F * C

@@ -18,13 +18,25 @@ Cells outside the image are left out: they neither win nor count in the mean (as
 hold at least one cell of the image, as those of "valid" and "same" do.  Of equal largest cells the first one, row by
 row, gets the whole gradient (as in TensorFlow, measured on CPU).  A NaN wins, so that it is seen and not lost.
 
-Called by `layers.pooling`; the references walk windows as those of `conv2d` do.
+The kernels take a register of channels at a time; images are shared out to the team.  Called by `layers.pooling`; the
+references walk windows as those of `conv2d` do.  Calls `team` and `vectors`.
 """
 
 import numpy as np
 
 from . import twin
 from .conv2d import Pair, padded, reach, seen_cells
+from .team import inner, part, share_out, shared
+from .vectors import LANES, either, equal, fill, greater, load, missing, store, where
+
+ZERO = np.float32(0)
+
+
+@inner
+def under(p, q, pool, strides, padding, H, W):
+    """Return which rows and columns of the image lie under window (p, q): (first row, end), (first column, end)."""
+    top, left = p * strides[0] - padding[0], q * strides[1] - padding[1]
+    return (max(top, 0), min(top + pool[0], H)), (max(left, 0), min(left + pool[1], W))
 
 
 def _max_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, padding: Pair) -> None:
@@ -37,23 +49,27 @@ def _max_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, paddin
 
 
 @twin(_max_forward)
-def max_forward(y, x, pool, strides, padding):
-    """Do the same in loops."""
-    N, H, W, C = x.shape
+def max_forward(team, y, x, pool, strides, padding):
+    """Do the same, window by window."""
+    share_out(team, _max_forward_share, (y, x, pool, strides, padding))
+
+
+@shared
+def _max_forward_share(share, y, x, pool, strides, padding):
+    _, H, W, C = x.shape
     _, OH, OW, _ = y.shape
-    for n in range(N):
+    cells, results = x.reshape(x.size), y.reshape(y.size)
+    for n in range(*part(share, len(x))):
         for p in range(OH):
             for q in range(OW):
-                for c in range(C):
-                    y[n, p, q, c] = -np.inf
-                top, left = p * strides[0] - padding[0], q * strides[1] - padding[1]
-                for h in range(max(top, 0), min(top + pool[0], H)):
-                    for v in range(max(left, 0), min(left + pool[1], W)):
-                        for c in range(C):
-                            value = x[n, h, v, c]
-                            # Only NaN differs from itself; nothing is larger than a NaN once it is in y.
-                            wins = (value > y[n, p, q, c]) | (value != value)
-                            y[n, p, q, c] = value if wins else y[n, p, q, c]
+                rows, columns = under(p, q, pool, strides, padding, H, W)
+                for c in range(0, C, LANES):
+                    best = fill(np.float32(-np.inf))
+                    for h in range(*rows):
+                        for v in range(*columns):
+                            value = load(cells, ((n * H + h) * W + v) * C + c, C - c)
+                            best = where(either(greater(value, best), missing(value)), value, best)
+                    store(results, ((n * OH + p) * OW + q) * C + c, C - c, best)
 
 
 def _max_backward(
@@ -72,24 +88,33 @@ def _max_backward(
 
 
 @twin(_max_backward)
-def max_backward(dx, dy, x, y, pool, strides, padding):
-    """Do the same in loops."""
-    N, H, W, C = x.shape
+def max_backward(team, dx, dy, x, y, pool, strides, padding):
+    """Do the same, window by window."""
+    share_out(team, _max_backward_share, (dx, dy, x, y, pool, strides, padding))
+
+
+@shared
+def _max_backward_share(share, dx, dy, x, y, pool, strides, padding):
+    _, H, W, C = x.shape
     _, OH, OW, _ = y.shape
-    taken = np.empty(C, np.bool_)
-    for n in range(N):
-        dx[n] = 0
+    cells, largest = x.reshape(x.size), y.reshape(y.size)
+    given, got = dy.reshape(dy.size), dx.reshape(dx.size)
+    zero = fill(ZERO)
+    for n in range(*part(share, len(x))):
+        got[n * H * W * C : (n + 1) * H * W * C] = 0
         for p in range(OH):
             for q in range(OW):
-                taken[:] = False
-                top, left = p * strides[0] - padding[0], q * strides[1] - padding[1]
-                for h in range(max(top, 0), min(top + pool[0], H)):
-                    for v in range(max(left, 0), min(left + pool[1], W)):
-                        for c in range(C):
-                            value = x[n, h, v, c]
-                            winner = ((value == y[n, p, q, c]) | (value != value)) & (not taken[c])
-                            dx[n, h, v, c] += dy[n, p, q, c] if winner else np.float32(0)
-                            taken[c] |= winner
+                rows, columns = under(p, q, pool, strides, padding, H, W)
+                for c in range(0, C, LANES):
+                    place = ((n * OH + p) * OW + q) * C + c
+                    best, rest = load(largest, place, C - c), load(given, place, C - c)
+                    for h in range(*rows):
+                        for v in range(*columns):
+                            here = ((n * H + h) * W + v) * C + c
+                            value = load(cells, here, C - c)
+                            wins = either(equal(value, best), missing(value))
+                            store(got, here, C - c, load(got, here, C - c) + where(wins, rest, zero))
+                            rest = where(wins, zero, rest)  # what is given is gone: the next of equals gets nothing
 
 
 def _average_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, padding: Pair) -> None:
@@ -107,25 +132,27 @@ def _average_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, pa
 
 
 @twin(_average_forward)
-def average_forward(y, x, pool, strides, padding):
-    """Do the same in loops."""
-    N, H, W, C = x.shape
+def average_forward(team, y, x, pool, strides, padding):
+    """Do the same, window by window."""
+    share_out(team, _average_forward_share, (y, x, pool, strides, padding))
+
+
+@shared
+def _average_forward_share(share, y, x, pool, strides, padding):
+    _, H, W, C = x.shape
     _, OH, OW, _ = y.shape
-    for n in range(N):
+    cells, results = x.reshape(x.size), y.reshape(y.size)
+    for n in range(*part(share, len(x))):
         for p in range(OH):
             for q in range(OW):
-                top, left = p * strides[0] - padding[0], q * strides[1] - padding[1]
-                bottom, right = min(top + pool[0], H), min(left + pool[1], W)
-                top, left = max(top, 0), max(left, 0)
-                for c in range(C):
-                    y[n, p, q, c] = 0
-                for h in range(top, bottom):
-                    for v in range(left, right):
-                        for c in range(C):
-                            y[n, p, q, c] += x[n, h, v, c]
-                count = np.float32((bottom - top) * (right - left))
-                for c in range(C):
-                    y[n, p, q, c] /= count
+                rows, columns = under(p, q, pool, strides, padding, H, W)
+                count = fill(np.float32((rows[1] - rows[0]) * (columns[1] - columns[0])))
+                for c in range(0, C, LANES):
+                    total = fill(ZERO)
+                    for h in range(*rows):
+                        for v in range(*columns):
+                            total = total + load(cells, ((n * H + h) * W + v) * C + c, C - c)
+                    store(results, ((n * OH + p) * OW + q) * C + c, C - c, total / count)
 
 
 def _average_backward(dx: np.ndarray, dy: np.ndarray, pool: Pair, strides: Pair, padding: Pair) -> None:
@@ -143,19 +170,25 @@ def _average_backward(dx: np.ndarray, dy: np.ndarray, pool: Pair, strides: Pair,
 
 
 @twin(_average_backward)
-def average_backward(dx, dy, pool, strides, padding):
-    """Do the same in loops."""
-    N, H, W, C = dx.shape
+def average_backward(team, dx, dy, pool, strides, padding):
+    """Do the same, window by window."""
+    share_out(team, _average_backward_share, (dx, dy, pool, strides, padding))
+
+
+@shared
+def _average_backward_share(share, dx, dy, pool, strides, padding):
+    _, H, W, C = dx.shape
     _, OH, OW, _ = dy.shape
-    for n in range(N):
-        dx[n] = 0
+    given, got = dy.reshape(dy.size), dx.reshape(dx.size)
+    for n in range(*part(share, len(dx))):
+        got[n * H * W * C : (n + 1) * H * W * C] = 0
         for p in range(OH):
             for q in range(OW):
-                top, left = p * strides[0] - padding[0], q * strides[1] - padding[1]
-                bottom, right = min(top + pool[0], H), min(left + pool[1], W)
-                top, left = max(top, 0), max(left, 0)
-                count = np.float32((bottom - top) * (right - left))
-                for h in range(top, bottom):
-                    for v in range(left, right):
-                        for c in range(C):
-                            dx[n, h, v, c] += dy[n, p, q, c] / count
+                rows, columns = under(p, q, pool, strides, padding, H, W)
+                count = fill(np.float32((rows[1] - rows[0]) * (columns[1] - columns[0])))
+                for c in range(0, C, LANES):
+                    d = load(given, ((n * OH + p) * OW + q) * C + c, C - c) / count
+                    for h in range(*rows):
+                        for v in range(*columns):
+                            here = ((n * H + h) * W + v) * C + c
+                            store(got, here, C - c, load(got, here, C - c) + d)

@@ -18,12 +18,14 @@ A moment whose weight gets no more gradient shrinks by a factor in each step, un
 subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
 to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
 
-Called by `optimizers.rules` (and `decay` by `optimizers.base`).
+Each loop runs over one share of the vectors.  Called by `optimizers.rules` (and `decay` by `optimizers.base`); calls
+`team`.
 """
 
 import numpy as np
 
 from . import twin
+from .team import part, share_out, shared
 
 TINY = np.float32(1e-30)  # below it a first moment is zero
 TINY_SQUARE = np.float32(1e-36)  # below it a second moment is zero
@@ -44,9 +46,14 @@ def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
 
 
 @twin(_decay)
-def decay(w, wd, lr):
+def decay(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _decay_share, arguments)
+
+
+@shared
+def _decay_share(share, w, wd, lr):
+    for i in range(*part(share, w.size)):
         w[i] -= w[i] * wd * lr
 
 
@@ -59,9 +66,14 @@ def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
 
 
 @twin(_sgd)
-def sgd(w, g, lr):
+def sgd(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _sgd_share, arguments)
+
+
+@shared
+def _sgd_share(share, w, g, lr):
+    for i in range(*part(share, w.size)):
         w[i] -= g[i] * lr
 
 
@@ -76,9 +88,14 @@ def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: 
 
 
 @twin(_momentum)
-def momentum(w, g, m, lr, mu, nesterov):
+def momentum(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _momentum_share, arguments)
+
+
+@shared
+def _momentum_share(share, w, g, m, lr, mu, nesterov):
+    for i in range(*part(share, w.size)):
         step = g[i] * lr
         new = m[i] * mu - step
         new = ZERO if abs(new) < TINY else new
@@ -96,9 +113,14 @@ def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: 
 
 
 @twin(_adagrad)
-def adagrad(w, g, a, lr, eps):
+def adagrad(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _adagrad_share, arguments)
+
+
+@shared
+def _adagrad_share(share, w, g, a, lr, eps):
+    for i in range(*part(share, w.size)):
         a[i] += g[i] * g[i]
         w[i] -= lr * g[i] / np.sqrt(a[i] + eps)
 
@@ -117,9 +139,14 @@ def _rmsprop(
 
 
 @twin(_rmsprop)
-def rmsprop(w, g, v, lr, rho, rest, eps):
+def rmsprop(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _rmsprop_share, arguments)
+
+
+@shared
+def _rmsprop_share(share, w, g, v, lr, rho, rest, eps):
+    for i in range(*part(share, w.size)):
         new = rho * v[i] + rest * (g[i] * g[i])
         new = ZERO if abs(new) < TINY_SQUARE else new
         v[i] = new
@@ -133,9 +160,14 @@ def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.float
 
 
 @twin(_running_mean)
-def running_mean(a, g, rho, rest):
+def running_mean(team, *arguments):
     """Do the same in loops."""
-    for i in range(a.size):
+    share_out(team, _running_mean_share, arguments)
+
+
+@shared
+def _running_mean_share(share, a, g, rho, rest):
+    for i in range(*part(share, a.size)):
         new = rho * a[i] + rest * g[i]
         a[i] = ZERO if abs(new) < TINY else new
 
@@ -157,9 +189,14 @@ def _rmsprop_step(
 
 
 @twin(_rmsprop_step)
-def rmsprop_step(s, g, v, a, lr, rho, rest, eps):
+def rmsprop_step(team, *arguments):
     """Do the same in loops."""
-    for i in range(s.size):
+    share_out(team, _rmsprop_step_share, arguments)
+
+
+@shared
+def _rmsprop_step_share(share, s, g, v, a, lr, rho, rest, eps):
+    for i in range(*part(share, s.size)):
         new = rho * v[i] + rest * (g[i] * g[i])
         new = ZERO if abs(new) < TINY_SQUARE else new
         v[i] = new
@@ -174,9 +211,14 @@ def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) 
 
 
 @twin(_rolling_step)
-def rolling_step(w, s, m, mu):
+def rolling_step(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _rolling_step_share, arguments)
+
+
+@shared
+def _rolling_step_share(share, w, s, m, mu):
+    for i in range(*part(share, w.size)):
         new = mu * m[i] + s[i]
         new = ZERO if abs(new) < TINY else new
         m[i] = new
@@ -209,9 +251,14 @@ def _adam(
 
 
 @twin(_adam)
-def adam(w, g, m, v, alpha, rest_1, rest_2, eps):
+def adam(team, *arguments):
     """Do the same in loops."""
-    for i in range(w.size):
+    share_out(team, _adam_share, arguments)
+
+
+@shared
+def _adam_share(share, w, g, m, v, alpha, rest_1, rest_2, eps):
+    for i in range(*part(share, w.size)):
         first = m[i] + (g[i] - m[i]) * rest_1
         first = ZERO if abs(first) < TINY else first
         second = v[i] + (g[i] * g[i] - v[i]) * rest_2
@@ -245,14 +292,20 @@ def _amsgrad(
 
 
 @twin(_amsgrad)
-def amsgrad(w, g, m, v, h, alpha, rest_1, rest_2, eps):
-    """Do the same in loops; two of them, as a compiler gives up on vectorising a loop over five arrays."""
-    for i in range(w.size):
+def amsgrad(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _amsgrad_share, arguments)
+
+
+@shared
+def _amsgrad_share(share, w, g, m, v, h, alpha, rest_1, rest_2, eps):
+    # Two loops, as a compiler gives up on vectorising a loop over five arrays.
+    for i in range(*part(share, w.size)):
         first = m[i] + (g[i] - m[i]) * rest_1
         m[i] = ZERO if abs(first) < TINY else first
         second = v[i] + (g[i] * g[i] - v[i]) * rest_2
         v[i] = ZERO if abs(second) < TINY_SQUARE else second
-    for i in range(w.size):
+    for i in range(*part(share, w.size)):
         # Like np.maximum: a NaN in either stays.
         largest = h[i] if (h[i] >= v[i]) | (h[i] != h[i]) else v[i]
         h[i] = largest

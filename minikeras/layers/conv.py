@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, regularizers
-from ..kernels import conv2d
+from .. import activations, config, initializers, kernels, regularizers
 from ..serialization import keras_class
 from .base import ActivatedLayer, Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
@@ -106,14 +105,15 @@ class Conv2D(ActivatedLayer):
     def _owner(self) -> str:
         return f"{type(self).__name__} layer {self.name!r}"
 
-    def _geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+    def geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+        """Return (OH, OW), and how many zeros stand before the first row and column, for a shape of the input."""
         return image_geometry(
             shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
         )
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
-        self._geometry(input_shape)
+        self.geometry(input_shape)
         channels = input_shape[-1]
         if channels is None:
             raise ValueError(f"{self._owner}: the last axis of its input must be known, received {input_shape}.")
@@ -131,22 +131,22 @@ class Conv2D(ActivatedLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self._geometry(input_shape)[0], self.filters)
+        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """Return z, the sum above."""
         x = np.ascontiguousarray(x)
-        (OH, OW), padding = self._geometry(x.shape)
+        (OH, OW), padding = self.geometry(x.shape)
         z = np.empty((len(x), OH, OW, self.filters), x.dtype)
         bias = np.zeros(self.filters, x.dtype) if self.bias is None else self.bias.value
-        conv2d.forward(z, x, self.kernel.value, bias, self.strides, padding, self.dilation_rate)
+        kernels.conv2d.forward(z, x, self.kernel.value, bias, self.strides, padding, self.dilation_rate)
         return z
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
         x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
-        padding = self._geometry(x.shape)[1]
-        conv2d.weight_gradient(self.kernel.gradient, x, dz, self.strides, padding, self.dilation_rate)
+        padding = self.geometry(x.shape)[1]
+        kernels.conv2d.weight_gradient(self.kernel.gradient, x, dz, self.strides, padding, self.dilation_rate)
         if self.bias is not None:
             # Axis by axis: short sums of sums lose fewer digits than one long sum.
             self.bias.gradient += dz.sum(axis=2).sum(axis=1).sum(axis=0)
@@ -154,8 +154,8 @@ class Conv2D(ActivatedLayer):
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
         dx = np.empty(x.shape, x.dtype)
-        padding = self._geometry(x.shape)[1]
-        conv2d.input_gradient(
+        padding = self.geometry(x.shape)[1]
+        kernels.conv2d.input_gradient(
             dx, np.ascontiguousarray(dz), self.kernel.value, self.strides, padding, self.dilation_rate
         )
         return dx

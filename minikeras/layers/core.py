@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, random, regularizers
+from .. import activations, config, initializers, kernels, random, regularizers
 from ..serialization import keras_class
 from ..symbolic import Symbol
 from .base import ActivatedLayer, Layer, Shape
@@ -160,21 +160,29 @@ class Dense(ActivatedLayer):
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """z = x W + b."""
-        z = x @ self.kernel.value
-        if self.bias is not None:
-            z += self.bias.value
-        return z
+        rows = _rows(x)
+        z = np.empty((len(rows), self.units), x.dtype)
+        bias = np.zeros(self.units, x.dtype) if self.bias is None else self.bias.value
+        kernels.dense.forward(z, rows, self.kernel.value, bias, False)
+        return z.reshape(*x.shape[:-1], self.units)
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """Z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
-        x, dz = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
-        self.kernel.gradient += x.T @ dz
+        dz = _rows(dz)
+        kernels.dense.weight_gradient(self.kernel.gradient, _rows(x), dz)
         if self.bias is not None:
             self.bias.gradient += dz.sum(axis=0)
 
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Likewise dx[n,i] = sum_o dz[n,o] W[i,o], that is dx = dz W^T."""
-        return dz @ self.kernel.value.T
+        dx = np.empty(x.shape, x.dtype)
+        kernels.dense.input_gradient(_rows(dx), _rows(dz), self.kernel.value)
+        return dx
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """Return an array as a matrix: its last axis, and all others in one."""
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
 @keras_class("keras.layers")

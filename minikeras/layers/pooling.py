@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import config
-from ..kernels import pool2d
+from .. import config, kernels
 from ..serialization import keras_class
 from .base import Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
@@ -74,14 +73,14 @@ class MaxPooling2D(Pooling2D):
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-        pool2d.max_forward(y, x, self.pool_size, self.strides, padding)
+        kernels.pool2d.max_forward(y, x, self.pool_size, self.strides, padding)
         return y, (x, y, padding)
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = one x of the window, so that x gets dy; the first of equals, as in TensorFlow."""
         x, y, padding = cache
         dx = np.empty_like(x)
-        pool2d.max_backward(dx, np.ascontiguousarray(dy), x, y, self.pool_size, self.strides, padding)
+        kernels.pool2d.max_backward(dx, np.ascontiguousarray(dy), x, y, self.pool_size, self.strides, padding)
         return dx
 
 
@@ -97,14 +96,14 @@ class AveragePooling2D(Pooling2D):
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-        pool2d.average_forward(y, x, self.pool_size, self.strides, padding)
+        kernels.pool2d.average_forward(y, x, self.pool_size, self.strides, padding)
         return y, (x.shape, padding)
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = sum of x / count over the window, so each x of it gets dy / count."""
         shape, padding = cache
         dx = np.empty(shape, dy.dtype)
-        pool2d.average_backward(dx, np.ascontiguousarray(dy), self.pool_size, self.strides, padding)
+        kernels.pool2d.average_backward(dx, np.ascontiguousarray(dy), self.pool_size, self.strides, padding)
         return dx
 
 

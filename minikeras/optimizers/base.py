@@ -16,8 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import config
-from ..kernels import updates
+from .. import config, kernels
 from ..names import auto_name
 from ..parameters import Parameters, Variable, aligned_zeros
 from ..serialization import Configurable, keras_class, serialize
@@ -351,7 +350,7 @@ class Optimizer(Configurable):
             self._clip(variables)
             if self.weight_decay is not None:
                 for w in plan.decayed:
-                    updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
+                    kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
             for w, g, *slots in plan.stretches:
                 self.update(w, g, w.dtype.type(rate), *slots)
         self.iterations.value += 1

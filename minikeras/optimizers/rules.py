@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import updates
+from .. import kernels
 from ..serialization import keras_class
 from .base import Optimizer
 
@@ -50,9 +50,9 @@ class SGD(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
         """Do one step; see `Optimizer.update`."""
         if self.momentum:
-            updates.momentum(w, g, *slots, learning_rate, w.dtype.type(self.momentum), bool(self.nesterov))
+            kernels.updates.momentum(w, g, *slots, learning_rate, w.dtype.type(self.momentum), bool(self.nesterov))
         else:
-            updates.sgd(w, g, learning_rate)
+            kernels.updates.sgd(w, g, learning_rate)
 
 
 @entered
@@ -90,7 +90,7 @@ class Adagrad(Optimizer):
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
         """Do one step; see `Optimizer.update`."""
-        updates.adagrad(w, g, *slots, learning_rate, w.dtype.type(self.epsilon))
+        kernels.updates.adagrad(w, g, *slots, learning_rate, w.dtype.type(self.epsilon))
 
 
 @entered
@@ -141,15 +141,15 @@ class RMSprop(Optimizer):
         rho, rest, epsilon = number(self.rho), number(1 - self.rho), number(self.epsilon)
         v, *others = slots
         if not others:
-            updates.rmsprop(w, g, v, learning_rate, rho, rest, epsilon)
+            kernels.updates.rmsprop(w, g, v, learning_rate, rho, rest, epsilon)
             return
         a, s = np.zeros_like(w), np.empty_like(w)
         if self.centered:
             a = others[-1]
-            updates.running_mean(a, g, rho, rest)
-        updates.rmsprop_step(s, g, v, a, learning_rate, rho, rest, epsilon)
+            kernels.updates.running_mean(a, g, rho, rest)
+        kernels.updates.rmsprop_step(s, g, v, a, learning_rate, rho, rest, epsilon)
         if self.momentum:
-            updates.rolling_step(w, s, others[0], number(self.momentum))
+            kernels.updates.rolling_step(w, s, others[0], number(self.momentum))
         else:
             w -= s
 
@@ -203,5 +203,5 @@ class Adam(Optimizer):
         one, t = number(1), number(int(self.iterations) + 1)
         # Powers in the weights' own float type: Keras's first steps show its roundings.
         alpha = learning_rate * np.sqrt(one - number(self.beta_2) ** t) / (one - number(self.beta_1) ** t)
-        rule = updates.amsgrad if self.amsgrad else updates.adam
+        rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
         rule(w, g, *slots, alpha, number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon))

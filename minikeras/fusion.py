@@ -1,0 +1,184 @@
+"""Blocks: a layer's linear part, its activation, and the pooling after it, run as one operation.
+
+Layers stay as they are, each readable alone.  `graph` asks `fused` for the operations that it runs: the layers
+themselves, or blocks that compute the same to the last bits that another order of additions leaves open.  What is won:
+
+    DenseBlock          bias and rectifier are applied where the product is stored; one kernel computes all gradients
+    ConvolutionBlock    likewise; and where a maximum pooling follows, an image's feature map never leaves the cache
+
+A block is run like a layer: `forward` returns the output and a cache, `backward` takes it.  It may also be told to
+write the weights' gradients instead of adding to what is there.  Called by `graph`; calls `kernels` and the layers'
+attributes.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from . import activations, kernels
+from .layers.base import ActivatedLayer, Layer
+from .layers.conv import Conv2D
+from .layers.core import Dense
+from .layers.pooling import MaxPooling2D
+
+Step = tuple[Any, tuple[int, ...]]  # an operation, and the positions of its inputs (see `graph`)
+
+
+class Block:
+    """The linear part of a layer with its activation.
+
+    Where the activation is a rectifier, the kernel applies it; any other is applied to what the kernel returns.
+
+    Args:
+        layer: whose weights and options are used.
+    """
+
+    def __init__(self, layer: ActivatedLayer):
+        self.layer = layer
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """Those of the layer."""
+        return self.layer.trainable_weights
+
+    def forward(self, x: np.ndarray, training: bool, keep: bool = True) -> tuple[np.ndarray, Any]:
+        """Return the output and, where it will be needed (`keep`), the cache."""
+        function = self.layer.function
+        rectified = function is activations.relu
+        z, cache = self._linear(x, rectified, keep)
+        if rectified or function is activations.linear:
+            return z, (None, rectified, z, cache)
+        y = function(z)
+        return y, ((function, z, y), False, z, cache)
+
+    def forward_logits(self, x: np.ndarray, keep: bool = True) -> tuple[np.ndarray, Any]:
+        """Return what the activation would be applied to."""
+        z, cache = self._linear(x, False, keep)
+        return z, (None, False, z, cache)
+
+    def backward(self, dy: np.ndarray, cache: Any, add: bool = True, wants_dx: bool = True) -> np.ndarray | None:
+        """Set or add to the weights' gradients, and return d loss / d x where that is wanted."""
+        activation, rectified, z, cache = cache
+        if activation is not None:
+            function, before, after = activation
+            dy = function.gradient(dy, before, after)
+        return self._gradients(dy, z, cache, rectified, add, wants_dx)
+
+    def _bias(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bias and its gradient; zeros, and a place that nobody looks at, for a layer without."""
+        layer = self.layer
+        if layer.bias is not None:
+            return layer.bias.value, layer.bias.gradient
+        zeros = np.zeros(layer.kernel.shape[-1], layer.kernel.dtype)
+        return zeros, zeros.copy()
+
+    def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
+        raise NotImplementedError
+
+    def _gradients(
+        self, dy: np.ndarray, y: np.ndarray, cache: Any, rectified: bool, add: bool, wants_dx: bool
+    ) -> np.ndarray | None:
+        raise NotImplementedError
+
+
+class DenseBlock(Block):
+    """y = activation(x W + b); see `layers.Dense` and `kernels.dense`."""
+
+    def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
+        z = np.empty((*x.shape[:-1], self.layer.units), x.dtype)
+        kernels.dense.forward(_matrix(z), _matrix(x), self.layer.kernel.value, self._bias()[0], rectified)
+        return z, x
+
+    def _gradients(
+        self, dy: np.ndarray, y: np.ndarray, x: np.ndarray, rectified: bool, add: bool, wants_dx: bool
+    ) -> np.ndarray | None:
+        kernel = self.layer.kernel
+        dx = np.empty(x.shape if wants_dx else (*x.shape[:-1], 0), x.dtype)
+        kernels.dense.backward(
+            kernel.gradient, self._bias()[1], _matrix(dx), _matrix(dy), _matrix(y), _matrix(x), kernel.value,
+            rectified, add,
+        )  # fmt: skip
+        return dx if wants_dx else None
+
+
+class ConvolutionBlock(Block):
+    """y = activation(x * w + b), and the maximum of touching windows of that; see `layers.Conv2D`, `kernels.blocks2d`.
+
+    Args:
+        layer: the convolution.
+        pooling: the layer after it, or None.
+    """
+
+    def __init__(self, layer: Conv2D, pooling: MaxPooling2D | None = None):
+        super().__init__(layer)
+        self.pool = (1, 1) if pooling is None else pooling.pool_size
+
+    def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
+        layer = self.layer
+        x = np.ascontiguousarray(x)
+        (OH, OW), padding = layer.geometry(x.shape)
+        shape = (len(x), OH // self.pool[0], OW // self.pool[1], layer.filters)
+        y = np.empty(shape, x.dtype)
+        winner = np.empty(shape if keep and self.pool != (1, 1) else (0, 0, 0, 0), x.dtype)
+        geometry = (layer.strides, padding, layer.dilation_rate, self.pool, (OH, OW))
+        kernels.blocks2d.forward(y, winner, x, layer.kernel.value, self._bias()[0], *geometry, rectified)
+        return y, (x, winner, geometry)
+
+    def _gradients(
+        self, dy: np.ndarray, y: np.ndarray, cache: Any, rectified: bool, add: bool, wants_dx: bool
+    ) -> np.ndarray | None:
+        x, winner, geometry = cache
+        kernel = self.layer.kernel
+        dx = np.empty(x.shape if wants_dx else (0, *x.shape[1:]), x.dtype)
+        kernels.blocks2d.backward(
+            kernel.gradient, self._bias()[1], dx, np.ascontiguousarray(dy), y, winner, x, kernel.value, *geometry,
+            rectified, add,
+        )  # fmt: skip
+        return dx if wants_dx else None
+
+
+def fused(steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int]) -> tuple[list[Step], dict[int, int]]:
+    """Return the operations that do what the steps of a graph say, and where each of its positions has moved.
+
+    Args:
+        steps: (layer, positions of its inputs); position i + 1 is the output of step i.
+        kept: positions whose numbers somebody wants to see, beside the next step.
+    """
+    uses = [place for _, places in steps for place in places]
+    operations: list[Step] = []
+    moved = {0: 0}
+    i = 0
+    while i < len(steps):
+        layer, places = steps[i]
+        pooling = None
+        if i + 1 < len(steps) and steps[i + 1][1] == (i + 1,) and uses.count(i + 1) == 1 and i + 1 not in kept:
+            pooling = steps[i + 1][0]
+        operation: Any = layer
+        if type(layer) is Dense:
+            operation = DenseBlock(layer)
+        elif type(layer) is Conv2D and layer.groups == 1:
+            if _can_pool(layer, pooling):
+                operation = ConvolutionBlock(layer, pooling)
+                i += 1
+            else:
+                operation = ConvolutionBlock(layer)
+        operations.append((operation, tuple(moved[place] for place in places)))
+        i += 1
+        moved[i] = len(operations)
+    return operations, moved
+
+
+def _can_pool(layer: Conv2D, pooling: Layer | None) -> bool:
+    return (
+        type(pooling) is MaxPooling2D
+        and pooling.strides == pooling.pool_size
+        and pooling.padding == "valid"
+        and layer.function in (activations.relu, activations.linear)
+    )
+
+
+def _matrix(x: np.ndarray) -> np.ndarray:
+    """Return an array as a matrix: its last axis, and all others in one."""
+    if x.ndim == 2 and x.flags.c_contiguous:
+        return x
+    return np.ascontiguousarray(x).reshape(-1 if x.shape[-1] else x.size, x.shape[-1])

@@ -1,0 +1,204 @@
+"""Convolution, rectifier and maximum of touching windows, one image at a time: what is between them stays in the cache.
+
+Layer by layer, a batch's feature maps are written to memory, read back by the next layer, and read twice more on the
+way back; they are far larger than what goes in and comes out.  Here an image's map lives only as long as it is needed,
+in a scratch array that each share of the work has for itself.
+
+| name   | shape            | meaning                                                                    |
+|--------|------------------|----------------------------------------------------------------------------|
+| x, dx, w, dw, b, db      | as in `conv2d`                                                                 |
+| y, dy  | (N, PH, PW, F)   | output: the maximum of each window of the feature map; d loss / d y        |
+| winner | (N, PH, PW, F)   | which of the window's cells it was, by rows; -1 where the rectifier was off |
+| pool   | (2,)             | rows and columns of the windows, which touch; (1, 1): no pooling           |
+
+    z = x * w + b                   conv2d
+    a = max(z, 0)                   where `rectified`
+    y = max of a under each window  pool2d
+
+The maximum of rectified numbers is the rectified maximum, so the rectifier runs last, on fewer numbers.
+
+Called by `fusion`; calls `conv2d`, `team` and `vectors`.
+"""
+
+import numpy as np
+
+from . import conv2d, pool2d, twin
+from .conv2d import Pair
+from .products import NO_FLOOR
+from .team import SHARES, inner, part, share_out, shared
+from .vectors import LANES, either, equal, fill, greater, load, missing, store, where
+
+ZERO = np.float32(0)
+
+
+def _forward(
+    y: np.ndarray, winner: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray,
+    strides: Pair, padding: Pair, dilation: Pair, pool: Pair, outputs: Pair, rectified: bool,
+) -> None:  # fmt: skip
+    """Fill y, and `winner` where it has elements; `outputs` are the rows and columns of the feature map."""
+    a = np.empty((len(x), *outputs, w.shape[3]), x.dtype)
+    conv2d.forward.reference(a, x, w, b, strides, padding, dilation)
+    if rectified:
+        np.maximum(a, 0, out=a)
+    pool2d.max_forward.reference(y, a, pool, pool, (0, 0))
+    if winner.size:
+        cells = [c for _, _, c in conv2d.seen_cells(a, y.shape[1:3], pool, pool)]
+        winner[...] = np.argmax(cells, axis=0)
+        if rectified:
+            winner[y == 0] = -1
+
+
+@twin(_forward)
+def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
+    """Do the same, image by image."""
+    share_out(team, _forward_share, (y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified))
+
+
+@shared
+def _forward_share(share, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
+    frame, size = conv2d.new_frame(x, outputs, w.shape[:2], strides, padding, dilation)
+    F = w.shape[3]
+    shape = (*outputs, F)
+    pooled = pool != (1, 1)
+    floor = ZERO if rectified and not pooled else NO_FLOOR
+    scratch = np.empty(outputs[0] * outputs[1] * F if pooled else 0, y.dtype)
+    numbers = y.reshape(y.size)
+    for n in range(*part(share, len(x))):
+        x_n = conv2d.framed(frame, size, x, n, padding)
+        if pooled:
+            conv2d.convolve((scratch, 0), shape, x_n, size, w, b, strides, dilation, floor)
+            _pool(numbers, winner.reshape(winner.size), n, y.shape, scratch, outputs[1], pool, rectified)
+        else:
+            conv2d.convolve((numbers, n * y[0].size), shape, x_n, size, w, b, strides, dilation, floor)
+
+
+@inner
+def _pool(y, winner, n, shape, a, columns, pool, rectified):
+    _, PH, PW, F = shape
+    zero, off = fill(ZERO), fill(np.float32(-1))
+    for p in range(PH):
+        for q in range(PW):
+            for f in range(0, F, LANES):
+                corner, left = ((p * pool[0]) * columns + q * pool[1]) * F + f, F - f
+                best, cell = load(a, corner, left), zero
+                for i in range(pool[0]):
+                    for j in range(pool[1]):
+                        value = load(a, corner + (i * columns + j) * F, left)
+                        wins = either(greater(value, best), missing(value))
+                        best = where(wins, value, best)
+                        cell = where(wins, fill(np.float32(i * pool[1] + j)), cell)
+                if rectified:
+                    on = either(greater(best, zero), missing(best))
+                    best, cell = where(on, best, zero), where(on, cell, off)
+                place = ((n * PH + p) * PW + q) * F + f
+                store(y, place, left, best)
+                if winner.size:
+                    store(winner, place, left, cell)
+
+
+def _backward(
+    dw: np.ndarray, db: np.ndarray, dx: np.ndarray, dy: np.ndarray, y: np.ndarray, winner: np.ndarray, x: np.ndarray,
+    w: np.ndarray, strides: Pair, padding: Pair, dilation: Pair, pool: Pair, outputs: Pair, rectified: bool, add: bool,
+) -> None:  # fmt: skip
+    """Forward was y = a[winner], so now dz is dy in the winner's place and 0 elsewhere; then the gradients of conv2d.
+
+    The weights' are added to dw and db where `add`, else written there; dx is left out where it has no elements.
+    """
+    if not add:
+        dw[...], db[...] = 0, 0
+    dz = np.zeros((len(x), *outputs, w.shape[3]), x.dtype)
+    if winner.size:
+        for i, j, cells in conv2d.seen_cells(dz, dy.shape[1:3], pool, pool):
+            cells += np.where(winner == i * pool[1] + j, dy, 0)
+    else:
+        dz[...] = dy * (y > 0) if rectified else dy
+    conv2d.weight_gradient.reference(dw, x, dz, strides, padding, dilation)
+    db += dz.sum(axis=(0, 1, 2))
+    if dx.size:
+        conv2d.input_gradient.reference(dx, dz, w, strides, padding, dilation)
+
+
+@twin(_backward)
+def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
+    """Do the same, image by image; each share adds up its images, and then the shares are added."""
+    wants_dx = dx.size > 0
+    wt = conv2d.reversed_kernel(w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
+    sums, bias_sums = np.empty((SHARES, dw.size), dw.dtype), np.empty((SHARES, db.size), db.dtype)
+    share_out(
+        team, _backward_share,
+        (sums, bias_sums, dx, dy, y, winner, x, w.shape, wt, strides, padding, dilation, pool, outputs, rectified),
+    )  # fmt: skip
+    share_out(team, conv2d.add_sums, (dw, sums, add))
+    if not add:
+        db[:] = 0
+    for s in range(SHARES):
+        for f in range(db.size):
+            db[f] += bias_sums[s, f]
+
+
+@shared
+def _backward_share(
+    share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
+):
+    window, F = shape[:2], shape[3]
+    frame, size = conv2d.new_frame(x, outputs, window, strides, padding, dilation)
+    if dx.size:
+        dz, dz_size, border = conv2d.new_gradient_frame(dx, outputs, F, window, strides, padding, dilation)
+    else:
+        dz, dz_size, border = np.zeros(outputs[0] * outputs[1] * F, x.dtype), outputs, (0, 0)
+    start = (border[0] * dz_size[1] + border[1]) * F
+    sums[share], bias_sums[share] = 0, 0
+    for n in range(*part(share, len(x))):
+        x_n = conv2d.framed(frame, size, x, n, padding)
+        gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
+        if winner.size:
+            _unpool(dz, start, dz_size[1], bias_sums[share], gradients, cells, n, dy.shape, pool)
+        else:
+            _gate(dz, start, dz_size[1], bias_sums[share], gradients, outcome, n, dy.shape, rectified)
+        conv2d.correlate(sums[share], shape, x_n, size, (dz, start), dz_size[1], outputs, strides, dilation)
+        if dx.size:
+            conv2d.back(dx, n, dz, dz_size, border, wt, F, window, strides, padding, dilation)
+
+
+@inner
+def _unpool(dz, start, columns, db, dy, winner, n, shape, pool):
+    """Put each dy in its winner's place, and 0 in the others of the window; add the gradients to db."""
+    _, PH, PW, F = shape
+    zero = fill(ZERO)
+    for f in range(0, F, LANES):
+        left = F - f
+        total = zero
+        for p in range(PH):
+            row = zero
+            for q in range(PW):
+                place = ((n * PH + p) * PW + q) * F + f
+                d, cell = load(dy, place, left), load(winner, place, left)
+                row = row + where(equal(cell, fill(np.float32(-1))), zero, d)
+                corner = start + (p * pool[0] * columns + q * pool[1]) * F + f
+                for i in range(pool[0]):
+                    for j in range(pool[1]):
+                        wins = equal(cell, fill(np.float32(i * pool[1] + j)))
+                        store(dz, corner + (i * columns + j) * F, left, where(wins, d, zero))
+            total = total + row
+        store(db, f, left, load(db, f, left) + total)
+
+
+@inner
+def _gate(dz, start, columns, db, dy, y, n, shape, rectified):
+    """Let dy pass where the rectifier was on; add the gradients to db."""
+    _, OH, OW, F = shape
+    zero = fill(ZERO)
+    for f in range(0, F, LANES):
+        left = F - f
+        total = zero
+        for p in range(OH):
+            row = zero
+            for q in range(OW):
+                place = ((n * OH + p) * OW + q) * F + f
+                d = load(dy, place, left)
+                if rectified:
+                    d = where(greater(load(y, place, left), zero), d, zero)
+                store(dz, start + (p * columns + q) * F + f, left, d)
+                row = row + d
+            total = total + row
+        store(db, f, left, load(db, f, left) + total)

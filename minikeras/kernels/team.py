@@ -1,0 +1,261 @@
+"""Threads that share the work of a kernel: `share_out` calls a function once for each of SHARES shares.
+
+    @shared
+    def doubled(share, y, x):
+        for i in range(*part(share, len(x))):
+            y[i] = 2 * x[i]
+
+    @twin(...)
+    def double(team, y, x):
+        share_out(team, doubled, (y, x))
+
+The work is always cut into the same shares, and each sum has one owner: the result has the same bits on any number of
+threads.
+
+Threads of Python run `work`, machine code that needs no interpreter.  They watch a board, a small array in memory that
+all threads see: the thread that has work writes it there, takes shares itself, and comes back when all are done.
+Handing out takes about a microsecond.  A thread that sees nothing new for a while goes to sleep (`minikeras.threads`
+keeps the threads): nobody spins when nobody computes, and a busy machine is not slowed down.  If several threads of
+Python compute at once, the first has the team and the others do their shares alone.
+
+`Kernel` passes the board as `team`; the kernels call `share_out`.  Calls nobody.
+"""
+
+import platform
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.imputils import lower_constant
+from numba.extending import intrinsic, models, register_model, typeof_impl
+
+SHARES = 8
+
+# Fields of the board, on cache lines of their own where several threads write.
+TAKEN = 0  # whether somebody's work is on the board
+OPEN = 8  # whether there are shares to take
+FUNCTION, ARGUMENTS, SIZE = 16, 17, 18  # the work: two addresses, and the number of shares
+NEXT = 24  # the next share to take
+INSIDE = 32  # how many threads are looking at the work or doing a share
+FIELDS = 40
+
+PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
+
+_INT, _ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
+_SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, _INT])
+
+
+def inner(function):
+    """Compile a function that only machine code calls: without what Python would need."""
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def new_board() -> np.ndarray:
+    """Return an empty board that begins on a cache line."""
+    raw = np.zeros(FIELDS + 8, np.int64)
+    start = -raw.ctypes.data % 64 // 8
+    return raw[start : start + FIELDS]
+
+
+@inner
+def part(share, n):
+    """Return where the share of n things begins and ends."""
+    return share * n // SHARES, (share + 1) * n // SHARES
+
+
+# Memory that several threads read and write: each of these is one indivisible step, in one order for all -------------
+
+
+def _cell(context, b, kind, array, index):
+    return b.gep(context.make_array(kind)(context, b, array).data, [index])
+
+
+@intrinsic
+def _read(typing, board, field):
+    def emit(context, b, signature, arguments):
+        return b.load_atomic(_cell(context, b, signature.args[0], *arguments), "seq_cst", 8)
+
+    return types.int64(board, types.intp), emit
+
+
+@intrinsic
+def _write(typing, board, field, value):
+    def emit(context, b, signature, arguments):
+        board, field, value = arguments
+        b.store_atomic(value, _cell(context, b, signature.args[0], board, field), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(board, types.intp, types.int64), emit
+
+
+@intrinsic
+def _add(typing, board, field, value):
+    """Add, and return what was there before."""
+
+    def emit(context, b, signature, arguments):
+        board, field, value = arguments
+        return b.atomic_rmw("add", _cell(context, b, signature.args[0], board, field), value, "seq_cst")
+
+    return types.int64(board, types.intp, types.int64), emit
+
+
+@intrinsic
+def _exchange(typing, board, field, value):
+    """Write, and return what was there before."""
+
+    def emit(context, b, signature, arguments):
+        board, field, value = arguments
+        return b.atomic_rmw("xchg", _cell(context, b, signature.args[0], board, field), value, "seq_cst")
+
+    return types.int64(board, types.intp, types.int64), emit
+
+
+@intrinsic
+def _pause(typing):
+    """Tell the processor that this is a loop of waiting."""
+
+    def emit(context, b, signature, arguments):
+        if platform.machine().lower() in ("x86_64", "amd64", "i386", "x86"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
+def _let_others_run(typing):
+    def emit(context, b, signature, arguments):
+        name = "SwitchToThread" if platform.system() == "Windows" else "sched_yield"
+        b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.IntType(32), []), name), [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+# Work: a function of (share, *arguments) -----------------------------------------------------------------------------
+
+
+class Work:
+    """A function that does one share, in the form in which kernels can hand it to `share_out`."""
+
+    def __init__(self, function):
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.dispatcher = inner(function)
+
+
+def shared(function):
+    """Decorate a function of (share, *arguments) for `share_out`."""
+    return Work(function)
+
+
+class _WorkType(types.Type):
+    """numba's own type of functions would do, but programs that pass one to another can't be kept on disk."""
+
+    def __init__(self, work):
+        super().__init__(f"Work({work.name})")
+        self.dispatcher = work.dispatcher
+
+
+@typeof_impl.register(Work)
+def _(work, context):
+    return _WorkType(work)
+
+
+@register_model(_WorkType)
+class _WorkModel(models.OpaqueModel):
+    pass
+
+
+@lower_constant(_WorkType)
+def _(context, b, kind, work):
+    return context.get_dummy_value()
+
+
+# A function and its arguments as two addresses ------------------------------------------------------------------------
+
+
+@intrinsic
+def _addresses(typing, function, arguments):
+    """Return the address of a function (arguments, share), and that of the arguments.
+
+    The function made here takes the arguments out of the tuple and calls `function(share, *arguments)`.
+    """
+    call = types.Dispatcher(function.dispatcher).get_call_type(typing, (types.intp, *arguments.types), {})
+
+    def emit(context, b, signature, values):
+        overload = function.dispatcher.overloads[call.args]
+        context.active_code_library.add_linking_library(overload.library)
+        place = cgutils.alloca_once_value(b, values[1])
+        name = b.module.get_unique_name(f"{b.function.name}.share")
+        unpacking = ir.Function(b.module, _SHARE, name=name)
+        unpacking.linkage = "internal"
+        inner = ir.IRBuilder(unpacking.append_basic_block())
+        where, share = unpacking.args
+        given = cgutils.unpack_tuple(inner, inner.load(inner.bitcast(where, values[1].type.as_pointer())))
+        context.call_internal_no_propagate(inner, overload.fndesc, call, [share, *given])
+        inner.ret_void()
+        return context.make_tuple(b, signature.return_type, [b.ptrtoint(f, _INT) for f in (unpacking, place)])
+
+    return types.UniTuple(types.int64, 2)(function, arguments), emit
+
+
+@intrinsic
+def _do(typing, function, arguments, share):
+    def emit(context, b, signature, values):
+        function, arguments, share = values
+        b.call(b.inttoptr(function, _SHARE.as_pointer()), [b.inttoptr(arguments, _ADDRESS), share])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
+# Handing out, and taking ---------------------------------------------------------------------------------------------
+
+
+@inner
+def share_out(team, function, arguments):
+    """Call function(share, *arguments) for share = 0, ..., SHARES - 1, on all threads of the team."""
+    function, arguments = _addresses(function, arguments)
+    if len(team) == 0 or _exchange(team, TAKEN, 1):
+        for share in range(SHARES):
+            _do(function, arguments, share)
+        return
+    team[FUNCTION], team[ARGUMENTS], team[SIZE] = function, arguments, SHARES
+    _write(team, NEXT, 0)
+    _write(team, OPEN, 1)
+    _take(team, function, arguments, SHARES)
+    _write(team, OPEN, 0)
+    # Who looks at the board from now on finds it closed; who came before is waited for.
+    looks = 0
+    while _read(team, INSIDE):
+        _pause()
+        looks += 1
+        if looks > PATIENCE:
+            _let_others_run()
+    _write(team, TAKEN, 0)
+
+
+@inner
+def _take(team, function, arguments, size):
+    share = _add(team, NEXT, 1)
+    while share < size:
+        _do(function, arguments, share)
+        share = _add(team, NEXT, 1)
+
+
+@njit(nogil=True, cache=True)
+def work(team, looks):
+    """Do shares of whatever comes; return when there was nothing at that many looks in a row."""
+    idle = 0
+    while idle < looks:
+        if _read(team, OPEN):
+            _add(team, INSIDE, 1)
+            if _read(team, OPEN):  # else it has been closed since, and what stands there is out of date
+                _take(team, team[FUNCTION], team[ARGUMENTS], team[SIZE])
+            _add(team, INSIDE, -1)
+            idle = 0
+        else:
+            _pause()
+            idle += 1

@@ -1,0 +1,191 @@
+"""Vector registers: numba functions that compute with LANES floats at a time.
+
+A processor core adds or multiplies a whole register of floats, 16 of them with AVX-512, in the time of one.  LLVM, the
+compiler under numba, does so by itself for simple loops; where a loop chooses between values (which of the four was the
+largest?) or has to keep many sums at hand, it often does not.  There this module says it explicitly:
+
+    v = load(x, i, left)                 lane l holds x[i + l] for l < left, else 0
+    store(y, i, left, v)                 y[i + l] = lane l, for l < left
+    fill(0.5)                            the same number in all lanes
+    v + w, v - w, v * w, v / w           lane by lane
+    greater(v, w), equal(v, w), missing(v)        a mask: where v > w; v = w; v is NaN
+    either(m, n), where(m, v, w)         where one mask or the other holds; v where the mask holds, else w
+
+x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
+
+An `@intrinsic` consists of two parts: the types of its arguments and result, and a function that appends instructions
+of LLVM's language to the program being compiled; `b`, the builder, has a method for each.  LLVM knows vectors of any
+width, and splits or widens them to what the processor has.
+
+Called by the kernels; `products` adds the multiplications.
+"""
+
+import operator
+import platform
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.core import config as numba_config
+from numba.extending import intrinsic, models, overload, register_model
+
+
+def _features() -> set[str]:
+    """Return the names of the instruction sets that numba compiles for."""
+    if numba_config.CPU_FEATURES is not None:
+        return {name[1:] for name in numba_config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return {name for name, present in binding.get_host_cpu_features().items() if present}
+
+
+def _registers() -> tuple[int, int, int]:
+    """Return lanes per register, and the rows and registers of a tile of sums (see `products`)."""
+    features = _features()
+    if "avx512f" in features:
+        return 16, 14, 2  # of 32 registers: 28 sums, 2 weights, 1 input
+    if "avx2" in features:
+        return 8, 6, 2  # of 16: 12 sums, 2 weights, 1 input
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return 4, 8, 3  # of 32: 24 sums, 3 weights, 1 input
+    return 4, 6, 2  # SSE's 16
+
+
+LANES, TILE_ROWS, TILE_REGISTERS = _registers()
+
+INT, I32, FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
+VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(1), LANES)
+_LANE_NUMBERS = ir.Constant(ir.VectorType(INT, LANES), [INT(lane) for lane in range(LANES)])
+
+
+# Pieces of LLVM programs ---------------------------------------------------------------------------------------------
+
+
+def address(context, b, kind, array, index=None):
+    """Return where element `index` of a one-dimensional array stands in memory (the first one where None)."""
+    start = context.make_array(kind)(context, b, array).data
+    return start if index is None else b.gep(start, [index])
+
+
+def broadcast(b, number):
+    """Return a vector with the same number in all lanes."""
+    kind = ir.VectorType(number.type, LANES)
+    first = b.insert_element(ir.Constant(kind, ir.Undefined), number, I32(0))
+    return b.shuffle_vector(first, first, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
+def first_lanes(b, left):
+    """Return the mask of the lanes 0, ..., left - 1."""
+    return b.icmp_signed("<", _LANE_NUMBERS, broadcast(b, left))
+
+
+def load_vector(b, place, mask):
+    """Read the lanes of the mask from memory; the others are 0, and what stands there is not touched."""
+    zero = ir.Constant(VECTOR, [FLOAT(0)] * LANES)
+    return _call(b, f"llvm.masked.load.v{LANES}f32.p0", VECTOR, _vector_at(b, place), I32(4), mask, zero)
+
+
+def store_vector(b, vector, place, mask):
+    """Write the lanes of the mask to memory."""
+    _call(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), vector, _vector_at(b, place), I32(4), mask)
+
+
+def multiply_add(b, x, y, z):
+    """Return x y + z, in one instruction where the processor has it."""
+    return _call(b, f"llvm.fmuladd.v{LANES}f32", VECTOR, x, y, z)
+
+
+def _vector_at(b, place):
+    return b.bitcast(place, VECTOR.as_pointer())
+
+
+def _call(b, name, result, *operands):
+    kind = ir.FunctionType(result, [operand.type for operand in operands])
+    return b.call(cgutils.get_or_insert_function(b.module, kind, name), operands)
+
+
+# A register, and a mask, as values of numba programs -----------------------------------------------------------------
+
+
+class _Register(types.Type):
+    """What numba calls a value that fills a register."""
+
+    def __init__(self, name, llvm_type):
+        super().__init__(name)
+        self.llvm_type = llvm_type
+
+
+lanes, mask = _Register("lanes", VECTOR), _Register("mask", MASK)
+
+
+@register_model(_Register)
+class _RegisterModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, kind.llvm_type)
+
+
+@intrinsic
+def load(typing, x, i, left):
+    """Return x[i], ..., x[i + LANES - 1], as far as `left` reaches."""
+
+    def emit(context, b, signature, arguments):
+        x, i, left = arguments
+        return load_vector(b, address(context, b, signature.args[0], x, i), first_lanes(b, left))
+
+    return lanes(x, types.intp, types.intp), emit
+
+
+@intrinsic
+def store(typing, y, i, left, value):
+    """Write the first `left` lanes to y[i], y[i + 1], ..."""
+
+    def emit(context, b, signature, arguments):
+        y, i, left, value = arguments
+        store_vector(b, value, address(context, b, signature.args[0], y, i), first_lanes(b, left))
+        return context.get_dummy_value()
+
+    return types.void(y, types.intp, types.intp, lanes), emit
+
+
+@intrinsic
+def fill(typing, number):
+    """Return the number in all lanes."""
+
+    def emit(context, b, signature, arguments):
+        return broadcast(b, arguments[0])
+
+    return lanes(types.float32), emit
+
+
+def _lane_by_lane(result, arguments, instruction):
+    """Make a function of registers out of one instruction, `instruction(builder, *values)`."""
+
+    def typed(typing, *given):
+        return result(*arguments), lambda context, b, signature, values: instruction(b, *values)
+
+    # numba counts a function's parameters, so each number of them needs a function of its own.
+    if len(arguments) == 1:
+        return intrinsic(lambda typing, v: typed(typing, v))
+    if len(arguments) == 2:
+        return intrinsic(lambda typing, v, w: typed(typing, v, w))
+    return intrinsic(lambda typing, m, v, w: typed(typing, m, v, w))
+
+
+greater = _lane_by_lane(mask, (lanes, lanes), lambda b, v, w: b.fcmp_ordered(">", v, w))
+equal = _lane_by_lane(mask, (lanes, lanes), lambda b, v, w: b.fcmp_ordered("==", v, w))
+missing = _lane_by_lane(mask, (lanes,), lambda b, v: b.fcmp_unordered("uno", v, v))
+either = _lane_by_lane(mask, (mask, mask), lambda b, m, n: b.or_(m, n))
+where = _lane_by_lane(lanes, (mask, lanes, lanes), lambda b, m, v, w: b.select(m, v, w))
+
+
+def _operator(sign, instruction):
+    """Let `v sign w` stand for an instruction."""
+    apply = _lane_by_lane(lanes, (lanes, lanes), instruction)
+
+    @overload(sign)
+    def _(v, w):
+        return (lambda v, w: apply(v, w)) if v is lanes and w is lanes else None
+
+
+_operator(operator.add, lambda b, v, w: b.fadd(v, w))
+_operator(operator.sub, lambda b, v, w: b.fsub(v, w))
+_operator(operator.mul, lambda b, v, w: b.fmul(v, w))
+_operator(operator.truediv, lambda b, v, w: b.fdiv(v, w))
