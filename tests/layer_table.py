@@ -157,7 +157,44 @@ def _convolutions() -> list[Case]:
         Case("conv-kernel-over-image", lambda k: k.layers.Conv2D(2, 5, padding="same"), (2, 3, 2)),
         Case("conv-whole-image", lambda k: k.layers.Conv2D(6, (4, 3)), (4, 3, 2), batch=1),
         Case("conv-no-bias", lambda k: k.layers.Conv2D(4, 3, use_bias=False, activation="tanh"), (6, 5, 2)),
+        Case("conv-groups", lambda k: k.layers.Conv2D(6, 3, groups=2, activation="tanh"), (5, 6, 4)),
+        Case("conv-groups-same", lambda k: k.layers.Conv2D(6, 2, 2, "same", groups=3, use_bias=False), (5, 6, 3)),
+        Case("conv-groups-dilated", lambda k: k.layers.Conv2D(4, 2, dilation_rate=2, groups=4), (6, 5, 8), batch=1),
         Case("conv-channels", lambda k: k.layers.Conv2D(33, 3, padding="same", activation="relu"), (5, 6, 17)),
+    ]
+
+
+def _layer(kind: str, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
+    return lambda k: getattr(k.layers, kind)(*arguments, **options)
+
+
+def _other_convolutions() -> list[Case]:
+    depthwise, separable, transpose = "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"
+    cases = []
+    for size, stride, padding in itertools.product((1, 2, 3), (1, 2), ("same", "valid")):
+        name = f"{size}x{size}-stride{stride}-{padding}"
+        cases += [
+            Case(f"conv-depthwise-{name}", _layer(depthwise, size, stride, padding), (6, 7, 3), batch=2),
+            Case(f"conv-separable-{name}", _layer(separable, 5, size, stride, padding), (6, 7, 3), batch=2),
+        ]
+    for size, stride, padding in itertools.product((1, 2, 3), (1, 2, 3), ("same", "valid")):
+        make = _layer(transpose, 5, size, stride, padding, activation="tanh")
+        cases.append(Case(f"conv-transpose-{size}x{size}-stride{stride}-{padding}", make, (4, 3, 2), batch=2))
+    return [
+        *cases,
+        Case("conv-depthwise-many", _layer(depthwise, (3, 2), depth_multiplier=3, activation="relu"), (5, 6, 4)),
+        Case("conv-depthwise-no-bias", _layer(depthwise, 3, use_bias=False, depthwise_regularizer="l2"), (5, 5, 2)),
+        Case("conv-depthwise-dilated", _layer(depthwise, 3, padding="same", dilation_rate=2), (7, 6, 2)),
+        Case("conv-depthwise-dilated-stride", _layer(depthwise, 2, 2, "same", 2, dilation_rate=3), (9, 8, 2)),
+        Case("conv-separable-many", _layer(separable, 4, 3, depth_multiplier=2, activation="relu"), (5, 6, 3)),
+        Case("conv-separable-no-bias", _layer(separable, 4, (1, 2), use_bias=False), (4, 5, 2)),
+        Case("conv-separable-dilated", _layer(separable, 2, 2, dilation_rate=(2, 2), padding="same"), (6, 6, 3)),
+        Case("conv-separable-regularized", _layer(separable, 2, 2, pointwise_regularizer="l1"), (4, 4, 2)),
+        Case("conv-transpose-larger", _layer(transpose, 3, 3, 2, output_padding=1), (4, 3, 2)),
+        Case("conv-transpose-larger-columns", _layer(transpose, 3, 2, 3, output_padding=(0, 2)), (4, 3, 2)),
+        Case("conv-transpose-larger-same", _layer(transpose, 3, 3, 2, "same", (1, 0)), (4, 3, 2)),
+        Case("conv-transpose-oblong", _layer(transpose, 3, (2, 4), (3, 1), "same"), (3, 4, 2)),
+        Case("conv-transpose-no-bias", _layer(transpose, 4, 3, 2, use_bias=False), (2, 2, 3)),
     ]
 
 
@@ -254,6 +291,7 @@ LAYERS = [
     *_activations(),
     *_shapes(),
     *_convolutions(),
+    *_other_convolutions(),
     *_pools(),
     *_normalizations(),
     *_joins(),

@@ -5,6 +5,7 @@ from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .conv import Conv2D, Convolution2D, ZeroPadding2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
+from .depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
 from .merging import (
     Add,
     Average,
@@ -36,6 +37,7 @@ from .pooling import (
     MaxPooling2D,
 )
 from .reshaping import Cropping2D, Permute, RepeatVector, UpSampling2D
+from .transposed import Conv2DTranspose, Convolution2DTranspose
 
 __all__ = [
     "ELU",
@@ -47,9 +49,12 @@ __all__ = [
     "BatchNormalization",
     "Concatenate",
     "Conv2D",
+    "Conv2DTranspose",
     "Convolution2D",
+    "Convolution2DTranspose",
     "Cropping2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dot",
     "Dropout",
     "Flatten",
@@ -75,6 +80,8 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv2D",
+    "SeparableConvolution2D",
     "Softmax",
     "SpatialDropout2D",
     "Subtract",
