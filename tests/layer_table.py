@@ -33,8 +33,8 @@ ACTIVATIONS = [
 class Case:
     """One layer.
 
-    A layer that joins several inputs has a list of shapes; one with `classes` takes integers below that number, which
-    have no gradient; `training` says how it is run; `h5` is False where Keras can't load its own `.h5` file of it.
+    A layer that joins several inputs has a list of shapes; one with `classes` takes integers below that number;
+    `training` says how it is run; `h5` is False where Keras can't load its own `.h5` file of it.
     """
 
     name: str
@@ -66,6 +66,10 @@ class Case:
             for shape in (self.input_shape if self.joins else [self.input_shape])
         ]
         return arrays if self.joins else arrays[0]
+
+    def smooth_data(self, generator: np.random.Generator) -> Any:
+        """Data around which a slope can be measured: integers are moved away from where they jump."""
+        return self.data(generator) if self.classes is None else self.data(generator) + 0.5
 
 
 def random_weights(weights: Any, generator: np.random.Generator) -> list[np.ndarray]:
@@ -226,6 +230,15 @@ def _pools() -> list[Case]:
     return cases
 
 
+def _embeddings() -> list[Case]:
+    return [
+        Case("embedding", _layer("Embedding", 7, 4), (5,), classes=7),
+        Case("embedding-axes", _layer("Embedding", 3, 2), (2, 3, 2), classes=3),
+        Case("embedding-one", _layer("Embedding", 1, 1, embeddings_regularizer="l2"), (1,), batch=1, classes=1),
+        Case("embedding-some", _layer("Embedding", 50, 3, embeddings_initializer="glorot_normal"), (4,), classes=9),
+    ]
+
+
 def _normalizations() -> list[Case]:
     kinds = {
         "": (lambda k: k.layers.BatchNormalization(), (5,)),
@@ -293,6 +306,7 @@ LAYERS = [
     *_convolutions(),
     *_other_convolutions(),
     *_pools(),
+    *_embeddings(),
     *_normalizations(),
     *_joins(),
 ]

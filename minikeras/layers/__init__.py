@@ -6,6 +6,7 @@ from .base import Layer
 from .conv import Conv2D, Convolution2D, ZeroPadding2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
 from .depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
+from .embedding import Embedding
 from .merging import (
     Add,
     Average,
@@ -57,6 +58,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
