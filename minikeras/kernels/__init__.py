@@ -9,6 +9,7 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
 
     room        computes
     conv2d      convolutions and their gradients
+    depthwise2d convolutions of each channel by itself
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
     finite      whether all numbers of a data set are finite
@@ -35,7 +36,7 @@ import numpy as np
 
 from .. import threads
 
-_ROOMS = ("blocks2d", "conv2d", "dense", "finite", "philox", "pool2d", "scores", "updates")
+_ROOMS = ("blocks2d", "conv2d", "dense", "depthwise2d", "finite", "philox", "pool2d", "scores", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 

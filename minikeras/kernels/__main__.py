@@ -69,6 +69,11 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
             False,
         ),
     },
+    "depthwise2d": {
+        "forward": lambda: (_floats(2, 4, 4, 6), _floats(*_X), _floats(3, 3, 3, 2), _floats(6), *_GEOMETRY),
+        "weight_gradient": lambda: (_floats(3, 3, 3, 2), _floats(*_X), _floats(2, 4, 4, 6), *_GEOMETRY),
+        "input_gradient": lambda: (_floats(*_X), _floats(2, 4, 4, 6), _floats(3, 3, 3, 2), *_GEOMETRY),
+    },
     "finite": {"look": lambda: (_floats(8), _floats(100))},
     "pool2d": {
         "max_forward": lambda: (_floats(2, 3, 3, 3), _floats(*_X), _TWO, _TWO, _NONE),
