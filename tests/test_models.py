@@ -232,7 +232,7 @@ def test_no_room_imports_one_above_it():
         {"activations", "initializers", "regularizers", "parameters"},
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend"},
         {"saving"},
-        {"callbacks", "checkpoints", "graph"},
+        {"callbacks", "checkpoints", "graph", "plotting"},
         {"training"},
         {"models"},
         {"traces"},
