@@ -230,7 +230,7 @@ def test_no_room_imports_one_above_it():
         {"config", "names", "differentiable", "kernels", "threads"},
         {"random", "symbolic", "serialization", "wiring"},
         {"activations", "initializers", "regularizers", "parameters"},
-        {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend"},
+        {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},
         {"saving"},
         {"callbacks", "checkpoints", "graph", "plotting"},
         {"training"},
