@@ -18,7 +18,7 @@ import numpy as np
 
 from .callbacks import Callback
 from .names import did_you_mean, missing_attribute
-from .wiring import Run, is_wired, wiring
+from .wiring import Run, is_wired, one_sample, wiring
 
 __all__ = [
     "TrainingCurves",
@@ -486,7 +486,9 @@ def feature_maps(
     """
     if not is_wired(model):
         raise TypeError(f"feature_maps: expected a built model, received {model!r}.")
-    x = _one_sample(model, image, "feature_maps")
+    if len(model.inputs) != 1:
+        raise ValueError(f"feature_maps: model {model.name!r} has {len(model.inputs)} inputs; one image goes into one.")
+    x = one_sample(model.inputs[0], image, "feature_maps")
     wires = wiring(model)
     with np.errstate(all="ignore"):
         run = Run(wires, [x])
@@ -507,26 +509,6 @@ def feature_maps(
         else:
             _draw_vector(strip, name, y)
     return _finished(figure, to_file)
-
-
-def _one_sample(model: Any, image: Any, caller: str) -> np.ndarray:
-    """Return a sample as a batch of one, in the model's type."""
-    if len(model.inputs) != 1:
-        raise ValueError(f"{caller}: model {model.name!r} has {len(model.inputs)} inputs; one image goes into one.")
-    expected = tuple(model.inputs[0].shape)
-    x = np.asarray(image)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"{caller}: expected numbers, received an array of {x.dtype}.")
-    x = x if x.ndim == len(expected) else x[None]
-    if x.ndim == len(expected) - 1 and expected[-1] == 1:  # a grey image without its channel axis
-        x = x[..., None]
-    fits = x.ndim == len(expected) and all(e in (None, n) for n, e in zip(x.shape[1:], expected[1:], strict=True))
-    if not fits or len(x) != 1:
-        raise ValueError(
-            f"{caller}: expected one sample of shape {expected[1:]}, received an array of shape {np.shape(image)}."
-            + (" Take one: x[0]." if fits else "")
-        )
-    return np.ascontiguousarray(x, dtype=model.inputs[0].dtype)
 
 
 def _is_shown(call: Any, y: np.ndarray, layers: Sequence[str] | None, found: list[Any]) -> bool:

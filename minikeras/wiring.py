@@ -205,3 +205,30 @@ def as_list(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return list(value) if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value) else [value]
+
+
+def one_sample(symbol: Any, value: Any, caller: str) -> np.ndarray:
+    """Return one sample as a batch of one, in the type of the input that it is for.
+
+    Args:
+        symbol: the input.
+        value: with or without a batch axis of 1; a grey image also without its channel axis.
+        caller: named in errors.
+
+    Raises:
+        TypeError, ValueError: no numbers; another shape, or several samples.
+    """
+    expected, x = tuple(symbol.shape), np.asarray(value)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"{caller}: expected numbers, received an array of {x.dtype}.")
+    if x.ndim < len(expected) and not (x.ndim == len(expected) - 1 and expected[-1] == 1 and len(x) == 1):
+        x = x[None]
+    if x.ndim == len(expected) - 1 and expected[-1] == 1:
+        x = x[..., None]
+    fits = x.ndim == len(expected) and all(e in (None, n) for n, e in zip(x.shape[1:], expected[1:], strict=True))
+    if not fits or len(x) != 1:
+        raise ValueError(
+            f"{caller}: expected one sample of shape {expected[1:]}, received an array of shape {np.shape(value)}."
+            + (" Take one: x[0]." if fits else "")
+        )
+    return np.ascontiguousarray(x, dtype=symbol.dtype)

@@ -233,7 +233,7 @@ def test_no_room_imports_one_above_it():
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},
         {"saving"},
         {"callbacks", "checkpoints", "graph", "plotting"},
-        {"training"},
+        {"training", "explaining"},
         {"models"},
         {"traces"},
         {"lockstep"},
