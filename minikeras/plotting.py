@@ -618,7 +618,7 @@ def weight_histograms(
     what = "Weights before and after training" if second is not None else "Weights"
     figure.suptitle(title or f"{what} (mean ± standard deviation)")
     grid = figure.subplots(rows, columns, squeeze=False)
-    labelled = [("before", BLUE, first)] + ([("after", ORANGE, second)] if second is not None else [])
+    labelled = [("all", BLUE, first)] if second is None else [("before", BLUE, first), ("after", ORANGE, second)]
     for i, axes in enumerate(grid.flat):
         if i >= len(first):
             axes.set_axis_off()
@@ -658,7 +658,7 @@ def _draw_histogram(axes: Any, series: list[tuple[str, str, np.ndarray]], bins: 
     if low == high:
         low, high = low - 0.5, high + 0.5
     for (label, colour, _), numbers in zip(series, finite, strict=True):
-        filled = label == "before"
+        filled = label != "after"
         axes.hist(
             numbers,
             bins=bins,

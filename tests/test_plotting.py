@@ -98,8 +98,8 @@ def test_a_later_start_is_numbered_so():
     np.testing.assert_array_equal(lines(plotting.training_curves(history))["training"].get_xdata(), [3, 4, 5])
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
-@pytest.mark.parametrize("epochs", [1, 3, 40])
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+@pytest.mark.parametrize("epochs", [1, 40])
 def test_any_number_of_metrics_and_epochs(count, epochs):
     values = {
         name: RNG.random(epochs).tolist() for i in range(count) for name in (f"a_metric_{i}", f"val_a_metric_{i}")
@@ -216,7 +216,7 @@ def test_weights_before_and_after():
     assert path[:, 1].max() <= kernel.size
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 9, 13])
+@pytest.mark.parametrize("count", [1, 3, 9])
 def test_any_number_of_arrays(count):
     arrays = [RNG.normal(size=(5, i + 2)) for i in range(count)]
     good(plotting.weight_histograms(arrays, [a * 1e-3 for a in arrays]))
