@@ -213,6 +213,24 @@ class Model(Trainer, Layer):
 
         console.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
+    def explain(self, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Any:
+        """Follow one sample through the layers, print shapes, weights, costs and numbers, and return them as rows.
+
+        Args:
+            x: one sample, with or without a batch axis; a list where the model has several inputs.
+            y: its target; where given, the way back is explained too, with the norm of every gradient.
+            print_fn: receives the text in one call, instead of standard output.
+
+        Returns:
+            An `explaining.Explanation`: `rows`, and sums over them.
+
+        Raises:
+            ValueError: the model isn't built, or a target for a model without a loss; several samples, another shape.
+        """
+        from . import explaining
+
+        return explaining.explain(self, x, y, print_fn)
+
     # ---- as text ----
 
     def get_config(self) -> dict[str, Any]:
