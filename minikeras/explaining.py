@@ -387,5 +387,7 @@ ACCOUNTS: dict[str, Account] = {
 
 
 def _account(layer: Any) -> Account | None:
-    """Return the entry of the layer's class, or of the nearest class it derives from."""
+    """Return the entry of the layer's class, or of the nearest class it derives from; None where nobody wrote one."""
+    if getattr(layer, "groups", 1) > 1:
+        return None
     return next((ACCOUNTS[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in ACCOUNTS), None)
