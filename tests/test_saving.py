@@ -561,7 +561,6 @@ def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
     made = [
         (keras.layers.GRU(2), (3, 2), "GRU"),
         (keras.layers.Dense(2, kernel_constraint="max_norm"), (3,), "MaxNorm"),
-        (keras.layers.Conv2D(2, 3, groups=2), (5, 5, 4), "groups"),
         (keras.layers.Dense(2, dtype="mixed_float16"), (3,), "mixed_float16"),
     ]
     for layer, shape, name in made:
