@@ -79,26 +79,23 @@ class Team:
 
 _team: Team | None = None
 _forming = threading.Lock()
-
-
-_alone = 0  # how many blocks want no team
+_of_this_thread = threading.local()  # `alone`: whether the thread that calls wants no team
 _nobody = np.zeros(0, np.int64)
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Let kernels run on the calling thread within the block: for so little work that waking others takes longer."""
-    global _alone
-    _alone += 1
+    """Let the kernels that this thread calls in the block run on it alone: for less work than waking others takes."""
+    before, _of_this_thread.alone = getattr(_of_this_thread, "alone", False), True
     try:
         yield
     finally:
-        _alone -= 1
+        _of_this_thread.alone = before
 
 
 def team() -> np.ndarray:
     """Return the team's board, with everybody awake; a board of no fields where there shall be no team."""
-    if _alone:
+    if getattr(_of_this_thread, "alone", False):
         return _nobody
     team = _team
     if team is None or team.size != config.num_threads():

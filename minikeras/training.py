@@ -119,7 +119,7 @@ class Trainer:
             w        = w - ...                       the optimizer's rule
 
         Where the last activation is softmax (or sigmoid) and the loss its crossentropy, z is what enters the
-        activation: the pair has a simpler derivative, and nothing to clip (see `losses`).
+        activation: the pair has a simpler derivative, and nothing to clip (see `fusion.scores`).
         """
         caches: list[Any] = []
         with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
