@@ -122,11 +122,19 @@ class Graph:
 
     @functools.cached_property
     def independent_samples(self) -> bool:
-        """Whether samples are treated one by one, and without NumPy's matrix products: as by all built-in layers."""
+        """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
         package = __name__.partition(".")[0]
         return all(
             type(layer).__module__.partition(".")[0] == package
             and (getattr(layer, "graph", None) is None or layer.graph.independent_samples)
+            for layer, _ in self.steps
+        )
+
+    @functools.cached_property
+    def uses_blas(self) -> bool:
+        """Whether a layer may compute with NumPy's matrix products."""
+        return not self.independent_samples or any(
+            layer.uses_blas or (getattr(layer, "graph", None) is not None and layer.graph.uses_blas)
             for layer, _ in self.steps
         )
 

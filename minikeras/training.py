@@ -374,7 +374,7 @@ class Trainer:
         batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype)
         self._build_for(batches.peek()[0])
         independent = self.graph.independent_samples
-        with contextlib.nullcontext() if independent and self.dtype == "float32" else one_blas_thread():
+        with one_blas_thread() if self.graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext():
             if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
                 return self._predict_in_pieces(self._adapted(batches.arrays[0]))
             return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches))

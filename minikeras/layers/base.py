@@ -65,6 +65,9 @@ class Layer(Configurable):
     #: wherever a shape is meant there is a list of shapes.
     joins: ClassVar[bool] = False
 
+    #: Whether it computes with NumPy's matrix products, whose bits depend on the number of threads.
+    uses_blas: ClassVar[bool] = False
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
