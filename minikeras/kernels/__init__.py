@@ -14,7 +14,7 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
     dense       products of matrices with biases, and their gradients
     finite      whether all numbers of a data set are finite
     pool2d      the largest or the mean cell under a window
-    scores      losses with their gradients, and dropout
+    scores      softmax, and its crossentropy with the gradient
     updates     the rules of the optimizers
     philox      random numbers
     vectors     what the processor's vector registers do

@@ -19,10 +19,9 @@ def examples() -> Iterator[tuple[str, Kernel, tuple[Any, ...]]]:
     """Yield the name of each kernel, the kernel, and arguments for it."""
     for name in _ROOMS:
         room = importlib.import_module(f".{name}", __package__)
-        arguments = _UPDATES if name == "updates" else {k: v() for k, v in _ARGUMENTS[name].items()}
         for kernel_name, kernel in vars(room).items():
             if isinstance(kernel, Kernel):
-                given = _update_arguments(room, kernel_name) if arguments is _UPDATES else arguments[kernel_name]
+                given = _ARGUMENTS[name][kernel_name]() if name in _ARGUMENTS else _update_arguments(room, kernel_name)
                 yield f"{name}.{kernel_name}", kernel, given
 
 
@@ -40,7 +39,6 @@ def _update_arguments(room: Any, name: str) -> tuple[Any, ...]:
     )
 
 
-_UPDATES: dict[str, Any] = {}
 _ONE, _NONE, _TWO = (1, 1), (0, 0), (2, 2)
 _X, _W, _B, _Y = (2, 6, 6, 3), (3, 3, 3, 5), (5,), (2, 4, 4, 5)  # a convolution's input, kernel, bias and output
 _GEOMETRY = (_ONE, _NONE, _ONE)

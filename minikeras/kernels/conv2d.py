@@ -76,15 +76,15 @@ def _forward(
 @twin(_forward)
 def forward(team, y, x, w, b, strides, padding, dilation):
     """Do the same, image by image."""
-    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation, NO_FLOOR))
+    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation))
 
 
 @shared
-def _forward_share(share, y, x, w, b, strides, padding, dilation, floor):
+def _forward_share(share, y, x, w, b, strides, padding, dilation):
     frame, size = new_frame(x, y.shape[1:3], w.shape[:2], strides, padding, dilation)
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding)
-        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, floor)
+        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, NO_FLOOR)
 
 
 @inner

@@ -9,8 +9,8 @@
 
     z[n, o] = b[o] + sum over i of x[n, i] w[i, o]
 
-A dense layer is a convolution over images of one pixel, so `products` does the work here too.  Rows of its table are
-shared out to the team in whole tiles.  Called by `layers.core` and `fusion`; calls `products` and `team`.
+A dense layer is a convolution over images of one pixel, so `products` does the work here too.  The team shares out
+samples, or inputs where these are more.  Called by `layers.core` and `fusion`; calls `products` and `team`.
 """
 
 import numpy as np
