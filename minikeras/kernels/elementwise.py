@@ -16,6 +16,7 @@ from .team import part, share_out, shared
 from .vectors import LANES, exp, fill, greater, inner, load, multiplied, store, where
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+WORK = 20  # for each number: about as many multiplications
 
 
 def _each(formula):
@@ -66,7 +67,7 @@ def _relu(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_relu)
 def relu(team, y, x):
     """Do the same in registers."""
-    share_out(team, _relu_share, (y, x))
+    share_out(team, _relu_share, (y, x), WORK * x.size)
 
 
 def _relu_gradient(dx: np.ndarray, dy: np.ndarray, x: np.ndarray) -> None:
@@ -77,7 +78,7 @@ def _relu_gradient(dx: np.ndarray, dy: np.ndarray, x: np.ndarray) -> None:
 @twin(_relu_gradient)
 def relu_gradient(team, dx, dy, x):
     """Do the same in registers."""
-    share_out(team, _relu_gradient_share, (dx, dy, x))
+    share_out(team, _relu_gradient_share, (dx, dy, x), WORK * x.size)
 
 
 # Sigmoid: y = 1 / (1 + exp(-x)) -------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def _sigmoid(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_sigmoid)
 def sigmoid(team, y, x):
     """Do the same in registers."""
-    share_out(team, _sigmoid_share, (y, x))
+    share_out(team, _sigmoid_share, (y, x), WORK * x.size)
 
 
 def _sigmoid_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
@@ -116,7 +117,7 @@ def _sigmoid_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
 @twin(_sigmoid_gradient)
 def sigmoid_gradient(team, dx, dy, y):
     """Do the same in registers."""
-    share_out(team, _sigmoid_gradient_share, (dx, dy, y))
+    share_out(team, _sigmoid_gradient_share, (dx, dy, y), WORK * y.size)
 
 
 # Hyperbolic tangent: y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)) ----------------------------------------------------
@@ -158,7 +159,7 @@ def _tanh(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_tanh)
 def tanh(team, y, x):
     """Do the same in registers."""
-    share_out(team, _tanh_share, (y, x))
+    share_out(team, _tanh_share, (y, x), WORK * x.size)
 
 
 def _tanh_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
@@ -169,4 +170,4 @@ def _tanh_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
 @twin(_tanh_gradient)
 def tanh_gradient(team, dx, dy, y):
     """Do the same in registers."""
-    share_out(team, _tanh_gradient_share, (dx, dy, y))
+    share_out(team, _tanh_gradient_share, (dx, dy, y), WORK * y.size)

@@ -22,6 +22,7 @@ from .team import part, share_out, shared
 from .vectors import LANES, copy, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
 
 ZERO, INFINITY = np.float32(0), np.float32(np.inf)
+WORK = 20  # for each number: about as many multiplications
 
 
 def _softmax(p: np.ndarray, z: np.ndarray) -> None:
@@ -31,9 +32,9 @@ def _softmax(p: np.ndarray, z: np.ndarray) -> None:
 
 
 @twin(_softmax)
-def softmax(team, *arguments):
+def softmax(team, p, z):
     """Do the same in registers."""
-    share_out(team, _softmax_share, arguments)
+    share_out(team, _softmax_share, (p, z), WORK * p.size)
 
 
 @shared
@@ -68,9 +69,9 @@ def _softmax_gradient(dz: np.ndarray, dp: np.ndarray, p: np.ndarray) -> None:
 
 
 @twin(_softmax_gradient)
-def softmax_gradient(team, *arguments):
+def softmax_gradient(team, dz, dp, p):
     """Do the same in registers."""
-    share_out(team, _softmax_gradient_share, arguments)
+    share_out(team, _softmax_gradient_share, (dz, dp, p), WORK * p.size)
 
 
 @shared
@@ -102,9 +103,9 @@ def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: 
 
 
 @twin(_softmax_crossentropy)
-def softmax_crossentropy(team, *arguments):
+def softmax_crossentropy(team, values, p, dz, z, t):
     """Do the same in loops."""
-    share_out(team, _softmax_crossentropy_share, arguments)
+    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t), WORK * p.size)
 
 
 @shared
