@@ -21,8 +21,8 @@ from .random import SeedGenerator
 
 def check_gradients(
     layer: Layer,
-    input_shape: tuple[int, ...] | None = None,
-    x: np.ndarray | None = None,
+    input_shape: tuple[int, ...] | list[tuple[int, ...]] | None = None,
+    x: np.ndarray | list[np.ndarray] | None = None,
     training: bool = False,
     batch_size: int = 3,
     tolerance: float = 1e-6,
@@ -33,8 +33,8 @@ def check_gradients(
 
     Args:
         layer: built or not; it is checked on a float64 copy.
-        input_shape: of one sample; the input is then random.
-        x: or the input itself.
+        input_shape: of one sample; the input is then random.  A list of shapes for a layer that joins several inputs.
+        x: or the input itself, or the list of them.
         training: whether Dropout and its like are active.
         batch_size: of the random input.
         tolerance: the largest error allowed, relative to the largest element of the gradient.
@@ -53,14 +53,16 @@ def check_gradients(
     if x is None:
         if input_shape is None:
             raise ValueError("check_gradients: expected `input_shape` or `x`.")
-        x = generator.normal(size=(batch_size, *input_shape))
-    x = np.array(x, np.float64)
-    layer = _float64_copy(layer, (None, *x.shape[1:]), generator)
+        shapes = input_shape if layer.joins else [input_shape]
+        x = layer._as_given([generator.normal(size=(batch_size, *shape)) for shape in shapes])
+    inputs = [np.array(a, np.float64) for a in (x if layer.joins else [x])]
+    x = layer._as_given(inputs)
+    layer = _float64_copy(layer, layer._as_given([(None, *a.shape[1:]) for a in inputs]), generator)
     run = _repeatable(layer)
     dy = generator.normal(size=run(x, training)[0].shape)
 
-    claimed = _claimed(layer, run, x, dy, training, generator)
-    arrays = {"input": x, **{v.name: v.value for v in layer.trainable_weights}}
+    claimed = _claimed(layer, run, inputs, dy, training, generator)
+    arrays = {**_named(layer, inputs), **{v.name: v.value for v in layer.trainable_weights}}
 
     def total() -> float:
         return float(np.sum(dy * run(x, training)[0]))
@@ -92,16 +94,23 @@ def check_loss_gradients(
     return _compare("y_pred", y_pred, claimed, total, generator, samples, tolerance)
 
 
-def _float64_copy(layer: Layer, input_shape: tuple[int | None, ...], generator: np.random.Generator) -> Layer:
+def _named(layer: Layer, values: list[Any]) -> dict[str, Any]:
+    """Return the inputs, or their gradients, by name: "input", or "input 0", "input 1" ... of a layer that joins."""
+    return {f"input {i}" if layer.joins else "input": value for i, value in enumerate(values)}
+
+
+def _float64_copy(layer: Layer, input_shape: Any, generator: np.random.Generator) -> Layer:
     """Return a copy with float64 weights: the layer's own where it is built, random ones elsewhere.
 
     Random ones also for biases: zeros put rectifiers and pools on their kinks, where no slope can be measured.
+    Positive ones where a weight is not trained: it may be a variance.
     """
     original, layer = layer, copy.copy(layer)
     layer.dtype, layer.built, layer.nodes, layer._weights = "float64", False, [], []
     layer.ensure_built(input_shape)
     for i, v in enumerate(layer._weights):
-        v.assign(original._weights[i].value if original.built else generator.normal(size=v.shape))
+        numbers = generator.normal(size=v.shape) if v.declared_trainable else generator.uniform(0.5, 2, size=v.shape)
+        v.assign(original._weights[i].value if original.built else numbers)
     return layer
 
 
@@ -118,21 +127,28 @@ def _repeatable(layer: Layer) -> Callable[[np.ndarray, bool], tuple[np.ndarray, 
 
 
 def _claimed(
-    layer: Layer, run: Callable[..., Any], x: np.ndarray, dy: np.ndarray, training: bool, generator: np.random.Generator
-) -> dict[str, np.ndarray]:
+    layer: Layer,
+    run: Callable[..., Any],
+    inputs: list[np.ndarray],
+    dy: np.ndarray,
+    training: bool,
+    generator: np.random.Generator,
+) -> dict[str, Any]:
     """Return the gradients that `backward` gives, having checked its manners."""
-    before_x, before_dy = x.copy(), dy.copy()
-    _, cache = run(x, training)
+    before_x, before_dy = [x.copy() for x in inputs], dy.copy()
+    _, cache = run(layer._as_given(inputs), training)
     results = []
     for _ in range(2):
         start = {v.name: generator.normal(size=v.shape) for v in layer.trainable_weights}
         for v in layer.trainable_weights:
             v.gradient[...] = start[v.name]
         dx = layer.backward(dy, cache)
-        results.append({"input": np.array(dx), **{n: _weight(layer, n).gradient - start[n] for n in start}})
+        dxs = [np.array(d) for d in (dx if layer.joins else [dx])]
+        results.append({**_named(layer, dxs), **{n: _weight(layer, n).gradient - start[n] for n in start}})
     first, second = results
     who = type(layer).__name__
-    assert np.array_equal(x, before_x), f"{who}: forward or backward changed its input in place."
+    for x, before in zip(inputs, before_x, strict=True):
+        assert np.array_equal(x, before), f"{who}: forward or backward changed its input in place."
     assert np.array_equal(dy, before_dy), f"{who}: backward changed dy in place."
     for name in first:
         np.testing.assert_allclose(

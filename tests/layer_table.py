@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 ACTIVATIONS = [
     "linear",
     "relu",
@@ -29,13 +31,51 @@ ACTIVATIONS = [
 
 @dataclass(frozen=True)
 class Case:
+    """One layer.
+
+    A layer that joins several inputs has a list of shapes; one with `classes` takes integers below that number;
+    `training` says how it is run; `h5` is False where Keras can't load its own `.h5` file of it.
+    """
+
     name: str
     make: Callable[[Any], Any]
-    input_shape: tuple[int, ...]
+    input_shape: Any
     batch: int = 3
+    training: bool = False
+    classes: int | None = None
+    h5: bool = True
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def joins(self) -> bool:
+        return isinstance(self.input_shape, list)
+
+    def symbols(self, k: Any) -> Any:
+        return [k.Input(shape) for shape in self.input_shape] if self.joins else k.Input(self.input_shape)
+
+    def batch_shape(self) -> Any:
+        return [(None, *shape) for shape in self.input_shape] if self.joins else (None, *self.input_shape)
+
+    def data(self, generator: np.random.Generator) -> Any:
+        arrays = [
+            generator.normal(size=(self.batch, *shape)).astype("float32")
+            if self.classes is None
+            else generator.integers(0, self.classes, size=(self.batch, *shape)).astype("float32")
+            for shape in (self.input_shape if self.joins else [self.input_shape])
+        ]
+        return arrays if self.joins else arrays[0]
+
+    def smooth_data(self, generator: np.random.Generator) -> Any:
+        """Data around which a slope can be measured: integers are moved away from where they jump."""
+        return self.data(generator) if self.classes is None else self.data(generator) + 0.5
+
+
+def random_weights(weights: Any, generator: np.random.Generator) -> list[np.ndarray]:
+    """Random arrays in the shapes of these weights; variances are positive."""
+    arrays = [generator.normal(size=tuple(w.shape)).astype("float32") for w in weights]
+    return [abs(a) + 0.1 if "variance" in w.name else a for a, w in zip(arrays, weights, strict=True)]
 
 
 def _dense() -> list[Case]:
@@ -80,6 +120,19 @@ def _shapes() -> list[Case]:
         Case("zero-padding", lambda k: k.layers.ZeroPadding2D(2), (3, 4, 2)),
         Case("zero-padding-sides", lambda k: k.layers.ZeroPadding2D(((1, 0), (2, 3))), (3, 4, 2), batch=1),
         Case("dropout-inference", lambda k: k.layers.Dropout(0.5), (6,)),
+        Case("spatial-dropout-inference", lambda k: k.layers.SpatialDropout2D(0.5), (3, 4, 2)),
+        Case("gaussian-noise-inference", lambda k: k.layers.GaussianNoise(0.5), (6,)),
+        Case("gaussian-dropout-inference", lambda k: k.layers.GaussianDropout(0.5, seed=3), (3, 2)),
+        Case("permute", lambda k: k.layers.Permute((2, 1)), (3, 4)),
+        Case("permute-three", lambda k: k.layers.Permute((3, 1, 2)), (3, 4, 2)),
+        Case("repeat-vector", lambda k: k.layers.RepeatVector(3), (4,)),
+        Case("cropping", lambda k: k.layers.Cropping2D(1), (4, 3, 2)),
+        Case("cropping-nothing", lambda k: k.layers.Cropping2D(), (4, 3, 2)),
+        Case("cropping-sides", lambda k: k.layers.Cropping2D(((1, 0), (0, 2))), (3, 4, 2), batch=1),
+        Case("up-sampling", lambda k: k.layers.UpSampling2D(), (3, 2, 2)),
+        Case("up-sampling-oblong", lambda k: k.layers.UpSampling2D((3, 1)), (2, 4, 1)),
+        Case("up-sampling-bilinear", lambda k: k.layers.UpSampling2D(2, interpolation="bilinear"), (4, 3, 2)),
+        Case("up-sampling-bilinear-oblong", lambda k: k.layers.UpSampling2D((3, 5), None, "bilinear"), (1, 4, 3)),
         Case("rescaling", lambda k: k.layers.Rescaling(1 / 255, offset=-0.5), (3, 4, 2)),
         Case("rescaling-channels", lambda k: k.layers.Rescaling([0.5, 2.0], offset=[1.0, -1.0]), (3, 4, 2)),
     ]
@@ -108,7 +161,44 @@ def _convolutions() -> list[Case]:
         Case("conv-kernel-over-image", lambda k: k.layers.Conv2D(2, 5, padding="same"), (2, 3, 2)),
         Case("conv-whole-image", lambda k: k.layers.Conv2D(6, (4, 3)), (4, 3, 2), batch=1),
         Case("conv-no-bias", lambda k: k.layers.Conv2D(4, 3, use_bias=False, activation="tanh"), (6, 5, 2)),
+        Case("conv-groups", lambda k: k.layers.Conv2D(6, 3, groups=2, activation="tanh"), (5, 6, 4)),
+        Case("conv-groups-same", lambda k: k.layers.Conv2D(6, 2, 2, "same", groups=3, use_bias=False), (5, 6, 3)),
+        Case("conv-groups-dilated", lambda k: k.layers.Conv2D(4, 2, dilation_rate=2, groups=4), (6, 5, 8), batch=1),
         Case("conv-channels", lambda k: k.layers.Conv2D(33, 3, padding="same", activation="relu"), (5, 6, 17)),
+    ]
+
+
+def _layer(kind: str, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
+    return lambda k: getattr(k.layers, kind)(*arguments, **options)
+
+
+def _other_convolutions() -> list[Case]:
+    depthwise, separable, transpose = "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"
+    cases = []
+    for size, stride, padding in itertools.product((1, 2, 3), (1, 2), ("same", "valid")):
+        name = f"{size}x{size}-stride{stride}-{padding}"
+        cases += [
+            Case(f"conv-depthwise-{name}", _layer(depthwise, size, stride, padding), (6, 7, 3), batch=2),
+            Case(f"conv-separable-{name}", _layer(separable, 5, size, stride, padding), (6, 7, 3), batch=2),
+        ]
+    for size, stride, padding in itertools.product((1, 2, 3), (1, 2, 3), ("same", "valid")):
+        make = _layer(transpose, 5, size, stride, padding, activation="tanh")
+        cases.append(Case(f"conv-transpose-{size}x{size}-stride{stride}-{padding}", make, (4, 3, 2), batch=2))
+    return [
+        *cases,
+        Case("conv-depthwise-many", _layer(depthwise, (3, 2), depth_multiplier=3, activation="relu"), (5, 6, 4)),
+        Case("conv-depthwise-no-bias", _layer(depthwise, 3, use_bias=False, depthwise_regularizer="l2"), (5, 5, 2)),
+        Case("conv-depthwise-dilated", _layer(depthwise, 3, padding="same", dilation_rate=2), (7, 6, 2)),
+        Case("conv-depthwise-dilated-stride", _layer(depthwise, 2, 2, "same", 2, dilation_rate=3), (9, 8, 2)),
+        Case("conv-separable-many", _layer(separable, 4, 3, depth_multiplier=2, activation="relu"), (5, 6, 3)),
+        Case("conv-separable-no-bias", _layer(separable, 4, (1, 2), use_bias=False), (4, 5, 2)),
+        Case("conv-separable-dilated", _layer(separable, 2, 2, dilation_rate=(2, 2), padding="same"), (6, 6, 3)),
+        Case("conv-separable-regularized", _layer(separable, 2, 2, pointwise_regularizer="l1"), (4, 4, 2)),
+        Case("conv-transpose-larger", _layer(transpose, 3, 3, 2, output_padding=1), (4, 3, 2)),
+        Case("conv-transpose-larger-columns", _layer(transpose, 3, 2, 3, output_padding=(0, 2)), (4, 3, 2)),
+        Case("conv-transpose-larger-same", _layer(transpose, 3, 3, 2, "same", (1, 0)), (4, 3, 2)),
+        Case("conv-transpose-oblong", _layer(transpose, 3, (2, 4), (3, 1), "same"), (3, 4, 2)),
+        Case("conv-transpose-no-bias", _layer(transpose, 4, 3, 2, use_bias=False), (2, 2, 3)),
     ]
 
 
@@ -140,4 +230,83 @@ def _pools() -> list[Case]:
     return cases
 
 
-LAYERS = [*_dense(), *_activations(), *_shapes(), *_convolutions(), *_pools()]
+def _embeddings() -> list[Case]:
+    return [
+        Case("embedding", _layer("Embedding", 7, 4), (5,), classes=7),
+        Case("embedding-axes", _layer("Embedding", 3, 2), (2, 3, 2), classes=3),
+        Case("embedding-one", _layer("Embedding", 1, 1, embeddings_regularizer="l2"), (1,), batch=1, classes=1),
+        Case("embedding-some", _layer("Embedding", 50, 3, embeddings_initializer="glorot_normal"), (4,), classes=9),
+    ]
+
+
+def _normalizations() -> list[Case]:
+    kinds = {
+        "": (lambda k: k.layers.BatchNormalization(), (5,)),
+        "-images": (lambda k: k.layers.BatchNormalization(momentum=0.6, epsilon=1e-2), (4, 3, 5)),
+        "-axis": (lambda k: k.layers.BatchNormalization(axis=1), (4, 3)),
+        "-no-scale": (lambda k: k.layers.BatchNormalization(scale=False, moving_mean_initializer="ones"), (4, 3)),
+        "-plain": (lambda k: k.layers.BatchNormalization(center=False, scale=False), (6,)),
+        "-frozen": (lambda k: k.layers.BatchNormalization(trainable=False), (3, 2)),
+        "-regularized": (lambda k: k.layers.BatchNormalization(gamma_regularizer="l2", beta_initializer="ones"), (5,)),
+    }
+    return [
+        *(
+            Case(f"batch-normalization{name}-{'training' if training else 'inference'}", make, shape, 6, training)
+            for name, (make, shape) in kinds.items()
+            for training in (True, False)
+        ),
+        Case("layer-normalization", lambda k: k.layers.LayerNormalization(), (7,)),
+        Case("layer-normalization-training", lambda k: k.layers.LayerNormalization(), (3, 7), training=True),
+        Case("layer-normalization-axis", lambda k: k.layers.LayerNormalization(axis=1, epsilon=1e-2), (4, 3)),
+        Case("layer-normalization-axes", lambda k: k.layers.LayerNormalization(axis=[2, 1]), (4, 3, 5), h5=False),
+        Case(
+            "layer-normalization-last-axes", lambda k: k.layers.LayerNormalization(axis=(-2, -1)), (2, 3, 4), h5=False
+        ),
+        Case("layer-normalization-plain", lambda k: k.layers.LayerNormalization(center=False, scale=False), (6,)),
+    ]
+
+
+def _joins() -> list[Case]:
+    kinds = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+    shapes = {
+        "": [(4, 3), (4, 3)],
+        "-broadcast": [(1, 3), (4, 1)],
+        "-ranks": [(3,), (4, 5, 3)],
+    }
+    cases = [
+        Case(f"{kind.lower()}{name}", lambda k, kind=kind: getattr(k.layers, kind)(), shape)
+        for kind in kinds
+        for name, shape in shapes.items()
+    ]
+    cases += [
+        Case(f"{kind.lower()}-three", lambda k, kind=kind: getattr(k.layers, kind)(), [(2, 1, 3), (2, 4, 3), (1, 1, 3)])
+        for kind in kinds
+        if kind != "Subtract"
+    ]
+    return [
+        *cases,
+        Case("add-one", lambda k: k.layers.Add(), [(3,)]),
+        Case("concatenate", lambda k: k.layers.Concatenate(), [(4, 3), (4, 1), (4, 2)]),
+        Case("concatenate-axis", lambda k: k.layers.Concatenate(axis=1), [(4, 3), (1, 3)]),
+        Case("concatenate-negative-axis", lambda k: k.layers.Concatenate(axis=-2), [(2, 4, 3), (2, 1, 3)]),
+        Case("dot", lambda k: k.layers.Dot(axes=1), [(4,), (4,)]),
+        Case("dot-matrices", lambda k: k.layers.Dot(axes=(2, 1)), [(3, 4), (4, 2)]),
+        Case("dot-ranks", lambda k: k.layers.Dot(axes=(1, 2)), [(4,), (3, 4)]),
+        Case("dot-first", lambda k: k.layers.Dot(axes=1), [(4, 3), (4, 2)]),
+        Case("dot-many-axes", lambda k: k.layers.Dot(axes=(2, 3)), [(2, 4, 3), (3, 2, 4)]),
+        Case("dot-cosine", lambda k: k.layers.Dot(axes=-1, normalize=True), [(4,), (4,)]),
+        Case("dot-cosine-matrices", lambda k: k.layers.Dot(axes=(1, 2), normalize=True), [(4, 3), (2, 4)]),
+    ]
+
+
+LAYERS = [
+    *_dense(),
+    *_activations(),
+    *_shapes(),
+    *_convolutions(),
+    *_other_convolutions(),
+    *_pools(),
+    *_embeddings(),
+    *_normalizations(),
+    *_joins(),
+]

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from layer_table import LAYERS, Case
+from layer_table import LAYERS, Case, random_weights
 
 import minikeras
 from minikeras import kernels
@@ -29,48 +29,98 @@ def both(case: Case, seed=1):
     """The layer of each library with the same random weights, and a batch."""
     generator = np.random.default_rng(seed)
     theirs, ours = case.make(keras), case.make(minikeras)
-    theirs(keras.Input(case.input_shape))
-    ours(minikeras.Input(case.input_shape))
-    weights = [generator.normal(size=w.shape).astype("float32") for w in theirs.weights]
+    theirs(case.symbols(keras))
+    ours(case.symbols(minikeras))
+    weights = random_weights(theirs.weights, generator)
     theirs.set_weights(weights)
     ours.set_weights(weights)
-    return ours, theirs, generator.normal(size=(case.batch, *case.input_shape)).astype("float32"), generator
+    return ours, theirs, case.data(generator), generator
+
+
+def listed(x):
+    return x if isinstance(x, list) else [x]
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_forward_and_every_gradient_agree_with_keras(case):
     ours, theirs, x, generator = both(case)
     with tf.GradientTape() as tape:
-        tensor = tf.constant(x)
-        tape.watch(tensor)
-        y = theirs(tensor)
+        tensors = [tf.constant(a) for a in listed(x)]
+        tape.watch(tensors)
+        y = theirs(tensors if case.joins else tensors[0], training=case.training)
         dy = generator.normal(size=y.shape).astype("float32")
         total = tf.reduce_sum(y * dy)
-    dx, *dweights = tape.gradient(total, [tensor, *(w.value for w in theirs.trainable_weights)])
+    gradients = tape.gradient(total, [*tensors, *(w.value for w in theirs.trainable_weights)])
 
-    our_y, cache = ours.forward(x, False)
+    our_y, cache = ours.forward(x, case.training)
     assert_close(our_y, y, "y")
     assert our_y.dtype == np.float32
-    assert_close(ours.backward(dy, cache), dx, "dx")
+    our_gradients = [*listed(ours.backward(dy, cache)), *(w.gradient for w in ours.trainable_weights)]
     assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
-    for w, dw in zip(ours.trainable_weights, dweights, strict=True):
-        assert_close(w.gradient, dw, f"d{w.name}")
+    names = [f"d{w.name}" for w in ours.trainable_weights]
+    for mine, right, name in zip(our_gradients, gradients, [*["dx"] * len(tensors), *names], strict=True):
+        if right is None:  # integers have no slope
+            assert case.classes is not None
+            assert not mine.any()
+        else:
+            assert_close(mine, np.asarray(tf.convert_to_tensor(right)), name)
+    for w, right in zip(ours.non_trainable_weights, theirs.non_trainable_weights, strict=True):
+        assert_close(w.value, right, w.name)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_gradients_are_the_measured_slopes(case):
-    check_gradients(case.make(minikeras), case.input_shape, batch_size=case.batch)
+    check_gradients(case.make(minikeras), x=case.smooth_data(np.random.default_rng(2)), training=case.training)
 
 
 def test_gradients_in_training():
     check_gradients(minikeras.layers.Dropout(0.4, seed=3), (50,), training=True)
     check_gradients(minikeras.layers.Dropout(0.4, noise_shape=(None, 1, 5), seed=3), (4, 5), training=True)
+    check_gradients(minikeras.layers.SpatialDropout2D(0.4, seed=3), (3, 4, 5), training=True)
+    check_gradients(minikeras.layers.GaussianNoise(0.4, seed=3), (4, 5), training=True)
+    check_gradients(minikeras.layers.GaussianDropout(0.4, seed=3), (4, 5), training=True)
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"])
+def test_noise_of_one_seed_is_that_of_keras(kind):
+    x = np.random.default_rng(0).normal(1, 1, size=(6, 3, 4, 5)).astype("float32")
+    ours, theirs = (getattr(k.layers, kind)(0.3, seed=7) for k in (minikeras, keras))
+    for _ in range(2):
+        y = ours(x, training=True)
+        assert not np.array_equal(y, x)
+        np.testing.assert_allclose(y, theirs(x, training=True), rtol=1e-6, atol=1e-6)
+    assert getattr(minikeras.layers, kind)(0.0)(x, training=True).tolist() == x.tolist()
+    assert ours(minikeras.Input((3, 4, 5))).shape == (None, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda k: k.SpatialDropout2D(1.5), ValueError, "`rate` is a number from 0 to 1"),
+        (lambda k: k.SpatialDropout2D(0.5)(np.ones((2, 3))), ValueError, "expected ndim=4"),
+        (lambda k: k.GaussianNoise(-1), ValueError, "`stddev` is a number from 0 to 1, received -1"),
+        (lambda k: k.GaussianDropout(1.0), ValueError, "0 <= rate < 1, received 1.0"),
+        (lambda k: k.Permute((0, 1)), ValueError, r"each of 1, ..., n once.*received \(0, 1\)"),
+        (lambda k: k.Permute((2, 1))(np.ones((2, 3))), ValueError, "expected ndim=3"),
+        (lambda k: k.RepeatVector(2.5), TypeError, "`n` is an integer, received 2.5"),
+        (lambda k: k.RepeatVector(0), ValueError, "`n` is positive"),
+        (lambda k: k.UpSampling2D(0), ValueError, "`size` is a positive integer"),
+        (lambda k: k.UpSampling2D(interpolation="bicubic"), ValueError, "'nearest' or 'bilinear' here.*'bicubic'"),
+        (lambda k: k.Cropping2D(-1), ValueError, "`cropping` is an integer >= 0"),
+        (lambda k: k.Cropping2D((1, 2, 3)), ValueError, "`cropping` is an integer, "),
+        (lambda k: k.Cropping2D(2)(np.ones((1, 4, 9, 1))), ValueError, r"leaves nothing of an input of shape \(1, 4"),
+    ],
+)
+def test_errors(make, error, words):
+    with pytest.raises(error, match=words):
+        make(minikeras.layers)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_the_checker_notices_a_wrong_backward(case):
     """Each gradient of each layer, a thousandth off in its largest element, must be found out."""
-    names = ["input", *(w.name for w in both(case)[0].trainable_weights)]
+    inputs = [f"input {i}" for i in range(len(case.input_shape))] if case.joins else ["input"]
+    names = [*inputs, *(w.name for w in both(case)[0].trainable_weights)]
     for name in names:
         layer = case.make(minikeras)
         right = type(layer).backward
@@ -78,22 +128,24 @@ def test_the_checker_notices_a_wrong_backward(case):
         class Wrong(type(layer)):
             def backward(self, dy, cache, right=right, name=name):
                 before = {w.name: w.gradient.copy() for w in self.trainable_weights}
-                dx = np.array(right(self, dy, cache))
-                arrays = {"input": dx, **{w.name: w.gradient for w in self.trainable_weights}}
+                dx = right(self, dy, cache)
+                dxs = [np.array(d) for d in listed(dx)]
+                arrays = {**dict(zip(inputs, dxs, strict=True)), **{w.name: w.gradient for w in self.trainable_weights}}
                 change = arrays[name] - before.get(name, 0)
                 place = np.unravel_index(np.abs(change).argmax(), change.shape)
                 arrays[name][place] += 1e-3 * change[place] + 1e-5
-                return dx
+                return dxs if case.joins else dxs[0]
 
         layer.__class__ = Wrong
+        x = case.smooth_data(np.random.default_rng(2))
         with pytest.raises(AssertionError, match=f"gradient of '{name}'"):
-            check_gradients(layer, case.input_shape, batch_size=case.batch, samples=10_000)
+            check_gradients(layer, x=x, training=case.training, samples=10_000)
 
 
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_shapes_and_counts_agree_with_keras(case):
     ours, theirs, x, _ = both(case)
-    batch_shape = (None, *case.input_shape)
+    batch_shape = case.batch_shape()
     assert ours.compute_output_shape(batch_shape) == tuple(theirs.compute_output_shape(batch_shape))
     assert ours(x).shape == tuple(theirs(x).shape)
     assert ours.count_params() == theirs.count_params()
@@ -112,7 +164,7 @@ def test_config_equals_keras_and_rebuilds_the_layer(case):
     config = json.loads(json.dumps(serialize(ours)))
     assert without_names(config) == without_names(json.loads(json.dumps(keras.saving.serialize_keras_object(theirs))))
     again = deserialize(config)
-    again.build((None, *case.input_shape))
+    again.build(case.batch_shape())
     again.set_weights(ours.get_weights())
     np.testing.assert_array_equal(again(x), ours(x))
     with warnings.catch_warnings():
@@ -127,7 +179,7 @@ def test_references_serve_the_layers_as_kernels_do(case, monkeypatch):
     dy = generator.normal(size=y.shape).astype("float32")
     dx = ours.backward(dy, cache)
     gradients = [w.gradient.copy() for w in ours.weights]
-    for w in ours.weights:
+    for w in ours.trainable_weights:
         w.gradient.fill(0)
     monkeypatch.setattr(kernels, "_NUMPY_ONLY", True)
     y_reference, cache = ours.forward(x, False)

@@ -43,6 +43,16 @@ RULES = [
     ("Adam", {"amsgrad": True}),
     ("Adagrad", {}),
     ("Adagrad", {"initial_accumulator_value": 0.0, "epsilon": 1e-3}),
+    ("AdamW", {}),
+    ("AdamW", {"amsgrad": True, "beta_2": 0.9}),
+    ("Nadam", {}),
+    ("Nadam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("Adamax", {}),
+    ("Adamax", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("Adadelta", {"learning_rate": 1.0, "epsilon": 1e-4}),  # with smaller numbers it hardly moves
+    ("Adadelta", {"learning_rate": 1.0, "epsilon": 1e-3, "rho": 0.5}),
+    ("Lion", {}),
+    ("Lion", {"beta_1": 0.5, "beta_2": 0.9}),
 ]
 RATES = [
     ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "decay_rate": 0.5}),
@@ -116,7 +126,8 @@ def test_a_hundred_steps_are_those_of_keras(name, options, more):
     assert run_both(ours, theirs) < 1e-6
     assert len(ours.variables) == len(theirs.variables)
     for a, b in zip(ours.variables, theirs.variables, strict=True):
-        assert distance([a], [b]) < 1e-6, a.path
+        # Adadelta's means of squared steps feed on themselves, and so do their roundings.
+        assert distance([a], [b]) < (5e-6 if a.path.endswith("delta_var") else 1e-6), a.path
 
 
 @pytest.mark.parametrize(
@@ -140,7 +151,8 @@ def test_float64_stays_float64(name, options):
     arguments = getattr(optimizers, name)(**options).get_config()
     options |= {k: v for k, v in exact.items() if k in arguments and k not in options and k != "momentum"}
     ours, theirs = pair(name, {**options, "weight_decay": 0.0625, "learning_rate": 2**-9})
-    assert run_both(ours, theirs, "float64") < 1e-12
+    # Keras rounds Nadam's constant 0.96 to float32 on its way to float64.
+    assert run_both(ours, theirs, "float64") < (1e-8 if name == "Nadam" else 1e-12)
     config.set_floatx("float64")
     assert getattr(optimizers, name)(learning_rate=0.1).get_config()["learning_rate"] == 0.1
 
@@ -162,7 +174,7 @@ def test_extreme_gradients(name, options, scale):
     assert name == "SGD" or start[0].value.shape == w[0].shape
 
 
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "Adagrad"])
+@pytest.mark.parametrize("name", sorted({name for name, _ in RULES}))
 @pytest.mark.parametrize("clip", [{"clipnorm": 1.0}, {"global_clipnorm": 1.0}, {"clipvalue": 1.0}, {}])
 @pytest.mark.parametrize("value", [0.0, 1e30, np.inf, np.nan])
 def test_odd_gradients_end_as_those_of_keras(name, clip, value):
@@ -234,7 +246,10 @@ def test_variables_have_the_order_names_and_shapes_of_keras(name, options):
     ours.build(w)
 
     def description(optimizer):
-        return [(v.path, v.name, tuple(v.shape), v.dtype, float(np.sum(v.numpy()))) for v in optimizer.variables]
+        # Nadam's product has no name of its own: "variable", and a number that counts all such in the process.
+        names = [[re.sub(r"^variable_\d+$", "variable", n) for n in (v.path, v.name)] for v in optimizer.variables]
+        rest = [(tuple(v.shape), v.dtype, float(np.sum(v.numpy()))) for v in optimizer.variables]
+        return list(zip(names, rest, strict=True))
 
     assert description(ours) == description(theirs)
     schedule = {"initial_learning_rate": 0.1, "decay_steps": 10}
@@ -451,10 +466,10 @@ def test_config_with_a_schedule():
 
 
 def test_names():
-    for name in ("sgd", "SGD", "rmsprop", "RMSprop", "adam", "ADAM", "adagrad"):
+    for name in ("sgd", "SGD", "rmsprop", "RMSprop", "adam", "ADAM", *(name.lower() for name, _ in RULES)):
         ours, theirs = optimizers.get(name), keras.optimizers.get(name)
         assert type(ours).__name__ == type(theirs).__name__
-        assert ours.name.rstrip("_1") == theirs.name.rstrip("_0123456789")
+        assert ours.name.rstrip("_0123456789") == theirs.name.rstrip("_0123456789")
     assert optimizers.get(None) is None
     assert isinstance(optimizers.get(optimizers.Adam), optimizers.Adam)
     assert optimizers.get({"class_name": "adam", "config": {"beta_1": 0.5}}).beta_1 == 0.5
@@ -500,6 +515,10 @@ KERNELS = {
     "rolling_step": (3, [0.9]),
     "adam": (4, [0.1, 1 - 0.9, 1 - 0.999, 1e-7]),
     "amsgrad": (5, [0.1, 1 - 0.9, 1 - 0.999, 1e-7]),
+    "nadam": (4, [0.1, 1 - 0.9, 1 - 0.999, 0.8, 0.2, 0.3, 1e-7]),
+    "adamax": (4, [0.1, 1 - 0.9, 0.999, 0.3, 1e-7]),
+    "adadelta": (4, [0.1, 0.9, 1 - 0.9, 1e-7]),
+    "lion": (3, [0.1, 0.9, 1 - 0.9, 0.99, 1 - 0.99]),
 }
 each_kernel = pytest.mark.parametrize("name", KERNELS)
 
@@ -529,7 +548,7 @@ def test_compiled_loops_equal_the_reference(name, size, seed, exponent):
             (rng.normal(size=size) * 10.0 ** rng.integers(exponent - 3, exponent + 3, size=size)).astype("float32")
             for _ in range(KERNELS[name][0])
         ]
-        if kernel in (updates.adagrad, updates.rmsprop, updates.rmsprop_step, updates.adam, updates.amsgrad):
+        if kernel not in (updates.decay, updates.momentum, updates.running_mean, updates.rolling_step, updates.lion):
             vectors[2:] = [np.abs(v) for v in vectors[2:]]
         if size > 3:
             vectors[1 if len(vectors) > 1 else 0][:3] = np.nan, np.inf, 0
@@ -569,7 +588,7 @@ def test_float64_is_answered_by_the_reference(name):
 
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize(
-    ("name", "options"), [r for r in RULES if r[0] in ("Adam", "RMSprop") or r[1].get("momentum")], ids=str
+    ("name", "options"), [r for r in RULES if r[0] not in ("SGD", "Adagrad") or r[1].get("momentum")], ids=str
 )
 def test_moments_never_become_subnormal(name, options, reference, monkeypatch):
     if reference:
@@ -581,10 +600,10 @@ def test_moments_never_become_subnormal(name, options, reference, monkeypatch):
     sank = False
     for v in w:
         v.gradient[...] = 0
-    for _ in range(1200):
+    for _ in range(7000 if name in ("Adadelta", "Lion") else 1200):  # those two forget slowly
         ours.step()
         for slot in ours.variables[2:]:
-            if slot.name.endswith("hat"):
+            if slot.name.endswith("hat") or slot.shape == ():
                 continue
             size = np.abs(slot.value)
             assert not ((size > 0) & (size < smallest)).any(), slot.path
@@ -617,6 +636,11 @@ def test_moments_never_become_subnormal(name, options, reference, monkeypatch):
         (lambda: optimizers.Adam(beta_1=1.0), ValueError, "beta_1.*less than 1.*1.0"),
         (lambda: optimizers.Adam(beta_2=-1), ValueError, "beta_2.*-1"),
         (lambda: optimizers.Adam(epsilon=-1e-7), ValueError, "epsilon.*-1e-07"),
+        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "AdamW: expected `weight_decay` to be a number"),
+        (lambda: optimizers.Nadam(beta_1=1.0), ValueError, "Nadam: expected `beta_1` to be less than 1"),
+        (lambda: optimizers.Adamax(epsilon=0.0), ValueError, "Adamax.*epsilon.*0.0"),
+        (lambda: optimizers.Adadelta(rho=1.5), ValueError, "Adadelta.*rho.*1.5"),
+        (lambda: optimizers.Lion(beta_1=0.0), ValueError, "Lion.*beta_1.*> 0.*0.0"),
         (lambda: optimizers.Adagrad(initial_accumulator_value=-1.0), ValueError, "initial_accumulator_value.*-1.0"),
         (lambda: optimizers.SGD(weight_decay=-1.0), ValueError, "weight_decay.*-1.0"),
         (lambda: optimizers.SGD(clipnorm=-1.0), ValueError, "clipnorm.*-1.0"),

@@ -9,6 +9,7 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
 
     room        computes
     conv2d      convolutions and their gradients
+    depthwise2d convolutions of each channel by itself
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
     pool2d      the largest or the mean cell under a window
@@ -34,7 +35,7 @@ import numpy as np
 
 from .. import threads
 
-_ROOMS = ("blocks2d", "conv2d", "dense", "philox", "pool2d", "scores", "updates")
+_ROOMS = ("blocks2d", "conv2d", "dense", "depthwise2d", "philox", "pool2d", "scores", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 

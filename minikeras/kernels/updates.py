@@ -5,6 +5,8 @@
 | w       | (P,)  | weights, changed in place                                                   |
 | g       | (P,)  | gradient of the loss, d loss / d w; read only                               |
 | m, v, h | (P,)  | running moments of the gradient (first, second, largest second), in place   |
+| u       | (P,)  | running largest gradient (`adamax`), in place                               |
+| d       | (P,)  | running mean of squared steps (`adadelta`), in place                        |
 | a       | (P,)  | running mean (`rmsprop_*`) or sum (`adagrad`), in place                     |
 | lr      | ()    | learning rate                                                               |
 | eps     | ()    | keeps divisions finite; must be positive                                    |
@@ -329,3 +331,165 @@ def _amsgrad_share(share, w, g, m, v, h, alpha, rest_1, rest_2, eps):
         largest = h[i] if (h[i] >= v[i]) | (h[i] != h[i]) else v[i]
         h[i] = largest
         w[i] -= m[i] * alpha / (np.sqrt(largest) + eps)
+
+
+# Nadam: Adam's m and v;  w = w - lr (look m + now g) / (sqrt(v / rest_t) + eps) -------------------------------------
+
+
+def _nadam(
+    w: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    lr: np.floating,
+    rest_1: np.floating,
+    rest_2: np.floating,
+    look: np.floating,
+    now: np.floating,
+    rest_t: np.floating,
+    eps: np.floating,
+) -> None:
+    """Adam with Nesterov's look ahead (Dozat, 2016).
+
+    `look` and `now` are the shares of the mean and of the gradient, `rest_t` is 1 - beta_2^t; see `rules.Nadam`.
+    """
+    m += (g - m) * rest_1
+    v += (g * g - v) * rest_2
+    flush(m, TINY)
+    flush(v, TINY_SQUARE)
+    w -= (look * m + now * g) * lr / (np.sqrt(v / rest_t) + eps)
+
+
+@twin(_nadam)
+def nadam(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _nadam_share, arguments)
+
+
+@shared
+def _nadam_share(share, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
+    for i in range(*part(share, w.size)):
+        first = m[i] + (g[i] - m[i]) * rest_1
+        first = ZERO if abs(first) < TINY else first
+        second = v[i] + (g[i] * g[i] - v[i]) * rest_2
+        second = ZERO if abs(second) < TINY_SQUARE else second
+        m[i] = first
+        v[i] = second
+        w[i] -= (look * first + now * g[i]) * lr / (np.sqrt(second / rest_t) + eps)
+
+
+# Adamax: m = m + (1 - beta_1)(g - m);  u = max(beta_2 u, |g|);  w = w - lr m / ((1 - beta_1^t)(u + eps)) -------------
+
+
+def _adamax(
+    w: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    u: np.ndarray,
+    lr: np.floating,
+    rest_1: np.floating,
+    beta_2: np.floating,
+    rest_t: np.floating,
+    eps: np.floating,
+) -> None:
+    """Momentum in units of the recent largest gradient (Kingma & Ba, 2015, section 7); `rest_t` is 1 - beta_1^t."""
+    m += (g - m) * rest_1
+    np.maximum(beta_2 * u, np.abs(g), out=u)
+    flush(m, TINY)
+    flush(u, TINY)
+    w -= lr * m / (rest_t * (u + eps))
+
+
+@twin(_adamax)
+def adamax(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _adamax_share, arguments)
+
+
+@shared
+def _adamax_share(share, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
+    for i in range(*part(share, w.size)):
+        first = m[i] + (g[i] - m[i]) * rest_1
+        first = ZERO if abs(first) < TINY else first
+        old, size = beta_2 * u[i], abs(g[i])
+        # Like np.maximum: a NaN in either stays.
+        largest = old if (old >= size) | (old != old) else size
+        largest = ZERO if largest < TINY else largest
+        m[i] = first
+        u[i] = largest
+        w[i] -= lr * first / (rest_t * (largest + eps))
+
+
+# Adadelta: a = rho a + (1 - rho) g^2;  s = g sqrt(d + eps) / sqrt(a + eps);  d = rho d + (1 - rho) s^2;  w = w - lr s
+
+
+def _adadelta(
+    w: np.ndarray,
+    g: np.ndarray,
+    a: np.ndarray,
+    d: np.ndarray,
+    lr: np.floating,
+    rho: np.floating,
+    rest: np.floating,
+    eps: np.floating,
+) -> None:
+    """Steps whose size follows from the sizes of past steps and gradients (Zeiler, 2012); `rest` is 1 - rho."""
+    a[...] = rho * a + rest * (g * g)
+    flush(a, TINY_SQUARE)
+    s = np.sqrt(d + eps) * g / np.sqrt(a + eps)
+    d[...] = rho * d + rest * (s * s)
+    flush(d, TINY_SQUARE)
+    w -= lr * s
+
+
+@twin(_adadelta)
+def adadelta(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _adadelta_share, arguments)
+
+
+@shared
+def _adadelta_share(share, w, g, a, d, lr, rho, rest, eps):
+    for i in range(*part(share, w.size)):
+        square = rho * a[i] + rest * (g[i] * g[i])
+        square = ZERO if abs(square) < TINY_SQUARE else square
+        s = np.sqrt(d[i] + eps) * g[i] / np.sqrt(square + eps)
+        step = rho * d[i] + rest * (s * s)
+        a[i] = square
+        d[i] = ZERO if abs(step) < TINY_SQUARE else step
+        w[i] -= lr * s
+
+
+# Lion: w = w - lr sign(beta_1 m + (1 - beta_1) g);  m = beta_2 m + (1 - beta_2) g ------------------------------------
+
+
+def _lion(
+    w: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    lr: np.floating,
+    beta_1: np.floating,
+    rest_1: np.floating,
+    beta_2: np.floating,
+    rest_2: np.floating,
+) -> None:
+    """Steps of one size, in the direction of a running mean (Chen et al., 2023)."""
+    w -= lr * np.sign(m * beta_1 + g * rest_1)
+    m[...] = m * beta_2 + g * rest_2
+    flush(m, TINY)
+
+
+@twin(_lion)
+def lion(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _lion_share, arguments)
+
+
+@shared
+def _lion_share(share, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
+    for i in range(*part(share, w.size)):
+        mean = m[i] * beta_1 + g[i] * rest_1
+        step = lr if mean > 0 else (-lr if mean < 0 else mean)  # 0 stays 0, NaN stays NaN
+        new = m[i] * beta_2 + g[i] * rest_2
+        w[i] -= step
+        m[i] = ZERO if abs(new) < TINY else new

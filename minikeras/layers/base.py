@@ -61,6 +61,10 @@ class Layer(Configurable):
     #: Whether the layer waits for a shape to be built, and Keras's configs tell that shape.
     has_build_config: ClassVar[bool] = False
 
+    #: Whether the layer takes a list of inputs: `forward` gets a list of arrays then, `backward` returns one, and
+    #: wherever a shape is meant there is a list of shapes.
+    joins: ClassVar[bool] = False
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
@@ -133,26 +137,44 @@ class Layer(Configurable):
         """Compute the output of an array; on a symbol, draw a node of a graph instead.
 
         Raises:
-            ValueError: an input of a rank or size that this layer can't take.
+            ValueError: an input of a rank or size that this layer can't take, or another number of inputs.
         """
-        if isinstance(x, Symbol):
-            self.ensure_built(x.shape)
-            node = Node(self, (x,), self.compute_output_shape(x.shape))
+        xs = self._listed(x)
+        if any(isinstance(a, Symbol) for a in xs):
+            shape = self._as_given([a.shape for a in xs])
+            self.ensure_built(shape)
+            node = Node(self, tuple(xs), self.compute_output_shape(shape))
             self.nodes.append(node)
             return node.output
-        x = np.ascontiguousarray(np.asarray(x), dtype=self.dtype)
-        self.check_input(x.shape)
-        self.ensure_built((None, *x.shape[1:]))
+        xs = [np.ascontiguousarray(np.asarray(a), dtype=self.dtype) for a in xs]
+        self.check_input(self._as_given([a.shape for a in xs]))
+        self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
-            return self.forward(x, bool(training))[0]
+            return self.forward(self._as_given(xs), bool(training))[0]
+
+    def _listed(self, x: Any) -> list[Any]:
+        """Return the inputs as a list, of one where the layer doesn't join."""
+        several = isinstance(x, (list, tuple)) and (self.joins or any(isinstance(a, Symbol) for a in x))
+        if several != self.joins:
+            found = f"a list of {len(x)}" if several else f"{x!r}" if isinstance(x, Symbol) else type(x).__name__
+            expected = "a list of inputs, such as [a, b]" if self.joins else "1 input"
+            raise ValueError(f"{type(self).__name__} layer {self.name!r}: expected {expected}, received {found}.")
+        xs = list(x) if several else [x]
+        if len({isinstance(a, Symbol) for a in xs}) > 1:
+            raise ValueError(f"Layer {self.name!r}: its inputs are symbols or arrays, not some of each.")
+        return xs
+
+    def _as_given(self, values: list[Any]) -> Any:
+        """Return the list where the layer joins, else its only element."""
+        return values if self.joins else values[0]
 
     def ensure_built(self, input_shape: Shape) -> None:
         """Build for this shape if that hasn't happened; check that the shape fits either way."""
         self.check_input(input_shape)
         if not self.built:
-            self.build(tuple(input_shape))
+            self.build(fixed_shape(input_shape))
             self.built = True
-            self.build_input_shape = tuple(input_shape)
+            self.build_input_shape = fixed_shape(input_shape)
 
     def check_input(self, shape: Shape) -> None:
         """Raise ValueError where the rank or an axis of the input doesn't fit this layer."""
@@ -253,8 +275,8 @@ class Layer(Configurable):
 
     @property
     def input(self) -> Symbol:
-        """The symbol that the layer was last called on."""
-        return self._node().inputs[0]
+        """The symbol that the layer was last called on; a list of them where it joins several."""
+        return self._as_given(list(self._node().inputs))
 
     @property
     def output(self) -> Symbol:
@@ -264,7 +286,7 @@ class Layer(Configurable):
     @property
     def input_shape(self) -> Shape:
         """The shape of the input, batch axis first."""
-        return self.input.shape if self.nodes else self._built_shape()
+        return self._as_given([s.shape for s in self._node().inputs]) if self.nodes else self._built_shape()
 
     @property
     def output_shape(self) -> Shape:
@@ -400,12 +422,18 @@ def checked_shape(shape: Any, owner: str, argument: str) -> Shape:
     return tuple(None if n is None else int(n) for n in shape)
 
 
+def fixed_shape(shape: Any) -> Any:
+    """Return a shape as a tuple, a list of shapes as a list of tuples."""
+    several = len(shape) > 0 and isinstance(shape[0], (list, tuple))
+    return [tuple(s) for s in shape] if several else tuple(shape)
+
+
 def _recording_shape(build: Any) -> Any:
     """Wrap a class's `build` so that a direct call, too, marks the layer as built."""
 
     @functools.wraps(build)
     def wrapped(self: Layer, input_shape: Shape | None = None) -> None:
-        shape = None if input_shape is None else tuple(input_shape)
+        shape = None if input_shape is None else fixed_shape(input_shape)
         build(self, shape)
         self.built, self.build_input_shape = True, shape
 

@@ -24,7 +24,8 @@ class InputLayer(Layer):
     Args:
         shape: of one sample, without the batch axis; `input_shape=` in Keras 2.
         batch_size: None for any.
-        dtype: of what enters the first layer.
+        dtype: of what enters the first layer; also `"int32"` and the like, which only says what is meant, as all data
+            are handed on as floats.
         batch_shape: instead of the two, the shape with the batch axis.
         name: None for `input_layer`, `input_layer_1`, ...
     """
@@ -44,7 +45,9 @@ class InputLayer(Layer):
             options["input_shape"], options["batch_size"] = shape, batch_size
         if batch_shape is not None:
             options["batch_input_shape"] = batch_shape
-        super().__init__(name=name, dtype=dtype, **options)
+        integers = dtype if dtype in ("int32", "int64", "uint8") else None
+        super().__init__(name=name, dtype=None if integers else dtype, **options)
+        self.dtype = integers or self.dtype
         if self.batch_input_shape is None:
             raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
         self.batch_shape = self.batch_input_shape

@@ -12,11 +12,14 @@ from ..serialization import deserialize as _deserialize
 from ..serialization import serialize as _serialize
 from . import schedules
 from .base import Optimizer
-from .rules import SGD, Adagrad, Adam, RMSprop
+from .rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 
-__all__ = ["SGD", "Adagrad", "Adam", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop", "deserialize",
+    "get", "schedules", "serialize",
+]  # fmt: skip
 
-_RULES = {rule.__name__.lower(): rule for rule in (SGD, Adagrad, Adam, RMSprop)}
+_RULES = {rule.__name__.lower(): rule for rule in (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop)}
 _TABLE = Table("optimizer", "keras.optimizers", [], _RULES)
 
 

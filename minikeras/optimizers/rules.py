@@ -4,18 +4,24 @@
                w = w + m                             with momentum: a ball that rolls down it
     Adagrad    w = w - lr g / sqrt(sum of g^2)       each weight in units of its own gradients
     RMSprop    w = w - lr g / sqrt(mean of g^2)      of its recent ones
+    Adadelta   w = w - lr s                          of its recent ones and its recent steps
     Adam       w = w - lr m / sqrt(mean of g^2)      and momentum
+    AdamW, Nadam, Adamax                             variants of Adam
+    Lion       w = w - lr sign(m)                    the sign of momentum alone
 
 The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
+from ..names import auto_name
+from ..parameters import Variable
 from ..serialization import keras_class
-from .base import Optimizer
+from .base import Optimizer, Scalar
 
 entered = keras_class("keras.optimizers")
 
@@ -154,6 +160,14 @@ class RMSprop(Optimizer):
             w -= s
 
 
+def check_betas(rule: type[Optimizer], beta_1: float, beta_2: float) -> None:
+    """Raise ValueError unless both are in [0, 1): at 1, the corrections for the moments' start would divide by 0."""
+    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
+        rule.check_number(name, beta, high=1)
+        if beta == 1:
+            raise ValueError(f"{rule.__name__}: expected `{name}` to be less than 1, received {beta!r}.")
+
+
 @entered
 class Adam(Optimizer):
     """Momentum, in units of each weight's recent gradients (Kingma & Ba, 2015).
@@ -185,10 +199,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Any,
     ):
-        for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-            self.check_number(name, beta, high=1)
-            if beta == 1:
-                raise ValueError(f"{type(self).__name__}: expected `{name}` to be less than 1, received {beta!r}.")
+        check_betas(type(self), beta_1, beta_2)
         self.check_number("epsilon", epsilon, above=True)
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
@@ -205,3 +216,229 @@ class Adam(Optimizer):
         alpha = learning_rate * np.sqrt(one - number(self.beta_2) ** t) / (one - number(self.beta_1) ** t)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
         rule(w, g, *slots, alpha, number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon))
+
+
+@entered
+class AdamW(Adam):
+    """Adam, with weight decay from the start: w = w - w * weight_decay * lr before each of its steps.
+
+    The decay stands apart from the gradient, so that it isn't divided by the gradient's size as an L2 penalty would be
+    (Loshchilov & Hutter, 2019).
+
+    Args:
+        learning_rate: see `Optimizer`.
+        weight_decay: the fraction, times the learning rate, that weights shrink by.
+        beta_1, beta_2, epsilon, amsgrad: see `Adam`.
+        **options: `clipnorm`, ... of `Optimizer`.
+
+    Raises:
+        ValueError: a number out of range, or no weight decay.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Any,
+    ):
+        if weight_decay is None:
+            raise ValueError("AdamW: expected `weight_decay` to be a number, received None; Adam is AdamW without it.")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **options)
+
+
+@entered
+class Nadam(Optimizer):
+    """Adam that looks a step ahead, as SGD does with `nesterov` (Dozat, 2016).
+
+    m and v as Adam's;  u_t = beta_1 (1 - 0.96^t / 2),  U_t = u_1 u_2 ... u_t
+    m^ = u_t+1 m / (1 - U_t+1) + (1 - u_t) g / (1 - U_t)
+    w = w - lr m^ / (sqrt(v / (1 - beta_2^t)) + epsilon)                         at step t = 1, 2, ...
+
+    Args:
+        learning_rate: see `Optimizer`.
+        beta_1: 0 <= beta_1 < 1: what is kept of the old mean.
+        beta_2: 0 <= beta_2 < 1: the same for the squares.
+        epsilon: positive.
+        **options: `weight_decay`, `clipnorm`, ... of `Optimizer`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
+    ):
+        check_betas(type(self), beta_1, beta_2)
+        self.check_number("epsilon", epsilon, above=True)
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """m and v together."""
+        return [("momentum", "velocity")]
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """See `Optimizer.build`; U starts at 1."""
+        variables, first = list(variables), not self.built
+        super().build(variables)
+        if first:
+            self._product = Scalar(1, auto_name("Variable"), variables[0].dtype if variables else None)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots, U."""
+        return [*super().variables, *([self._product] if self.built else [])]
+
+    def step(self, variables: Sequence[Variable] | None = None) -> None:
+        """See `Optimizer.step`; afterwards U goes on by one factor."""
+        before = int(self.iterations)
+        super().step(variables)
+        if int(self.iterations) > before:
+            self._product.value[...] = self._next_product(self._product.value.dtype.type, before + 1)
+
+    def _next_product(self, number: Any, t: int) -> np.floating:
+        return number(self._product.value) * self._factor(number, t)
+
+    def _factor(self, number: Any, t: int) -> np.floating:
+        return number(self.beta_1) * (number(1) - number(0.5) * number(0.96) ** number(t))
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
+        """Do one step; see `Optimizer.update`."""
+        number, t = w.dtype.type, int(self.iterations) + 1
+        one, beta_1, beta_2 = number(1), number(self.beta_1), number(self.beta_2)
+        u, u_next, product = self._factor(number, t), self._factor(number, t + 1), self._next_product(number, t)
+        look, now = u_next / (one - product * u_next), (one - u) / (one - product)
+        # Here Keras takes the complements in the weights' own float type.
+        kernels.updates.nadam(
+            w, g, *slots, learning_rate, one - beta_1, one - beta_2, look, now, one - beta_2 ** number(t),
+            number(self.epsilon),
+        )  # fmt: skip
+
+
+@entered
+class Adamax(Optimizer):
+    """Adam with the largest gradient in the place of the root mean square (Kingma & Ba, 2015, section 7).
+
+    m = beta_1 m + (1 - beta_1) g
+    u = max(beta_2 u, |g|)
+    w = w - lr m / ((1 - beta_1^t)(u + epsilon))        at step t = 1, 2, ...
+
+    Args:
+        learning_rate: see `Optimizer`.
+        beta_1: 0 <= beta_1 < 1: what is kept of the old mean.
+        beta_2: 0 <= beta_2 < 1: what is kept of the largest gradient.
+        epsilon: positive.
+        **options: `weight_decay`, `clipnorm`, ... of `Optimizer`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
+    ):
+        check_betas(type(self), beta_1, beta_2)
+        self.check_number("epsilon", epsilon, above=True)
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """m and u together."""
+        return [("momentum", "norm")]
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
+        """Do one step; see `Optimizer.update`."""
+        number = w.dtype.type
+        rest_t = number(1) - number(self.beta_1) ** number(int(self.iterations) + 1)
+        kernels.updates.adamax(
+            w, g, *slots, learning_rate, number(1 - self.beta_1), number(self.beta_2), rest_t, number(self.epsilon)
+        )
+
+
+@entered
+class Adadelta(Optimizer):
+    """Steps in units of past steps, over gradients in units of past gradients (Zeiler, 2012).
+
+    a = rho a + (1 - rho) g^2
+    s = g sqrt(d + epsilon) / sqrt(a + epsilon)
+    d = rho d + (1 - rho) s^2
+    w = w - lr s
+
+    The paper has no learning rate: that is `learning_rate=1.0`.
+
+    Args:
+        learning_rate: see `Optimizer`.
+        rho: from 0 to 1: what is kept of the old means.
+        epsilon: positive; it decides how large the first steps are.
+        **options: `weight_decay`, `clipnorm`, ... of `Optimizer`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options: Any):
+        self.check_number("rho", rho, high=1)
+        self.check_number("epsilon", epsilon, above=True)
+        super().__init__(learning_rate, **options)
+        self.rho, self.epsilon = rho, epsilon
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """a and d together."""
+        return [("accumulated_grad", "accumulated_delta_var")]
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
+        """Do one step; see `Optimizer.update`."""
+        number = w.dtype.type
+        kernels.updates.adadelta(
+            w, g, *slots, learning_rate, number(self.rho), number(1 - self.rho), number(self.epsilon)
+        )
+
+
+@entered
+class Lion(Optimizer):
+    """Every weight moves by the same amount, in the direction of momentum (Chen et al., 2023).
+
+    w = w - lr sign(beta_1 m + (1 - beta_1) g)
+    m = beta_2 m + (1 - beta_2) g
+
+    Its steps are larger than Adam's: the learning rate is 3 to 10 times smaller as a rule.
+
+    Args:
+        learning_rate: see `Optimizer`.
+        beta_1: 0 < beta_1 <= 1: the share of m in the direction.
+        beta_2: from 0 to 1: what is kept of m.
+        **options: `weight_decay`, `clipnorm`, ... of `Optimizer`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **options: Any):
+        self.check_number("beta_1", beta_1, high=1, above=True)
+        self.check_number("beta_2", beta_2, high=1)
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2 = beta_1, beta_2
+
+    def slots(self) -> list[tuple[str, ...]]:
+        """m."""
+        return [("momentum",)]
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
+        """Do one step; see `Optimizer.update`."""
+        one, beta_1, beta_2 = (w.dtype.type(x) for x in (1, self.beta_1, self.beta_2))
+        # Here Keras takes the complements in the weights' own float type.
+        kernels.updates.lion(w, g, *slots, learning_rate, beta_1, one - beta_1, beta_2, one - beta_2)

@@ -1,0 +1,168 @@
+"""Depthwise convolution: as `conv2d`, but each channel is seen by filters of its own, and by no others.
+
+| name    | shape             | meaning                                                              |
+|---------|-------------------|----------------------------------------------------------------------|
+| x, dx   | (N, H, W, C)      | input: N images of H rows, W columns, C channels; d loss / d x       |
+| w, dw   | (KH, KW, C, M)    | kernel: M windows of KH rows and KW columns for each channel; its d  |
+| b       | (C M,)            | bias, one number per output channel                                  |
+| y, dy   | (N, OH, OW, C M)  | output: OH rows, OW columns; d loss / d y                            |
+| strides, padding, dilation | (2,) | see `conv2d`                                                   |
+
+With h and v as in `conv2d`, c counting channels and m a channel's windows,
+
+    y[n, p, q, c M + m] = b[c M + m] + sum over i, j of x[n, h, v, c] * w[i, j, c, m]
+
+Called by `layers.depthwise`; calls `team`, and for the references `conv2d`.
+"""
+
+import numpy as np
+
+from . import twin
+from .conv2d import Pair, add_sums, padded, reach, seen_cells
+from .team import SHARES, inner, part, share_out, shared
+
+
+def _forward(
+    y: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
+) -> None:
+    """Fill y: y[p, q] = b + sum over i, j of x[h, v] w[i, j], channel by channel."""
+    outputs, window = y.shape[1:3], w.shape[:2]
+    frame = padded(x, reach(outputs, window, strides, dilation), padding)
+    y[...] = b
+    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
+        y += (cells[..., None] * w[i, j]).reshape(y.shape)
+
+
+@twin(_forward)
+def forward(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _forward_share, arguments)
+
+
+@shared
+def _forward_share(share, y, x, w, b, strides, padding, dilation):
+    N, H, W, C = x.shape
+    KH, KW, _, M = w.shape
+    OH, OW = y.shape[1], y.shape[2]
+    rows = w.reshape(KH, KW, C * M)
+    for n in range(*part(share, N)):
+        for p in range(OH):
+            for q in range(OW):
+                for k in range(C * M):
+                    y[n, p, q, k] = b[k]
+            for i in range(KH):
+                h = p * strides[0] + i * dilation[0] - padding[0]
+                if h < 0 or h >= H:
+                    continue  # zeros
+                for j in range(KW):
+                    shift = j * dilation[1] - padding[1]
+                    for q in range(*_inside(shift, strides[1], W, OW)):
+                        v = q * strides[1] + shift
+                        if M == 1:
+                            for c in range(C):
+                                y[n, p, q, c] += x[n, h, v, c] * rows[i, j, c]
+                        else:
+                            for c in range(C):
+                                for m in range(M):
+                                    y[n, p, q, c * M + m] += x[n, h, v, c] * rows[i, j, c * M + m]
+
+
+@inner
+def _inside(shift, stride, W, OW):
+    """Return the first and the last but one q whose column v = q * stride + shift lies in the image."""
+    return max(0, -(shift // stride)), min(OW, (W - 1 - shift) // stride + 1)
+
+
+def _weight_gradient(
+    dw: np.ndarray, x: np.ndarray, dy: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
+) -> None:
+    """Forward was y[p, q] += x[h, v] w[i, j], so now dw[i, j] += x[h, v] dy[p, q], over all images and cells.
+
+    Adds into dw.
+    """
+    outputs, window = dy.shape[1:3], dw.shape[:2]
+    frame = padded(x, reach(outputs, window, strides, dilation), padding)
+    by_channel = dy.reshape(*dy.shape[:3], *dw.shape[2:])
+    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
+        dw[i, j] += (cells[..., None] * by_channel).sum(axis=2).sum(axis=1).sum(axis=0)
+
+
+@twin(_weight_gradient)
+def weight_gradient(team, dw, x, dy, strides, padding, dilation):
+    """Do the same in loops; each share adds up its images, and then the shares are added."""
+    sums = np.zeros((SHARES, *dw.shape), dw.dtype)
+    share_out(team, _weight_gradient_share, (sums, x, dy, strides, padding, dilation))
+    share_out(team, add_sums, (dw, sums.reshape(SHARES, dw.size), True))
+
+
+@shared
+def _weight_gradient_share(share, sums, x, dy, strides, padding, dilation):
+    N, H, W, C = x.shape
+    _, KH, KW, _, M = sums.shape
+    OH, OW = dy.shape[1], dy.shape[2]
+    rows = sums.reshape(SHARES, KH, KW, C * M)
+    for n in range(*part(share, N)):
+        for p in range(OH):
+            for i in range(KH):
+                h = p * strides[0] + i * dilation[0] - padding[0]
+                if h < 0 or h >= H:
+                    continue
+                for j in range(KW):
+                    shift = j * dilation[1] - padding[1]
+                    for q in range(*_inside(shift, strides[1], W, OW)):
+                        v = q * strides[1] + shift
+                        if M == 1:
+                            for c in range(C):
+                                rows[share, i, j, c] += x[n, h, v, c] * dy[n, p, q, c]
+                        else:
+                            for c in range(C):
+                                for m in range(M):
+                                    rows[share, i, j, c * M + m] += x[n, h, v, c] * dy[n, p, q, c * M + m]
+
+
+def _input_gradient(
+    dx: np.ndarray, dy: np.ndarray, w: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
+) -> None:
+    """Forward was y[p, q] += x[h, v] w[i, j], so now dx[h, v] += sum over m of dy[p, q] w[i, j].
+
+    Fills dx; what falls on the padding is dropped.
+    """
+    outputs, window = dy.shape[1:3], w.shape[:2]
+    frame = padded(np.zeros_like(dx), reach(outputs, window, strides, dilation), padding)
+    by_channel = dy.reshape(*dy.shape[:3], *w.shape[2:])
+    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
+        cells += (by_channel * w[i, j]).sum(axis=-1)
+    (top, left), (_, H, W, _) = padding, dx.shape
+    dx[...] = frame[:, top : top + H, left : left + W]
+
+
+@twin(_input_gradient)
+def input_gradient(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _input_gradient_share, arguments)
+
+
+@shared
+def _input_gradient_share(share, dx, dy, w, strides, padding, dilation):
+    N, H, W, C = dx.shape
+    KH, KW, _, M = w.shape
+    OH, OW = dy.shape[1], dy.shape[2]
+    rows = w.reshape(KH, KW, C * M)
+    for n in range(*part(share, N)):
+        dx[n] = 0
+        for p in range(OH):
+            for i in range(KH):
+                h = p * strides[0] + i * dilation[0] - padding[0]
+                if h < 0 or h >= H:
+                    continue
+                for j in range(KW):
+                    shift = j * dilation[1] - padding[1]
+                    for q in range(*_inside(shift, strides[1], W, OW)):
+                        v = q * strides[1] + shift
+                        if M == 1:
+                            for c in range(C):
+                                dx[n, h, v, c] += dy[n, p, q, c] * rows[i, j, c]
+                        else:
+                            for c in range(C):
+                                for m in range(M):
+                                    dx[n, h, v, c] += dy[n, p, q, c * M + m] * rows[i, j, c * M + m]
