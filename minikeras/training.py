@@ -15,8 +15,10 @@ from . import metrics as metrics_room
 from .callbacks import CallbackList, History
 from .fusion import scores
 from .metrics import Mean, Metric
+from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
 from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
+from .several import Bundle, aligned, flat, is_nested, packed
 from .threads import one_blas_thread
 
 
@@ -33,6 +35,7 @@ class Trainer:
         self._loss_tracker = Mean(name="loss")
         self._metrics: list[Metric] | None = None
         self._weighted: list[Metric] = []
+        self._several: SeveralOutputs | None = None  # in place of loss and metrics, for a model with several outputs
         self._trained: list[Any] | None = None
         self._initial_epoch = 0
         self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
@@ -56,9 +59,11 @@ class Trainer:
 
         Args:
             optimizer: a name or an object of `optimizers`.
-            loss: a name, function or object of `losses`.
-            loss_weights: None; a model with one output has one loss.
-            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.
+            loss: a name, function or object of `losses`; for several outputs one for all, a list, or a dictionary by
+                the outputs' names, with None for an output that has none.
+            loss_weights: numbers that the losses are multiplied with before they are added up; likewise.
+            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.  For several
+                outputs a list of these, or a dictionary.
             weighted_metrics: likewise, for those that `sample_weight` and `class_weight` apply to.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake; every step
                 of this engine runs alone, and eagerly.
@@ -67,22 +72,23 @@ class Trainer:
             ValueError: an unknown name.
             TypeError: a loss without a gradient.
         """
-        if loss_weights is not None:
-            raise ValueError("compile: `loss_weights` is not supported, as the model has one output and one loss.")
         new_optimizer = optimizers.get(optimizer)
-        by_shape = isinstance(loss, str) and loss in ("crossentropy", "ce")  # which of the three, the targets will tell
-        new_loss = None if loss is None or by_shape else losses.as_loss(loss)
-        plain, weighted = _as_list(metrics), _as_list(weighted_metrics)
-        for identifier in plain + weighted:
-            _check_metric(identifier)
+        for one in leaves(loss):
+            if not (one is None or _is_by_shape(one)):
+                losses.as_loss(one)
+        for identifier in leaves([metrics, weighted_metrics]):
+            if identifier is not None:
+                _check_metric(identifier)
+        if self.graph is not None and self._has_several_outputs and loss is not None:
+            losses_of(loss, self._outputs, self.output_names)
         self._forget_compile()
-        self.optimizer, self.loss, self._loss = new_optimizer, loss, new_loss
+        self.optimizer, self.loss = new_optimizer, loss
         self._compile_arguments = {
             "optimizer": new_optimizer,
             "loss": loss,
-            "loss_weights": None,
-            "metrics": plain if metrics is not None else None,
-            "weighted_metrics": weighted if weighted_metrics is not None else None,
+            "loss_weights": loss_weights,
+            "metrics": _as_given(metrics),
+            "weighted_metrics": _as_given(weighted_metrics),
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": False if jit_compile == "auto" else jit_compile,
@@ -120,7 +126,7 @@ class Trainer:
         """
         caches: list[Any] = []
         with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
-            z = self.graph.forward(x, True, caches, self._scores.function is not None)
+            z = self.graph.forward(x, True, caches, self._logits)
             value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
             self._zero_gradients()
             self.graph.backward(dz, caches, self._needed, fresh=True)
@@ -131,7 +137,7 @@ class Trainer:
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
         with np.errstate(all="ignore"):
-            z = self.graph.forward(x, logits=self._scores.function is not None)
+            z = self.graph.forward(x, logits=self._logits)
             value, y_pred = self._scores.value(y, z, sample_weight)
             self._update_metrics(value + self._penalties(), y, y_pred, sample_weight)
 
@@ -150,6 +156,9 @@ class Trainer:
 
     def _update_metrics(self, value: float, y: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> None:
         self._loss_tracker.add(value, len(y_pred))
+        if self._several is not None:
+            self._several.update(y, y_pred, sample_weight)
+            return
         for metric in self._metrics:
             metric.update_state(y, y_pred)
         for metric in self._weighted:
@@ -163,24 +172,46 @@ class Trainer:
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
             )
-        output_shape = (len(y), *self.output_shape[1:])
         if self.loss is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        if self._loss is None:
-            self._loss = losses.as_loss(self.loss, y.shape, output_shape)
-        whole = y if batches.arrays is None else batches.arrays[1]
-        self._loss.check_targets(whole, self.output_shape)
-        if self._metrics is None:
-            arguments = self._compile_arguments
-            resolved = [
-                [metrics_room.resolve(m, y.shape, output_shape) for m in arguments[kind] or ()]
-                for kind in ("metrics", "weighted_metrics")
-            ]
-            self._metrics, self._weighted = resolved
+        if self._has_several_outputs:
+            self._prepare_several(batches, y)
+        else:
+            self._prepare_one(batches, y)
         if training:
             self._choose_weights()
-        self._scores = scores(self._loss, self.graph.last)
         self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
+
+    def _prepare_one(self, batches: data.Batches, y: np.ndarray) -> None:
+        """Choose loss, metrics and pairing for the only output."""
+        output_shape, arguments = (len(y), *self.output_shape[1:]), self._compile_arguments
+        name = self.output_names[0]
+        if self._loss is None:
+            self._loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self.output_shape)
+        if self._metrics is None:
+            self._metrics, self._weighted = (
+                [metrics_room.resolve(m, y.shape, output_shape) for m in _as_list(arguments[kind])]
+                for kind in ("metrics", "weighted_metrics")
+            )
+        self._scores = scores(self._loss, self.graph.lasts[0])
+        self._logits = self.graph.without_activation([self._scores.function is not None])
+        factor = only(arguments["loss_weights"], name, "loss_weights")
+        if factor is not None:
+            self._scores = WeightedScores(self._scores, factor)
+
+    def _prepare_several(self, batches: data.Batches, y: Bundle) -> None:
+        """Choose losses, metrics and pairings for several outputs."""
+        if self._several is None:
+            shapes = [(len(y), *s.shape[1:]) for s in self.outputs]
+            names = self.output_names
+            self._several = SeveralOutputs(self._compile_arguments, self._outputs, names, y.shape, shapes)
+            self._metrics = self._several.all_metrics
+        self._loss = self._several  # for its `check_targets`
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._output_shapes)
+        lasts = self.graph.lasts
+        self._scores = self._several.scores(lasts)
+        self._logits = self.graph.without_activation(self._scores.chosen(len(lasts)))
 
     def _choose_weights(self) -> None:
         """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
@@ -188,7 +219,9 @@ class Trainer:
             self.gather()
             self._trained = self.trainable_weights
             self._needed = self.graph.needed()
-            written = self.graph.written()
+            # Where an output has no loss, what only it depends on gets no gradient, not even a fresh one.
+            everywhere = self._several is None or len(self._several.losses) == len(self.outputs)
+            written = self.graph.written() if everywhere else ()
             self._added_to = stretches([v for v in self._trained if v not in written])
             self.optimizer.build(self._trained)
         elif self._trained != self.trainable_weights:
@@ -197,21 +230,68 @@ class Trainer:
                 stacklevel=4,
             )
 
-    def _build_for(self, x: np.ndarray) -> None:
+    def _build_for(self, x: Any) -> None:
+        self._check_differentiable()
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(self._adapted(x).shape)
 
-    def _adapted(self, x: np.ndarray) -> np.ndarray:
+    def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
         if self.graph is None:
             return x
-        expected = self.graph.inputs.shape
+        if isinstance(x, Bundle):
+            return Bundle(self._ranked(a, symbol) for a, symbol in zip(x, self.inputs, strict=True))
+        return self._ranked(x, self.graph.inputs)
+
+    @staticmethod
+    def _ranked(x: np.ndarray, symbol: Any) -> np.ndarray:
+        expected = symbol.shape
         if x.ndim == len(expected) - 1 and expected[-1] == 1:
             return x[..., None]
         if x.ndim == len(expected) + 1 and x.shape[-1] == 1:
             return x[..., 0]
         return x
+
+    # ---- several inputs and outputs ----
+
+    @property
+    def _has_several_outputs(self) -> bool:
+        return self.graph is not None and isinstance(self.graph.outputs, list)
+
+    @property
+    def _output_shapes(self) -> Any:
+        return [s.shape for s in self.outputs] if self._has_several_outputs else self.output_shape
+
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Return what the user gave as arrays, or bundles of them in the order of the model's inputs and outputs."""
+        if self.graph is None:
+            return Bundle(flat(x)) if isinstance(x, dict) else x, y, sample_weight
+        if isinstance(x, Bundle) or isinstance(y, Bundle):
+            return x, y, sample_weight  # arranged already, for a validation split
+        xs = aligned(self._inputs, x, self._input_names, f"Model {self.name!r}, x")
+        x = xs[0] if len(xs) == 1 else Bundle(xs)
+        names = [(name,) for name in self.output_names]
+        if y is not None:
+            lossless = [False] * len(names)
+            if self._has_several_outputs and self.loss is not None:
+                with_loss = losses_of(self.loss, self._outputs, self.output_names)
+                lossless = [i not in with_loss for i in range(len(names))]
+            ys = aligned(self._outputs, y, names, f"Model {self.name!r}, y", lossless)
+            y = Bundle(ys) if self._has_several_outputs else ys[0]
+        if isinstance(sample_weight, dict) or (
+            self._has_several_outputs
+            and isinstance(sample_weight, (list, tuple))
+            and all(w is None or getattr(w, "ndim", 1) for w in sample_weight)
+        ):
+            owner = f"Model {self.name!r}, sample_weight"
+            ws = aligned(self._outputs, sample_weight, names, owner, [True] * len(names))
+            sample_weight = Bundle(ws) if self._has_several_outputs else ws[0]
+        return x, y, sample_weight
+
+    def _as_outputs(self, y: Any) -> Any:
+        """Return what the graph computed in the form of the model's outputs."""
+        return packed(self._outputs, y) if self._has_several_outputs else y
 
     # ---- fit, evaluate, predict ----
 
@@ -262,7 +342,9 @@ class Trainer:
         self._assert_compiled("fit")
         _check_counts(epochs=epochs, initial_epoch=initial_epoch)
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = data.train_validation_split(x, y, sample_weight, validation_split)
+            (x, y, sample_weight), validation_data = data.train_validation_split(
+                x, y, sample_weight, validation_split, self._arranged
+            )
         batches = data.batches(
             x,
             y,
@@ -272,6 +354,7 @@ class Trainer:
             shuffle=shuffle,
             class_weight=class_weight,
             dtype=self.dtype,
+            arrange=self._arranged,
         )
         validation = None
         if validation_data is not None:
@@ -280,6 +363,7 @@ class Trainer:
                 batch_size=validation_batch_size or batch_size,
                 steps=validation_steps,
                 dtype=self.dtype,
+                arrange=self._arranged,
             )
         self._prepare(batches, training=True)
         if validation is not None:
@@ -339,7 +423,9 @@ class Trainer:
             [loss, metric, ...]; the loss alone where there are no metrics; a dictionary with `return_dict`.
         """
         self._assert_compiled("evaluate")
-        batches = data.batches(x, y, sample_weight, batch_size=batch_size, steps=steps, dtype=self.dtype)
+        batches = data.batches(
+            x, y, sample_weight, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged
+        )
         self._prepare(batches, training=False)
         logs = self._evaluate(batches, self._callback_list(callbacks, verbose, batches))
         return logs if return_dict else self._in_order(logs)
@@ -363,10 +449,11 @@ class Trainer:
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Iterable[Any] | None = None,
-    ) -> np.ndarray:
-        """Compute the outputs for arrays, or for an iterable of batches."""
-        batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype)
-        self._build_for(batches.peek()[0])
+    ) -> Any:
+        """Compute the outputs for arrays, or for an iterable of batches; several in the form of the model's outputs."""
+        batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged)
+        if not self._writes_call:
+            self._build_for(batches.peek()[0])
         callbacks = self._callback_list(callbacks, verbose, batches)
         callbacks.on_predict_begin()
         outputs = []
@@ -375,10 +462,18 @@ class Trainer:
             bx = self._adapted(bx)
             self.check_input(bx.shape)
             with np.errstate(all="ignore"):
-                outputs.append(self.graph.forward(bx))
+                outputs.append(self._computed(bx, x))
             callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
         callbacks.on_predict_end()
-        return np.concatenate(outputs)
+        if not is_nested(outputs[0]):
+            return np.concatenate(outputs)
+        return packed(outputs[0], map(np.concatenate, zip(*map(flat, outputs), strict=True)))
+
+    def _computed(self, x: Any, given: Any) -> Any:
+        """Return the outputs of a batch; `given` shows the form of the inputs to a `call` of the user's own."""
+        if self.graph is None:
+            return self(packed(given, x) if isinstance(x, Bundle) else x)
+        return self._as_outputs(self.graph.forward(x))
 
     def _callback_list(self, callbacks: Any, verbose: int | str, batches: data.Batches) -> CallbackList:
         if isinstance(callbacks, CallbackList):
@@ -393,7 +488,7 @@ class Trainer:
             x = self._adapted(x)
             if batches.arrays is None:
                 self.check_input(x.shape)
-                self._loss.check_targets(y, self.output_shape)
+                self._loss.check_targets(y, self._output_shapes)
             yield x, y, w
 
     # ---- one batch at a time ----
@@ -410,7 +505,13 @@ class Trainer:
         """Do one step on this batch; return its loss and metrics, of the weights before the step."""
         self._assert_compiled("train_on_batch")
         batches = data.batches(
-            x, y, sample_weight, batch_size=len(x), shuffle=False, class_weight=class_weight, dtype=self.dtype
+            x,
+            y,
+            sample_weight,
+            steps=1,
+            class_weight=class_weight,
+            dtype=self.dtype,
+            arrange=self._arranged,
         )
         self._prepare(batches, training=True)
         self.reset_metrics()
@@ -424,16 +525,16 @@ class Trainer:
     ) -> float | list[float] | dict[str, float]:
         """Return loss and metrics of this batch."""
         self._assert_compiled("test_on_batch")
-        batches = data.batches(x, y, sample_weight, batch_size=len(x), dtype=self.dtype)
+        batches = data.batches(x, y, sample_weight, steps=1, dtype=self.dtype, arrange=self._arranged)
         self._prepare(batches, training=False)
         self.reset_metrics()
         for batch in self._checked(batches):
             self.test_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs of this batch."""
-        return self.predict(x, batch_size=len(x), verbose=0)
+        return self.predict(x, steps=1, verbose=0)
 
     # ---- metrics ----
 
@@ -457,6 +558,8 @@ class Trainer:
         return {name: float(metric.result()) for name, metric in self._named_metrics().items()}
 
     def _named_metrics(self) -> dict[str, Metric]:
+        if self._several is not None:
+            return {"loss": self._loss_tracker, **self._several.named()}
         named: dict[str, Metric] = {}
         seen: dict[str, int] = {}
         for metric in self.metrics:
@@ -477,22 +580,27 @@ class Trainer:
 
 
 def _from_config(value: Any) -> Any:
-    """Build the objects that an argument of `compile` consists of: one, or a list of them."""
+    """Build the objects that an argument of `compile` consists of: one, or a list or dictionary of them."""
     if isinstance(value, list):
         return [_from_config(v) for v in value]
-    value = (custom_object(value) or value) if isinstance(value, str) else deserialize(value)
-    if isinstance(value, dict):
-        raise ValueError(f"compile: losses or metrics by the name of an output are not supported, received {value}.")
-    return value
+    if isinstance(value, dict) and "class_name" not in value:
+        return {name: _from_config(v) for name, v in value.items()}
+    return (custom_object(value) or value) if isinstance(value, str) else deserialize(value)
+
+
+def _as_given(metrics: Any) -> Any:
+    """Return metrics as a list, or as they were given where lists or dictionaries belong to several outputs."""
+    return metrics if metrics is None or is_nested(metrics) else [metrics]
+
+
+def _is_by_shape(loss: Any) -> bool:
+    """Whether the shapes of the targets will tell which of the three crossentropies is meant."""
+    return isinstance(loss, str) and loss in ("crossentropy", "ce")
 
 
 def _as_list(identifiers: Any) -> list[Any]:
-    """Return metrics as a list: Keras 3 takes `["accuracy"]`, courses also write `"accuracy"`."""
-    if identifiers is None:
-        return []
-    if isinstance(identifiers, (list, tuple)):
-        return [m for i in identifiers for m in _as_list(i)]
-    return [identifiers]
+    """Return the only output's metrics as a list: Keras 3 takes `["accuracy"]`, courses also write `"accuracy"`."""
+    return [] if identifiers is None else leaves(identifiers)
 
 
 def _check_metric(identifier: Any) -> None:
