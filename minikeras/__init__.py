@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         optimizers,
+        plotting,
         random,
         regularizers,
         saving,
@@ -56,7 +57,18 @@ _HOMES = {
 }
 
 #: Rooms that are not part of Keras's API; `from . import kernels` inside the package asks for them here, too.
-_INNER = ("console", "data", "differentiable", "graph", "kernels", "names", "parameters", "serialization", "symbolic")
+_INNER = (
+    "console",
+    "data",
+    "differentiable",
+    "explaining",
+    "graph",
+    "kernels",
+    "names",
+    "parameters",
+    "serialization",
+    "symbolic",
+)
 
 __all__ = [
     "Callback",
@@ -82,6 +94,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "plotting",
     "random",
     "regularizers",
     "saving",

@@ -19,6 +19,7 @@ from .names import did_you_mean, missing_attribute
 
 if TYPE_CHECKING:
     from .checkpoints import BackupAndRestore, ModelCheckpoint
+    from .plotting import TrainingCurves
 
 __all__ = [
     "BackupAndRestore",
@@ -33,6 +34,7 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "TrainingCurves",
 ]
 
 Logs = Mapping[str, Any] | None
@@ -502,6 +504,10 @@ _DIRECTIONS = {
     "SparseCategoricalAccuracy": "up",
     "TopKCategoricalAccuracy": "up",
     "SparseTopKCategoricalAccuracy": "up",
+    "Precision": "up",
+    "Recall": "up",
+    "AUC": "up",
+    "FBetaScore": "up",
     "MeanAbsoluteError": "down",
     "MeanSquaredError": "down",
     "RootMeanSquaredError": "down",
@@ -837,4 +843,8 @@ def __getattr__(name: str) -> Any:
         from . import checkpoints
 
         return getattr(checkpoints, name)
+    if name == "TrainingCurves":
+        from .plotting import TrainingCurves
+
+        return TrainingCurves
     return _missing(name)

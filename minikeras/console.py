@@ -19,7 +19,7 @@ import numpy as np
 
 from .names import did_you_mean, missing_attribute
 
-__all__ = ["Progbar", "ProgressLine", "say", "summary", "verbosity"]
+__all__ = ["Progbar", "ProgressLine", "as_text", "say", "show", "summary", "verbosity"]
 
 BAR = "━"
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
@@ -318,7 +318,6 @@ def summary(
     """
     import shutil
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table
 
@@ -369,19 +368,38 @@ def summary(
     for title, (count, size) in zip(titles, sizes, strict=True):
         parts.append(f"[bold] {title} params: [/]{_green(f'{count:,}')} ({_memory(size)})")
 
-    for_text = Console(highlight=False, force_terminal=False, color_system=None)
-    with for_text.capture() as capture:
-        for part in parts:
-            for_text.print(part)
-    text = capture.get()
+    show(parts, None, print_fn)
+
+
+def show(parts: Sequence[Any], width: int | None, print_fn: Callable[[str], Any] | None = None) -> None:
+    """Print rich's texts and tables, in colours where the output takes them.
+
+    Args:
+        parts: what `rich.console.Console.print` takes.
+        width: in characters; the terminal's where None.
+        print_fn: receives the whole text in one call, instead of standard output.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False, width=width)
     if print_fn is not None:
-        print_fn(text)
-    elif _encodable(text, for_text.encoding):
-        console = Console(highlight=False)
+        print_fn(as_text(parts, width))
+    elif _encodable(as_text(parts, width), console.encoding):
         for part in parts:
             console.print(part)
     else:
-        say(text, end="")
+        say(as_text(parts, width), end="")
+
+
+def as_text(parts: Sequence[Any], width: int | None = None) -> str:
+    """Return rich's texts and tables as plain text."""
+    from rich.console import Console
+
+    console = Console(highlight=False, force_terminal=False, color_system=None, width=width)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part)
+    return capture.get()
 
 
 def _layers_in_range(layers: Sequence[Any], layer_range: Sequence[str] | None) -> Sequence[Any]:

@@ -4,7 +4,7 @@
     streams  a generator, an iterable of batches, a `PyDataset`  -> `StreamBatches`: converted batch by batch
 
 Everything that can be wrong with the data is found here, before training changes anything.  Called by `training`;
-calls `config` and `random`.  Keras's counterpart: `keras.src.trainers.data_adapters` and `epoch_iterator`.
+calls `config`, `kernels` and `random`.  Keras's counterpart: `keras.src.trainers.data_adapters` and `epoch_iterator`.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import config, random
+from . import config, kernels, random
 from .several import Bundle
 
 #: One batch or one whole data set: x, y, sample_weight; each an array, or a `several.Bundle` of them.
@@ -25,6 +25,7 @@ Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
+LARGE = 10**6  # numbers: that many are worth a kernel
 
 
 def batches(
@@ -576,10 +577,16 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
 def _check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    with np.errstate(over="ignore", invalid="ignore"):
-        # The sum is NaN or infinite where any element is, at a fraction of the cost of looking at each.
-        if np.isfinite(array.sum()):
+    if array.size > LARGE and array.dtype == np.float32 and array.flags.c_contiguous and array.flags.writeable:
+        bad = np.zeros(8, np.float32)
+        kernels.finite.look(bad, array.reshape(-1))
+        if not bad.any():
             return
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            # The sum is NaN or infinite where any element is, at a fraction of the cost of looking at each.
+            if np.isfinite(array.sum()):
+                return
     finite = np.isfinite(array)
     bad = finite.size - int(np.count_nonzero(finite))
     if bad:

@@ -51,7 +51,11 @@ class Block:
         z, cache = self._linear(x, rectified, keep)
         if rectified or function is activations.linear:
             return z, (None, rectified, z, cache)
-        y = function(z)
+        if function is activations.softmax and z.shape[-1] > 1:
+            y = np.empty_like(z)
+            kernels.scores.softmax(_matrix(y), _matrix(z))
+        else:
+            y = function(z)
         return y, ((function, z, y), False, z, cache)
 
     def forward_logits(self, x: np.ndarray, keep: bool = True) -> tuple[np.ndarray, Any]:

@@ -5,6 +5,8 @@ Sequential model is a chain; a layer with several inputs takes a list of arrays 
 model inside the model is unrolled: its layers are steps like all others.
 """
 
+import functools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +18,9 @@ from .layers.base import Layer
 from .parameters import Variable
 from .symbolic import Node, Symbol
 
-#: A bound for models inside models inside models, each used several times.
-MAX_STEPS = 100_000
+MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
+CACHE = 2**20  # bytes: a core's own cache, or about its share of a common one
+SMALLEST_PIECE = 32  # samples: with less, a kernel's threads have too little to share
 
 
 class Graph:
@@ -30,6 +33,7 @@ class Graph:
         outputs: what the graph computes, likewise.
 
     Attributes:
+        entrances, exits: these symbols, each in a list.
         calls: inputs and nodes, in an order in which each is computed before it is used.
         layers: in the order in which Keras lists them: those farthest from the outputs first.
         steps: (layer, positions of its inputs), in the order of the calls.
@@ -42,8 +46,8 @@ class Graph:
 
     def __init__(self, inputs: Symbol | list[Symbol], outputs: Symbol | list[Symbol]):
         self.inputs, self.outputs = inputs, outputs
-        entrances = [inputs] if isinstance(inputs, Symbol) else list(inputs)
-        exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
+        self.entrances = entrances = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+        self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
         self.calls, first = _walk(entrances, exits)
         self.layers = _by_distance(entrances, self.calls, first)
         self.steps, self.ends = _unrolled(entrances, exits, self.calls)
@@ -56,7 +60,7 @@ class Graph:
         #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
         self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
 
-    @property
+    @functools.cached_property
     def lasts(self) -> list[Layer | None]:
         """The layer that computes each output; None where its numbers are also used within the graph, or twice."""
         uses = Counter([*self.ends, *(p for _, places in self.steps for p in places)])
@@ -83,7 +87,11 @@ class Graph:
         Returns:
             The output; a list where the graph was made for a list of outputs.
         """
-        values = [x] if self._one_input else list(x)
+        # Machine code is made for arrays that may be written to; for others numba would compile all of it again.
+        if self._one_input:
+            values = [x if x.flags.writeable else x.copy()]
+        else:
+            values = [a if a.flags.writeable else a.copy() for a in x]
         for operation, places in self.operations:
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) in logits:
@@ -126,7 +134,7 @@ class Graph:
         for i in range(len(self.operations) - 1, -1, -1):
             operation, places = self.operations[i]
             dy, gradients[count + i] = gradients[count + i], None
-            wants_dx = any(needed[p] for p in places)
+            wants_dx = needed[places[0]] if len(places) == 1 else any(needed[p] for p in places)
             if dy is None or not (wants_dx or needed[count + i]):
                 continue
             if isinstance(operation, Block):
@@ -135,10 +143,34 @@ class Graph:
                 dx = operation.backward(dy, caches[i])
             else:
                 operation.backward_weights(dy, caches[i])
-            if wants_dx:
-                for place, d in zip(places, [dx] if len(places) == 1 else dx, strict=True):
+            if wants_dx and len(places) == 1:
+                place = places[0]
+                gradients[place] = dx if gradients[place] is None else gradients[place] + dx
+            elif wants_dx:
+                for place, d in zip(places, dx, strict=True):
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
         return gradients[0] if self._one_input else gradients[:count]
+
+    @functools.cached_property
+    def samples_in_cache(self) -> int:
+        """How many samples to run through the graph at once, so that what layers hand on stays in the cache."""
+        largest = 1
+        for layer, _ in self.steps:
+            for node in layer.nodes:
+                sizes = [math.prod(n or 1 for n in symbol.shape[1:]) for symbol in (*node.inputs, node.output)]
+                largest = max(largest, sum(sizes))
+        return max(SMALLEST_PIECE, CACHE // (4 * largest))
+
+    @functools.cached_property
+    def independent_samples(self) -> bool:
+        """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
+        package = __name__.partition(".")[0]
+        return all(type(layer).__module__.partition(".")[0] == package for layer, _ in self.steps)
+
+    @functools.cached_property
+    def uses_blas(self) -> bool:
+        """Whether a layer may compute with NumPy's matrix products."""
+        return not self.independent_samples or any(layer.uses_blas for layer, _ in self.steps)
 
     def needed(self, wants_dx: bool = False) -> list[bool]:
         """Return for each position whether a gradient there reaches anything that wants one.

@@ -80,6 +80,7 @@ class Model(Trainer, Layer):
         entrances, exits = flat(inputs), flat(outputs)
         alone = len(exits) == 1 and not isinstance(outputs, dict)
         self.graph = Graph(entrances[0] if len(entrances) == 1 else entrances, exits[0] if alone else exits)
+        self._has_several_inputs, self._has_several_outputs = len(entrances) > 1, not alone
         self.built, self.build_input_shape = True, None
 
     # ---- as a layer ----
@@ -105,8 +106,10 @@ class Model(Trainer, Layer):
         if self.graph is None:
             return
         shapes = shape if isinstance(shape, list) else [shape]
-        for i, (found, symbol) in enumerate(zip(shapes, self.inputs, strict=True)):
+        for i, (found, symbol) in enumerate(zip(shapes, self.graph.entrances, strict=True)):
             expected = symbol.shape
+            if found[1:] == expected[1:] and expected[0] is None:
+                continue
             agrees = len(found) == len(expected) and all(
                 None in (n, e) or n == e for n, e in zip(found, expected, strict=True)
             )
@@ -185,7 +188,8 @@ class Model(Trainer, Layer):
             self.built = True
             with np.errstate(all="ignore"):
                 return self.forward(_as_arrays(x, self.dtype), bool(training))[0]
-        xs = aligned(self._inputs, x, self._input_names, f"Model {self.name!r}")
+        single = not (self._has_several_inputs or is_nested(x))
+        xs = [x] if single else aligned(self._inputs, x, self._input_names, f"Model {self.name!r}")
         kinds = {isinstance(a, Symbol) for a in xs}
         if len(kinds) > 1:
             raise ValueError(f"Model {self.name!r}: its inputs are symbols or arrays, not some of each.")
@@ -194,7 +198,8 @@ class Model(Trainer, Layer):
             node = Node(self, tuple(xs), self._shapes_of([a.shape for a in xs]), given=x)
             self.nodes.append(node)
             return packed(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
-        xs = [self._ranked(np.ascontiguousarray(np.asarray(a), self.dtype), s) for a, s in zip(xs, self.inputs)]  # noqa: B905
+        entrances = self.graph.entrances
+        xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
         self.check_input([a.shape for a in xs])
         with np.errstate(all="ignore"):
             y = self.forward(xs if len(xs) > 1 else xs[0], bool(training))[0]
@@ -273,14 +278,12 @@ class Model(Trainer, Layer):
     @property
     def inputs(self) -> list[Symbol]:
         """The symbols where data enter, in a list."""
-        self._built_graph()
-        return flat(self._inputs)
+        return list(self._built_graph().entrances)
 
     @property
     def outputs(self) -> list[Symbol]:
         """The symbols that the model computes, in a list."""
-        self._built_graph()
-        return flat(self._outputs)
+        return list(self._built_graph().exits)
 
     @property
     def input(self) -> Any:
@@ -341,6 +344,24 @@ class Model(Trainer, Layer):
         from . import console
 
         console.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def explain(self, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Any:
+        """Follow one sample through the layers, print shapes, weights, costs and numbers, and return them as rows.
+
+        Args:
+            x: one sample, with or without a batch axis; a list where the model has several inputs.
+            y: its target; where given, the way back is explained too, with the norm of every gradient.
+            print_fn: receives the text in one call, instead of standard output.
+
+        Returns:
+            An `explaining.Explanation`: `rows`, and sums over them.
+
+        Raises:
+            ValueError: the model isn't built, or a target for a model without a loss; several samples, another shape.
+        """
+        from . import explaining
+
+        return explaining.explain(self, x, y, print_fn)
 
     # ---- as text ----
 

@@ -5,7 +5,8 @@ The derivative that `backward` claims is compared with the slope measured in flo
     d L / d t  =~  (L(t + h) - L(t - h)) / 2h,        L = sum(dy * forward(x)),
 
 for random elements t of the input and of every weight, and a random dy: a uniform one would hide errors that
-cancel in sums.  Tests and users call this room; it calls the layer.
+cancel in sums.  And does my layer do what Keras's does?  `compare` and `trace` stand in `lockstep` and `traces`.
+Tests and users call this room; it calls the layer, and those two.
 """
 
 import copy
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from .layers.base import Layer
+from .lockstep import Difference, Report, compare
 from .losses import Loss
 from .random import SeedGenerator
+from .traces import Trace, trace
 
 
 def check_gradients(
@@ -200,4 +203,4 @@ def _compare(
     return worst
 
 
-__all__ = ["check_gradients", "check_loss_gradients"]
+__all__ = ["Difference", "Report", "Trace", "check_gradients", "check_loss_gradients", "compare", "trace"]

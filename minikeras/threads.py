@@ -40,12 +40,12 @@ class Team:
         from .kernels.team import new_board, work
 
         self.size, self.asleep = size, size - 1
-        self.board = new_board()
+        self.board = new_board(size)
         self._work = work
         self._looks = 1000
-        work(self.board, 1)
+        work(self.board, 0, 1)
         start = time.perf_counter()
-        work(self.board, self._looks)
+        work(self.board, 0, self._looks)
         self._looks = int(self._looks * PATIENCE / (time.perf_counter() - start))
         if size == 1:
             self.board = self.board[:0]
@@ -53,7 +53,7 @@ class Team:
         self._lock = threading.Lock()
         self._dismissed = False
         for i in range(size - 1):
-            threading.Thread(target=self._live, name=f"minikeras-{i + 1}", daemon=True).start()
+            threading.Thread(target=self._live, args=(i + 1,), name=f"minikeras-{i + 1}", daemon=True).start()
 
     def wake(self) -> None:
         """Let those who sleep look at the board."""
@@ -67,22 +67,36 @@ class Team:
         self._dismissed = True
         self._bell.release(self.size)
 
-    def _live(self) -> None:
+    def _live(self, number: int) -> None:
         while True:
             self._bell.acquire()
             if self._dismissed:
                 return
-            self._work(self.board, self._looks)
+            self._work(self.board, number, self._looks)
             with self._lock:
                 self.asleep += 1
 
 
 _team: Team | None = None
 _forming = threading.Lock()
+_of_this_thread = threading.local()  # `alone`: whether the thread that calls wants no team
+_nobody = np.zeros(0, np.int64)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let the kernels that this thread calls in the block run on it alone: for less work than waking others takes."""
+    before, _of_this_thread.alone = getattr(_of_this_thread, "alone", False), True
+    try:
+        yield
+    finally:
+        _of_this_thread.alone = before
 
 
 def team() -> np.ndarray:
-    """Return the team's board, with everybody awake."""
+    """Return the team's board, with everybody awake; a board of no fields where there shall be no team."""
+    if getattr(_of_this_thread, "alone", False):
+        return _nobody
     team = _team
     if team is None or team.size != config.num_threads():
         team = _form()

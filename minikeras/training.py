@@ -4,6 +4,7 @@
 and backward, `losses`, `metrics`, `optimizers`, `callbacks`, and `threads`.
 """
 
+import contextlib
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,7 +20,9 @@ from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
 from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
 from .several import Bundle, aligned, flat, is_nested, packed
-from .threads import one_blas_thread
+from .threads import alone, one_blas_thread
+
+FEW = 8  # samples: predicting less is not worth a team of threads
 
 
 class Trainer:
@@ -79,7 +82,7 @@ class Trainer:
         for identifier in leaves([metrics, weighted_metrics]):
             if identifier is not None:
                 _check_metric(identifier)
-        if self.graph is not None and self._has_several_outputs and loss is not None:
+        if self._has_several_outputs and loss is not None:
             losses_of(loss, self._outputs, self.output_names)
         self._forget_compile()
         self.optimizer, self.loss = new_optimizer, loss
@@ -122,7 +125,7 @@ class Trainer:
             w        = w - ...                       the optimizer's rule
 
         Where the last activation is softmax (or sigmoid) and the loss its crossentropy, z is what enters the
-        activation: the pair has a simpler derivative, and nothing to clip (see `losses`).
+        activation: the pair has a simpler derivative, and nothing to clip (see `fusion.scores`).
         """
         caches: list[Any] = []
         with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
@@ -174,6 +177,7 @@ class Trainer:
             )
         if self.loss is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        self._target_shapes = self._output_shapes
         if self._has_several_outputs:
             self._prepare_several(batches, y)
         else:
@@ -188,7 +192,7 @@ class Trainer:
         name = self.output_names[0]
         if self._loss is None:
             self._loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
-        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self.output_shape)
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if self._metrics is None:
             self._metrics, self._weighted = (
                 [metrics_room.resolve(m, y.shape, output_shape) for m in _as_list(arguments[kind])]
@@ -208,7 +212,7 @@ class Trainer:
             self._several = SeveralOutputs(self._compile_arguments, self._outputs, names, y.shape, shapes)
             self._metrics = self._several.all_metrics
         self._loss = self._several  # for its `check_targets`
-        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._output_shapes)
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         lasts = self.graph.lasts
         self._scores = self._several.scores(lasts)
         self._logits = self.graph.without_activation(self._scores.chosen(len(lasts)))
@@ -231,8 +235,8 @@ class Trainer:
             )
 
     def _build_for(self, x: Any) -> None:
-        self._check_differentiable()
-        if not self.built:
+        if self.graph is None:
+            self._check_differentiable()
             self.build((None, *x.shape[1:]))
         self.check_input(self._adapted(x).shape)
 
@@ -255,9 +259,7 @@ class Trainer:
 
     # ---- several inputs and outputs ----
 
-    @property
-    def _has_several_outputs(self) -> bool:
-        return self.graph is not None and isinstance(self.graph.outputs, list)
+    _has_several_inputs = _has_several_outputs = False  # settled where the graph is made
 
     @property
     def _output_shapes(self) -> Any:
@@ -265,6 +267,9 @@ class Trainer:
 
     def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
         """Return what the user gave as arrays, or bundles of them in the order of the model's inputs and outputs."""
+        named = isinstance(x, dict) or isinstance(y, dict) or isinstance(sample_weight, dict)
+        if not (named or self._has_several_inputs or self._has_several_outputs):
+            return x, y, sample_weight
         if self.graph is None:
             return Bundle(flat(x)) if isinstance(x, dict) else x, y, sample_weight
         if isinstance(x, Bundle) or isinstance(y, Bundle):
@@ -441,7 +446,6 @@ class Trainer:
         callbacks.on_test_end(logs)
         return logs
 
-    @one_blas_thread()
     def predict(
         self,
         x: Any,
@@ -450,24 +454,45 @@ class Trainer:
         steps: int | None = None,
         callbacks: Iterable[Any] | None = None,
     ) -> Any:
-        """Compute the outputs for arrays, or for an iterable of batches; several in the form of the model's outputs."""
+        """Compute the outputs for arrays, or for an iterable of batches; several in the form of the model's outputs.
+
+        Where nobody watches single batches, arrays are cut into pieces that suit the processor's cache, whatever
+        `batch_size` says.
+        """
         batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged)
-        if not self._writes_call:
-            self._build_for(batches.peek()[0])
-        callbacks = self._callback_list(callbacks, verbose, batches)
+        if self.graph is None and self._writes_call:
+            with one_blas_thread():
+                return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
+        self._build_for(batches.peek()[0])
+        independent = self.graph.independent_samples
+        with one_blas_thread() if self.graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext():
+            if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
+                return self._as_outputs(self._predict_in_pieces(self._adapted(batches.arrays[0])))
+            return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
+
+    def _predict_in_pieces(self, x: Any) -> Any:
+        size = self.graph.samples_in_cache
+        with np.errstate(all="ignore"):
+            if len(x) < FEW:
+                with alone():
+                    return self.graph.forward(x)
+            if len(x) <= size:
+                return self.graph.forward(x)
+            outputs = [self.graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
+        return _concatenated(outputs)
+
+    def _predict_batches(self, batches: data.Batches, callbacks: CallbackList, given: Any) -> Any:
         callbacks.on_predict_begin()
         outputs = []
-        for step, (bx, _, _) in enumerate(batches.epoch()):
+        for step, (x, _, _) in enumerate(batches.epoch()):
             callbacks.on_predict_batch_begin(step)
-            bx = self._adapted(bx)
-            self.check_input(bx.shape)
+            x = self._adapted(x)
+            self.check_input(x.shape)
             with np.errstate(all="ignore"):
-                outputs.append(self._computed(bx, x))
+                outputs.append(self._computed(x, given))
             callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
         callbacks.on_predict_end()
-        if not is_nested(outputs[0]):
-            return np.concatenate(outputs)
-        return packed(outputs[0], map(np.concatenate, zip(*map(flat, outputs), strict=True)))
+        return _concatenated(outputs)
 
     def _computed(self, x: Any, given: Any) -> Any:
         """Return the outputs of a batch; `given` shows the form of the inputs to a `call` of the user's own."""
@@ -488,7 +513,7 @@ class Trainer:
             x = self._adapted(x)
             if batches.arrays is None:
                 self.check_input(x.shape)
-                self._loss.check_targets(y, self._output_shapes)
+                self._loss.check_targets(y, self._target_shapes)
             yield x, y, w
 
     # ---- one batch at a time ----
@@ -577,6 +602,13 @@ class Trainer:
     def _in_order(self, logs: dict[str, float]) -> float | list[float]:
         values = [logs[name] for name in self._named_metrics()]
         return values[0] if len(values) == 1 else values
+
+
+def _concatenated(outputs: list[Any]) -> Any:
+    """Return the outputs of several batches as those of one."""
+    if not is_nested(outputs[0]):
+        return np.concatenate(outputs)
+    return packed(outputs[0], map(np.concatenate, zip(*map(flat, outputs), strict=True)))
 
 
 def _from_config(value: Any) -> Any:

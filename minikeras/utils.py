@@ -1,6 +1,6 @@
-"""Small things that scripts use around a model: one-hot labels, the seed, files from the network.
+"""Small things that scripts use around a model: one-hot labels, the seed, files from the network, its picture.
 
-Called by users; calls `random`, `names`, `data` and `datasets.cache`.  Keras's counterpart: `keras.utils`.
+Called by users; calls `random`, `names`, `data`, `datasets.cache` and `drawing`.  Keras's counterpart: `keras.utils`.
 """
 
 from typing import Any
@@ -9,10 +9,21 @@ import numpy as np
 
 from .data import PyDataset
 from .datasets.cache import get_file
+from .drawing import model_to_dot, plot_model
 from .names import clear_session, missing_attribute
 from .random import set_random_seed
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "get_file", "normalize", "set_random_seed", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "get_file",
+    "model_to_dot",
+    "normalize",
+    "plot_model",
+    "set_random_seed",
+    "to_categorical",
+]
 
 #: The name of `PyDataset` before Keras 3.
 Sequence = PyDataset

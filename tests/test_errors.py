@@ -59,7 +59,7 @@ TABLE = {
     "strides": (lambda: layers.Conv2D(3, 3, strides=0), ValueError, ["strides", "0"]),
     "padding": (lambda: layers.Conv2D(3, 3, padding="some"), ValueError, ["padding", "some", "same"]),
     "stride and dilation": (lambda: layers.Conv2D(3, 3, strides=2, dilation_rate=2), ValueError, ["strides", "dilation_rate"]),
-    "groups": (lambda: layers.Conv2D(4, 3, groups=2), ValueError, ["groups"]),
+    "groups": (lambda: layers.Conv2D(4, 3, groups=3), ValueError, ["groups"]),
     "channels first": (lambda: layers.Conv2D(3, 3, data_format="channels_first"), ValueError, ["channels_last", "channels_first"]),
     "unsupported option": (lambda: layers.Dense(3, kernel_constraint="max_norm"), ValueError, ["kernel_constraint", "not supported"]),
     "pool size": (lambda: layers.MaxPooling2D(0), ValueError, ["pool_size", "0"]),

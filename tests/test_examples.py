@@ -58,7 +58,8 @@ def lesson_run(tmp_path_factory):
             folder, future = started[lesson]
             result = future.result()
             assert result.returncode == 0, result.stderr
-            assert result.stderr == ""
+            # The first run on a machine says that it compiles.
+            assert re.sub("minikeras: compiling its kernels .*\n", "", result.stderr) == ""
             return folder, result.stdout
 
         yield get

@@ -228,14 +228,17 @@ def test_no_room_imports_one_above_it():
 
     order = [
         {"config", "names", "differentiable", "kernels", "several", "threads"},
-        {"random", "symbolic", "serialization"},
+        {"random", "symbolic", "serialization", "wiring"},
         {"activations", "initializers", "regularizers", "parameters"},
-        {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend"},
+        {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},
         {"saving"},
-        {"callbacks", "checkpoints", "fusion", "graph", "testing"},
+        {"callbacks", "checkpoints", "fusion", "graph", "plotting"},
         {"graph_config", "outputs"},
-        {"training"},
+        {"training", "explaining"},
         {"models"},
+        {"traces"},
+        {"lockstep"},
+        {"testing"},
     ]
     height = {room: i for i, rooms in enumerate(order) for room in rooms}
     root = Path(minikeras.__file__).parent

@@ -144,6 +144,11 @@ OPTIMIZERS = {
     "rmsprop-all": lambda k: k.optimizers.RMSprop(0.003, momentum=0.5, centered=True),
     "adam": lambda k: k.optimizers.Adam(0.01),
     "amsgrad": lambda k: k.optimizers.Adam(0.01, amsgrad=True, weight_decay=0.01),
+    "adamw": lambda k: k.optimizers.AdamW(0.01),
+    "nadam": lambda k: k.optimizers.Nadam(0.01),
+    "adamax": lambda k: k.optimizers.Adamax(0.01),
+    "adadelta": lambda k: k.optimizers.Adadelta(1.0),
+    "lion": lambda k: k.optimizers.Lion(0.001),
     "schedule": lambda k: k.optimizers.Adam(k.optimizers.schedules.ExponentialDecay(0.05, 5, 0.7)),
 }
 
@@ -553,7 +558,6 @@ def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
     made = [
         (keras.layers.GRU(2), (3, 2), "GRU"),
         (keras.layers.Dense(2, kernel_constraint="max_norm"), (3,), "MaxNorm"),
-        (keras.layers.Conv2D(2, 3, groups=2), (5, 5, 4), "groups"),
         (keras.layers.Dense(2, dtype="mixed_float16"), (3,), "mixed_float16"),
     ]
     for layer, shape, name in made:

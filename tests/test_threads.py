@@ -58,3 +58,20 @@ def test_predictions_from_several_threads_agree():
     for result in results:
         np.testing.assert_array_equal(result, expected)
     assert blas_threads() == before
+
+
+def test_who_computes_alone_does_not_hinder_others():
+    from minikeras import threads
+
+    minikeras.config.set_num_threads(2)
+    boards = []
+    with threads.alone():
+        with threads.alone():
+            assert len(threads.team()) == 0
+        assert len(threads.team()) == 0
+        other = threading.Thread(target=lambda: boards.append(threads.team()))
+        other.start()
+        other.join()
+    assert len(boards[0]) > 0
+    assert len(threads.team()) > 0
+    minikeras.config.set_num_threads(None)

@@ -12,8 +12,9 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
     depthwise2d convolutions of each channel by itself
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
+    finite      whether all numbers of a data set are finite
     pool2d      the largest or the mean cell under a window
-    scores      losses with their gradients, and dropout
+    scores      softmax, and its crossentropy with the gradient
     updates     the rules of the optimizers
     philox      random numbers
     vectors     what the processor's vector registers do
@@ -35,7 +36,7 @@ import numpy as np
 
 from .. import threads
 
-_ROOMS = ("blocks2d", "conv2d", "dense", "depthwise2d", "philox", "pool2d", "scores", "updates")
+_ROOMS = ("blocks2d", "conv2d", "dense", "depthwise2d", "finite", "philox", "pool2d", "scores", "updates")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 
@@ -114,5 +115,6 @@ def notice_of_compilation() -> Iterator[None]:
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return importlib.import_module(f".{name}", __name__)
+        with notice_of_compilation():  # of `products`
+            return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,6 +29,7 @@ from .team import SHARES, part, share_out, shared
 from .vectors import LANES, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
+GROUP = 2**17  # numbers: half of a core's own cache
 
 
 def _forward(
@@ -140,24 +141,37 @@ def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, 
 def _backward_share(
     share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
 ):
-    window, F = shape[:2], shape[3]
-    frame, size = conv2d.new_frame(x, outputs, window, strides, padding, dilation)
+    window, C, F = shape[:2], shape[2], shape[3]
+    _, size = conv2d.new_frame(x[:1], outputs, window, strides, padding, dilation)
+    needs_frame = size[0] > x.shape[1] or size[1] > x.shape[2]
+    x_image = size[0] * size[1] * C if needs_frame else x[0].size
+    border, dz_size = (0, 0), outputs
     if dx.size:
-        dz, dz_size, border = conv2d.new_gradient_frame(dx, outputs, F, window, strides, padding, dilation)
-    else:
-        dz, dz_size, border = np.zeros(outputs[0] * outputs[1] * F, x.dtype), outputs, (0, 0)
-    start = (border[0] * dz_size[1] + border[1]) * F
+        _, dz_size, border = conv2d.new_gradient_frame(dx, outputs, F, window, strides, padding, dilation)
+    dz_image, start = dz_size[0] * dz_size[1] * F, (border[0] * dz_size[1] + border[1]) * F
+
+    # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
+    first, last = part(share, len(x))
+    group = max(1, min(last - first, GROUP // (x_image + dz_image)))
+    frames = np.zeros(group * x_image if needs_frame else 0, x.dtype)
+    dz = np.zeros(group * dz_image, x.dtype)
+    gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
     sums[share], bias_sums[share] = 0, 0
-    for n in range(*part(share, len(x))):
-        x_n = conv2d.framed(frame, size, x, n, padding)
-        gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
-        if winner.size:
-            _unpool(dz, start, dz_size[1], bias_sums[share], gradients, cells, n, dy.shape, pool)
-        else:
-            _gate(dz, start, dz_size[1], bias_sums[share], gradients, outcome, n, dy.shape, rectified)
-        conv2d.correlate(sums[share], shape, x_n, size, (dz, start), dz_size[1], outputs, strides, dilation)
-        if dx.size:
-            conv2d.back(dx, n, dz, dz_size, border, wt, F, window, strides, padding, dilation)
+    for n in range(first, last, group):
+        images = min(group, last - n)
+        for i in range(images):
+            dz_i = dz[i * dz_image : (i + 1) * dz_image]
+            if needs_frame:
+                conv2d.framed(frames[i * x_image : (i + 1) * x_image], size, x, n + i, padding)
+            if winner.size:
+                _unpool(dz_i, start, dz_size[1], bias_sums[share], gradients, cells, n + i, dy.shape, pool)
+            else:
+                _gate(dz_i, start, dz_size[1], bias_sums[share], gradients, outcome, n + i, dy.shape, rectified)
+            if dx.size:
+                conv2d.back(dx, n + i, dz_i, dz_size, border, outputs, wt, F, window, strides, padding, dilation)
+        x_n = (frames, 0) if needs_frame else (x.reshape(x.size), n * x_image)
+        all_dz = dz, dz_image, dz_size[1], outputs
+        conv2d.correlate(sums[share], shape, images, x_n, x_image, size, all_dz, start, strides, dilation)
 
 
 @inner

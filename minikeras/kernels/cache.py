@@ -11,8 +11,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from llvmlite import binding
+from numba import njit, types
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 
 
 @functools.cache
@@ -39,3 +41,19 @@ def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
     dispatcher = njit(nogil=True, error_model="numpy")(function)
     dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def called_by_name(name: str, function: Callable[..., Any], signature: Any) -> Any:
+    """Compile a function of plain numbers now, or take it from the disk; return what stands for it in others.
+
+    Others are linked to it by its name when they are loaded, and contain no copy of it.
+    """
+    compiled = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    compiled._cache = _Cache(function)
+    compiled.compile()
+    _kept_alive.append(compiled)
+    binding.add_symbol(name, compiled.address)
+    return types.ExternalFunction(name, signature)
+
+
+_kept_alive: list[CFunc] = []

@@ -27,9 +27,10 @@ import numpy as np
 from . import twin
 from .products import NO_FLOOR, grid, product
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, copy, fill, inner, load, store
+from .vectors import LANES, add_to, copy, fill, inner, load, store
 
 Pair = tuple[int, int]
+NARROW = LANES // 2  # channels
 
 
 def padded(x: np.ndarray, reach: Pair, padding: Pair, fill: float = 0.0) -> np.ndarray:
@@ -75,15 +76,15 @@ def _forward(
 @twin(_forward)
 def forward(team, y, x, w, b, strides, padding, dilation):
     """Do the same, image by image."""
-    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation, NO_FLOOR))
+    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation))
 
 
 @shared
-def _forward_share(share, y, x, w, b, strides, padding, dilation, floor):
+def _forward_share(share, y, x, w, b, strides, padding, dilation):
     frame, size = new_frame(x, y.shape[1:3], w.shape[:2], strides, padding, dilation)
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding)
-        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, floor)
+        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, NO_FLOOR)
 
 
 @inner
@@ -147,29 +148,40 @@ def weight_gradient(team, dw, x, dy, strides, padding, dilation):
 def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
     frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation)
     _, OH, OW, F = dy.shape
-    dz = dy.reshape(dy.size)
+    dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
     sums[share] = 0
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding)
-        correlate(sums[share], dw.shape, x_n, size, (dz, n * OH * OW * F), OW, (OH, OW), strides, dilation)
+        correlate(sums[share], dw.shape, 1, x_n, 0, size, dz, n * OH * OW * F, strides, dilation)
 
 
 @inner
-def correlate(dw, shape, x, size, dz, dz_row, outputs, strides, dilation):
-    """Add one framed image's part to dw: the sum over (p, q) of x[h, v].T @ dz[p, q].
+def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation):
+    """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
 
-    x and dz are pairs (vector, position), dz with rows of `dz_row` cells.
+    Args:
+        dw: as a vector.
+        shape: of dw.
+        images: how many.
+        x: (vector, position) of the first framed image.
+        x_image: from one of these to the next.
+        size: rows and columns of its frame.
+        dz: (vector, from one image to the next, cells in a row, rows and columns that count).
+        start: position of the first dz.
+        strides, dilation: see above.
     """
     KH, KW, C, F = shape
+    gradients, dz_image, dz_row, outputs = dz
     row = size[1] * C
     at = np.empty(KH * KW * C, np.int64)
     for i in range(KH):
         for j in range(KW):
             for c in range(C):
                 at[(i * KW + j) * C + c] = i * dilation[0] * row + j * dilation[1] * C + c
-    depth, x_steps = (outputs[0], 1, outputs[1]), (strides[0] * row, 0, strides[1] * C)
+    depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * C)
+    w_steps = (dz_image, dz_row * F, F)
     to = grid(1, 0, KH * KW * C, F)
-    product((dw, 0), to, (dw, 0), True, x, at, x_steps, dz, (dz_row * F, 0, F), depth, NO_FLOOR, (KH * KW * C, F))
+    product((dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, depth, NO_FLOOR, (KH * KW * C, F))
 
 
 @shared
@@ -220,7 +232,7 @@ def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
             copy(frame, ((border[0] + p) * size[1] + border[1]) * F, dz, (n * OH + p) * OW * F, OW * F)
-        back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation)
+        back(dx, n, frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)
 
 
 @inner
@@ -243,9 +255,18 @@ def phase(a, kernel, stride, padding, dilation):
 
 @inner
 def reversed_kernel(w, strides, padding, dilation):
-    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C)."""
+    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
+
+    Of few channels, as `scatter` needs it: transposed to (F, KH KW C).
+    """
     KH, KW, C, F = w.shape
     wt = np.empty(w.size, w.dtype)
+    if C <= NARROW:
+        taps, cells = KH * KW * C, w.reshape(KH * KW * C, F)
+        for f in range(F):
+            for tap in range(taps):
+                wt[f * taps + tap] = cells[tap, f]
+        return wt
     end = 0
     for a in range(strides[0]):
         i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
@@ -282,9 +303,12 @@ def new_gradient_frame(dx, outputs, F, window, strides, padding, dilation):
 
 
 @inner
-def back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation):
+def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
     """Compute the input gradient of image n from its framed output gradient, phase by phase."""
     _, H, W, C = dx.shape
+    if C <= NARROW:
+        scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
+        return
     zeros = np.zeros(C, dx.dtype)
     row = size[1] * F
     end = 0
@@ -318,3 +342,33 @@ def back(dx, n, frame, size, border, wt, F, window, strides, padding, dilation):
                     (height * width, C),
                 )
             end += rows * columns * F * C
+
+
+@inner
+def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
+    """Compute the same where x has few channels, which would leave most of a register empty.
+
+    Then the kernel's cells fill the registers: dz[p, q] @ w^T is what one output cell hands to all cells under its
+    window, and is added to them row by row.
+    """
+    _, H, W, C = dx.shape
+    taps, cells = window[0] * window[1] * C, dx.reshape(dx.size)
+    rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
+    columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
+    total, handed = np.zeros(rows * columns * C, dx.dtype), np.empty(outputs[1] * taps, dx.dtype)
+    zeros = np.zeros(taps, dx.dtype)
+    to, at = grid(outputs[1], taps, 1, 0), grid(outputs[1], F, 1, 0)
+    together = window[1] if dilation[1] == 1 else 1  # cells of a row of the window that are neighbours in x
+    for p in range(outputs[0]):
+        x = frame, ((border[0] + p) * size[1] + border[1]) * F
+        product(
+            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, taps), (1, 1, F), NO_FLOOR,
+            (outputs[1], taps),
+        )  # fmt: skip
+        for q in range(outputs[1]):
+            for i in range(window[0]):
+                for j in range(0, window[1], together):
+                    there = (p * strides[0] + i * dilation[0]) * columns + q * strides[1] + j * dilation[1]
+                    add_to(total, there * C, handed, q * taps + (i * window[1] + j) * C, together * C)
+    for h in range(H):
+        copy(cells, (n * H + h) * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)

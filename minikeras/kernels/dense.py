@@ -9,8 +9,8 @@
 
     z[n, o] = b[o] + sum over i of x[n, i] w[i, o]
 
-A dense layer is a convolution over images of one pixel, so `products` does the work here too.  Rows of its table are
-shared out to the team in whole tiles.  Called by `layers.core` and `fusion`; calls `products` and `team`.
+A dense layer is a convolution over images of one pixel, so `products` does the work here too.  The team shares out
+samples, or inputs where these are more.  Called by `layers.core` and `fusion`; calls `products` and `team`.
 """
 
 import numpy as np
@@ -18,10 +18,10 @@ import numpy as np
 from . import twin
 from .products import NO_FLOOR, grid, product
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, TILE_ROWS, fill, greater, load, store, where
+from .vectors import LANES, TILE_ROWS, fill, greater, inner, load, store, where
 
 ZERO = np.float32(0)
-FEW_SAMPLES, MANY_INPUTS = 512, 128
+FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 512, 64, 128
 
 
 def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectified: bool) -> None:
@@ -118,8 +118,32 @@ def _input_gradient(dx: np.ndarray, dz: np.ndarray, w: np.ndarray) -> None:
 
 @twin(_input_gradient)
 def input_gradient(team, dx, dz, w):
-    """Do the same, tile by tile."""
-    share_out(team, input_gradient_share, (dx, w, np.ascontiguousarray(dz.T)))
+    """Do the same, tile by tile: of many samples as the product dz @ w^T, of few as rows of w times dz^T."""
+    _fill_dx(team, dx, dz, w)
+
+
+@inner
+def _fill_dx(team, dx, dz, w):
+    (N, I), O = dx.shape, w.shape[1]
+    if N > MANY_SAMPLES:
+        turned = np.empty((O, I), w.dtype)
+        share_out(team, _turn, (turned, w))
+        share_out(team, _some_samples, (dx, dz, turned, np.zeros(I, w.dtype), NO_FLOOR))
+    else:
+        turned = np.empty((O, N), w.dtype)
+        share_out(team, _turn, (turned, dz))
+        share_out(team, input_gradient_share, (dx, w, turned))
+
+
+@shared
+def _turn(share, turned, x):
+    """Do a share of turned = x^T, in squares that fit the cache."""
+    rows = turned[slice(*part(share, len(turned)))]
+    columns = x[:, slice(*part(share, len(turned)))]
+    for i in range(0, len(x), LANES):
+        for row in range(len(rows)):
+            for k in range(i, min(i + LANES, len(x))):
+                rows[row, k] = columns[k, row]
 
 
 @shared
@@ -162,16 +186,11 @@ def _backward(
 @twin(_backward)
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
-    N, O = dy.shape
     dz = np.empty_like(dy)
     share_out(team, _gate, (dz, db, dy, y, rectified, add))
     share_out(team, weight_gradient_share, (dw, x, dz, add))
     if dx.size:
-        dzt = np.empty((O, N), dy.dtype)
-        for n in range(N):
-            for o in range(O):
-                dzt[o, n] = dz[n, o]
-        share_out(team, input_gradient_share, (dx, w, dzt))
+        _fill_dx(team, dx, dz, w)
 
 
 @shared

@@ -34,18 +34,20 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .cache import called_by_name
 from .vectors import (
+    FLOAT,
     INT,
     LANES,
     TILE_REGISTERS,
     TILE_ROWS,
     VECTOR,
-    address,
     broadcast,
     first_lanes,
     inner,
     load_vector,
     multiply_add,
+    place,
     prefetch,
     store_vector,
 )
@@ -70,40 +72,29 @@ def grid(rows, row_step, columns, column_step):
 def _tile(height, registers):
     """Return a function that computes the tile of z whose upper left corner is `corner`; see `product`.
 
-    z, start, x and w are pairs (vector, position of their first element).
+    z, to, start, x, at and w are addresses.
     """
 
     def emit(context, b, signature, arguments):
-        names = ("z", "to", "start", "add", "x", "at", "x_steps", "w", "w_steps", "depth", "floor", "corner", "size")
-        value = dict(zip(names, arguments, strict=True))
-        kind = dict(zip(names, signature.args, strict=True))
-
-        def first_element(name):
-            vector, position = cgutils.unpack_tuple(b, value[name])
-            return address(context, b, kind[name].types[0], vector, position)
-
-        def integers(name):
-            return cgutils.unpack_tuple(b, value[name])
-
-        def positions(name, rows):
-            vector = address(context, b, kind[name], value[name])
-            return [b.load(b.gep(vector, [row])) for row in rows]
-
-        z, start, x, w = (first_element(name) for name in ("z", "start", "x", "w"))
-        (i, j), (last, width) = integers("corner"), integers("size")
+        z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size = arguments
+        z, start, x, w = (b.inttoptr(place, FLOAT.as_pointer()) for place in (z, start, x, w))
+        to, at = (b.inttoptr(place, INT.as_pointer()) for place in (to, at))
+        x_steps, w_steps, depth, (i, j), (last, width) = (
+            cgutils.unpack_tuple(b, numbers) for numbers in (x_steps, w_steps, depth, corner, size)
+        )
         last = b.sub(last, INT(1))
         rows = [b.add(i, INT(r)) for r in range(height)]
         rows = [b.select(b.icmp_signed("<", row, last), row, last) for row in rows]
         columns = [b.add(j, INT(v * LANES)) for v in range(registers)]
         inside = [first_lanes(b, b.sub(width, column)) for column in columns]
         cells = [(r, v) for r in range(height) for v in range(registers)]
-        z_rows = [b.gep(z, [position]) for position in positions("to", rows)]
-        x_rows = positions("at", rows)
+        z_rows = [b.gep(z, [b.load(b.gep(to, [row]))]) for row in rows]
+        x_rows = [b.load(b.gep(at, [row])) for row in rows]
         place = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
 
         # LLVM turns these memory cells into registers, as nobody asks for their addresses.
         sums = {cell: cgutils.alloca_once(b, VECTOR) for cell in cells}
-        with b.if_else(value["add"]) as (going_on, beginning):
+        with b.if_else(add) as (going_on, beginning):
             with going_on:
                 for r, v in cells:
                     b.store(load_vector(b, place[r, v], inside[v]), sums[r, v])
@@ -113,29 +104,27 @@ def _tile(height, registers):
                     for r in range(height):
                         b.store(first, sums[r, v])
 
-        x_steps, w_steps, depth = integers("x_steps"), integers("w_steps"), integers("depth")
-
         def step(place, steps, counters):
             return b.gep(place, [functools.reduce(b.add, map(b.mul, counters, steps))])
 
         with cgutils.for_range(b, depth[0]) as s, cgutils.for_range(b, depth[1]) as t:
             x_start = step(x, x_steps[:2], (s.index, t.index))
-            w_start = step(w, w_steps[:2], (s.index, t.index))
-            w_place = cgutils.alloca_once_value(b, w_start)
+            w_place = cgutils.alloca_once_value(b, step(w, w_steps[:2], (s.index, t.index)))
+            # k is counted in steps of x: all rows then share one counter, which LLVM keeps in a register.
             end = b.mul(depth[2], x_steps[2])
-            with cgutils.for_range_slice(b, INT(0), end, x_steps[2], inc=True) as (x_step, _):
+            with cgutils.for_range_slice(b, INT(0), end, x_steps[2], inc=True) as (k, _):
                 w_row = b.load(w_place)
-                b.store(step(w_row, w_steps[2:], (INT(1),)), w_place)
+                b.store(b.gep(w_row, [w_steps[2]]), w_place)
                 for column in columns:
-                    prefetch(b, b.gep(step(w_row, w_steps[2:], (INT(AHEAD),)), [column]))
+                    prefetch(b, b.gep(w_row, [b.add(b.mul(INT(AHEAD), w_steps[2]), column)]))
                 weights = [load_vector(b, b.gep(w_row, [c]), m) for c, m in zip(columns, inside, strict=True)]
-                x_k = b.gep(x_start, [x_step])
+                x_k = b.gep(x_start, [k])
                 for r in range(height):
                     number = broadcast(b, b.load(b.gep(x_k, [x_rows[r]])))
                     for v in range(registers):
                         b.store(multiply_add(b, number, weights[v], b.load(sums[r, v])), sums[r, v])
 
-        floor = broadcast(b, value["floor"])
+        floor = broadcast(b, floor)
         for r, v in cells:
             total = b.load(sums[r, v])
             below = b.fcmp_ordered("<", total, floor)  # false for NaN, which stays
@@ -144,9 +133,9 @@ def _tile(height, registers):
 
     @intrinsic
     def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size):
-        return types.void(
-            z, to, start, types.boolean, x, at, x_steps, w, w_steps, depth, types.float32, corner, size
-        ), emit
+        place, pair, triple = types.int64, types.UniTuple(types.int64, 2), types.UniTuple(types.int64, 3)
+        numbers = (triple, place, triple, triple, types.float32, pair, pair)
+        return types.void(place, place, place, types.boolean, place, place, *numbers), emit
 
     return tile
 
@@ -174,6 +163,29 @@ sweep_inside, sweep_bottom = _sweep(TILE_ROWS, TILE_REGISTERS), _sweep(EDGE_ROWS
 sweep_right, sweep_corner = _sweep(TILE_ROWS, 1), _sweep(EDGE_ROWS, 1)
 
 
+def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, floor, rows, columns):
+    """Compute the table of sums above, of addresses and plain numbers."""
+    x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows
+    # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
+    low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
+    right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
+    for k in range(0, max(d2, 1), DEPTH):
+        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(DEPTH, d2 - k))
+        going_on, least = add or k > 0, floor if k + DEPTH >= d2 else NO_FLOOR
+        shared = (z, to, start, going_on, k_x, at, x_steps, k_w, w_steps, depth, least)
+        sweep_inside(*shared, (top, top), (low, right), size)
+        sweep_bottom(*shared, (low, top), (rows, right), size)
+        sweep_right(*shared, (top, right), (low, columns), size)
+        sweep_corner(*shared, (low, right), (rows, columns), size)
+
+
+# Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.
+_ARGUMENTS = (*["int64"] * 3, "boolean", *["int64"] * 12, "float32", "int64", "int64")
+_machine_code = called_by_name(
+    "minikeras.product", _product, types.void(*(getattr(types, name) for name in _ARGUMENTS))
+)
+
+
 @inner
 def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
     """Compute the table of sums above.
@@ -192,41 +204,8 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
         floor: the smallest number that z may hold; 0 is a rectifier, `NO_FLOOR` none.
         size: how many rows and columns.
     """
-    (xv, x0), (wv, w0), (rows, columns) = x, w, size
-    top = rows - rows  # a zero that numba doesn't know, or it would compile the same again for each
-    # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
-    low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
-    right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    for k in range(0, max(depth[2], 1), DEPTH):
-        part_x, part_w = (xv, x0 + k * x_steps[2]), (wv, w0 + k * w_steps[2])
-        part = (depth[0], depth[1], min(DEPTH, depth[2] - k))
-        going_on, least = add or k > 0, floor if k + DEPTH >= depth[2] else NO_FLOOR
-        sweep_inside(
-            z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (top, top), (low, right), size
-        )
-        if low < rows:
-            sweep_bottom(
-                z,
-                to,
-                start,
-                going_on,
-                part_x,
-                at,
-                x_steps,
-                part_w,
-                w_steps,
-                part,
-                least,
-                (low, top),
-                (rows, right),
-                size,
-            )
-        if right < columns:
-            sweep_right(
-                z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (top, right), (low, columns),
-                size,
-            )  # fmt: skip
-        if low < rows and right < columns:
-            sweep_corner(
-                z, to, start, going_on, part_x, at, x_steps, part_w, w_steps, part, least, (low, right), size, size
-            )
+    _machine_code(
+        place(z[0], z[1]), place(to, 0), place(start[0], start[1]), add, place(x[0], x[1]), place(at, 0),
+        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w_steps[0], w_steps[1], w_steps[2],
+        depth[0], depth[1], depth[2], floor, size[0], size[1],
+    )  # fmt: skip

@@ -12,13 +12,48 @@
     dz[n, c] = p[n, c] - [c = t[n]]                                as d log(sum exp z) / d z[c] = p[c]
 
 The largest score of a sample is taken out of the exponents first, so that nothing overflows.  A class outside [0, C)
-gives NaN.  Called by `fusion`; calls `team`.
+gives NaN.  Called by `fusion`; calls `team` and `vectors`.
 """
 
 import numpy as np
 
 from . import twin
 from .team import part, share_out, shared
+from .vectors import inner
+
+
+def _softmax(p: np.ndarray, z: np.ndarray) -> None:
+    """Fill p."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p[...] = e / e.sum(axis=1, keepdims=True)
+
+
+@twin(_softmax)
+def softmax(team, *arguments):
+    """Do the same in loops."""
+    share_out(team, _softmax_share, arguments)
+
+
+@shared
+def _softmax_share(share, p, z):
+    for n in range(*part(share, len(z))):
+        _probabilities(p[n], z[n])
+
+
+@inner
+def _probabilities(p, z):
+    """Fill p for one sample; return the largest score, and the sum of the exponentials of what is below it."""
+    top = z[0]
+    for c in range(z.size):
+        if z[c] > top or z[c] != z[c]:
+            top = z[c]
+    total = np.float32(0)
+    for c in range(z.size):
+        p[c] = np.exp(z[c] - top)
+        total += p[c]
+    for c in range(z.size):
+        p[c] /= total
+    return top, total
 
 
 def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray) -> None:
@@ -44,24 +79,13 @@ def softmax_crossentropy(team, *arguments):
 
 @shared
 def _softmax_crossentropy_share(share, values, p, dz, z, t):
-    C = z.shape[1]
     for n in range(*part(share, len(z))):
-        score, probability, d, true = z[n], p[n], dz[n], t[n]
-        top = score[0]
-        for c in range(C):
-            if score[c] > top or score[c] != score[c]:
-                top = score[c]
-        total = np.float32(0)
-        for c in range(C):
-            e = np.exp(score[c] - top)
-            probability[c] = e
-            total += e
-        for c in range(C):
-            probability[c] /= total
-            d[c] = probability[c]
-        if 0 <= true < C:
-            d[true] -= np.float32(1)
-            values[n] = np.log(total) + top - score[true]
+        top, total = _probabilities(p[n], z[n])
+        if 0 <= t[n] < z.shape[1]:
+            for c in range(z.shape[1]):
+                dz[n, c] = p[n, c]
+            dz[n, t[n]] -= np.float32(1)
+            values[n] = np.log(total) + top - z[n, t[n]]
         else:
-            d[:] = np.nan
+            dz[n] = np.nan
             values[n] = np.nan

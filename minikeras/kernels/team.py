@@ -38,10 +38,10 @@ SHARES = 8
 # Fields of the board, on cache lines of their own where several threads write.
 TAKEN = 0  # whether somebody's work is on the board
 OPEN = 8  # whether there are shares to take
-FUNCTION, ARGUMENTS, SIZE = 16, 17, 18  # the work: two addresses, and the number of shares
-NEXT = 24  # the next share to take
-INSIDE = 32  # how many threads are looking at the work or doing a share
-FIELDS = 40
+FUNCTION, ARGUMENTS = 16, 17  # the work: two addresses
+THREADS = 18  # how many there are
+INSIDE = 24  # how many threads are looking at the work or doing a share
+NEXT, LINE = 32, 8  # the next share of the first thread to take; that of the second is a line further, and so on
 
 PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
 
@@ -49,11 +49,13 @@ _INT, _ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
 _SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, _INT])
 
 
-def new_board() -> np.ndarray:
-    """Return an empty board that begins on a cache line."""
-    raw = np.zeros(FIELDS + 8, np.int64)
+def new_board(threads: int) -> np.ndarray:
+    """Return an empty board for that many threads, which begins on a cache line."""
+    fields = NEXT + LINE * threads
+    raw = np.zeros(fields + LINE, np.int64)
     start = -raw.ctypes.data % 64 // 8
-    return raw[start : start + FIELDS]
+    raw[start + THREADS] = threads
+    return raw[start : start + fields]
 
 
 @inner
@@ -220,10 +222,11 @@ def share_out(team, function, arguments):
         for share in range(SHARES):
             _do(function, arguments, share)
         return
-    team[FUNCTION], team[ARGUMENTS], team[SIZE] = function, arguments, SHARES
-    _write(team, NEXT, 0)
+    team[FUNCTION], team[ARGUMENTS] = function, arguments
+    for thread in range(team[THREADS]):
+        _write(team, NEXT + LINE * thread, thread * SHARES // team[THREADS])
     _write(team, OPEN, 1)
-    _take(team, function, arguments, SHARES)
+    _take(team, 0)
     _write(team, OPEN, 0)
     # Who looks at the board from now on finds it closed; who came before is waited for.
     looks = 0
@@ -236,22 +239,30 @@ def share_out(team, function, arguments):
 
 
 @inner
-def _take(team, function, arguments, size):
-    share = _add(team, NEXT, 1)
-    while share < size:
-        _do(function, arguments, share)
-        share = _add(team, NEXT, 1)
+def _take(team, me):
+    """Do the shares that are mine, and then what is left of the others'.
+
+    As the same shares of one array come to the same thread again and again, they stay in its core's cache.
+    """
+    function, arguments, threads = team[FUNCTION], team[ARGUMENTS], team[THREADS]
+    for i in range(threads):
+        whose = (me + i) % threads
+        last = (whose + 1) * SHARES // threads
+        share = _add(team, NEXT + LINE * whose, 1)
+        while share < last:
+            _do(function, arguments, share)
+            share = _add(team, NEXT + LINE * whose, 1)
 
 
 @kept_on_disk
-def work(team, looks):
-    """Do shares of whatever comes; return when there was nothing at that many looks in a row."""
+def work(team, me, looks):
+    """Do shares of whatever comes, as thread number `me`; return when that many looks in a row found nothing."""
     idle = 0
     while idle < looks:
         if _read(team, OPEN):
             _add(team, INSIDE, 1)
             if _read(team, OPEN):  # else it has been closed since, and what stands there is out of date
-                _take(team, team[FUNCTION], team[ARGUMENTS], team[SIZE])
+                _take(team, me)
             _add(team, INSIDE, -1)
             idle = 0
         else:

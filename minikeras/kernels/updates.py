@@ -368,7 +368,9 @@ def nadam(team, *arguments):
 
 @shared
 def _nadam_share(share, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, m, v = w[here], g[here], m[here], v[here]
+    for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
         first = ZERO if abs(first) < TINY else first
         second = v[i] + (g[i] * g[i] - v[i]) * rest_2
@@ -408,7 +410,9 @@ def adamax(team, *arguments):
 
 @shared
 def _adamax_share(share, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, m, u = w[here], g[here], m[here], u[here]
+    for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
         first = ZERO if abs(first) < TINY else first
         old, size = beta_2 * u[i], abs(g[i])
@@ -450,7 +454,9 @@ def adadelta(team, *arguments):
 
 @shared
 def _adadelta_share(share, w, g, a, d, lr, rho, rest, eps):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, a, d = w[here], g[here], a[here], d[here]
+    for i in range(w.size):
         square = rho * a[i] + rest * (g[i] * g[i])
         square = ZERO if abs(square) < TINY_SQUARE else square
         s = np.sqrt(d[i] + eps) * g[i] / np.sqrt(square + eps)
@@ -487,7 +493,9 @@ def lion(team, *arguments):
 
 @shared
 def _lion_share(share, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
-    for i in range(*part(share, w.size)):
+    here = slice(*part(share, w.size))
+    w, g, m = w[here], g[here], m[here]
+    for i in range(w.size):
         mean = m[i] * beta_1 + g[i] * rest_1
         step = lr if mean > 0 else (-lr if mean < 0 else mean)  # 0 stays 0, NaN stays NaN
         new = m[i] * beta_2 + g[i] * rest_2

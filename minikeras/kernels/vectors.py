@@ -9,7 +9,7 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     fill(0.5)                            the same number in all lanes
     v + w, v - w, v * w, v / w           lane by lane
     greater(v, w), equal(v, w), missing(v)        a mask: where v > w; v = w; v is NaN
-    copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them
+    copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
     either(m, n), where(m, v, w)         where one mask or the other holds; v where the mask holds, else w
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
@@ -134,6 +134,17 @@ class _RegisterModel(models.PrimitiveModel):
 
 
 @intrinsic
+def place(typing, x, i):
+    """Return the address of x[i]."""
+
+    def emit(context, b, signature, arguments):
+        x, i = arguments
+        return b.ptrtoint(address(context, b, signature.args[0], x, i), INT)
+
+    return types.int64(x, types.intp), emit
+
+
+@intrinsic
 def load(typing, x, i, left):
     """Return x[i], ..., x[i + LANES - 1], as far as `left` reaches."""
 
@@ -207,3 +218,10 @@ def copy(y, j, x, i, n):
     """Copy n numbers, x[i], x[i + 1], ..., to y[j], y[j + 1], ..."""
     for k in range(0, n, LANES):
         store(y, j + k, n - k, load(x, i + k, n - k))
+
+
+@inner
+def add_to(y, j, x, i, n):
+    """Add n numbers, x[i], x[i + 1], ..., to y[j], y[j + 1], ..."""
+    for k in range(0, n, LANES):
+        store(y, j + k, n - k, load(y, j + k, n - k) + load(x, i + k, n - k))

@@ -65,6 +65,9 @@ class Layer(Configurable):
     #: wherever a shape is meant there is a list of shapes.
     joins: ClassVar[bool] = False
 
+    #: Whether it computes with NumPy's matrix products, whose bits depend on the number of threads.
+    uses_blas: ClassVar[bool] = False
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
@@ -146,7 +149,7 @@ class Layer(Configurable):
             node = Node(self, tuple(xs), self.compute_output_shape(shape))
             self.nodes.append(node)
             return node.output
-        xs = [np.ascontiguousarray(np.asarray(a), dtype=self.dtype) for a in xs]
+        xs = [np.require(np.asarray(a), self.dtype, ["C", "W"]) for a in xs]  # "W": see `graph.Graph.forward`
         self.check_input(self._as_given([a.shape for a in xs]))
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point

@@ -250,6 +250,8 @@ class Dot(Merge):
         TypeError, ValueError: `axes` is something else; the sizes along the axes differ.
     """
 
+    uses_blas = True
+
     inputs = 2
 
     def __init__(self, axes: int | tuple[int, int], normalize: bool = False, **options: Any):

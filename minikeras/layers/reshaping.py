@@ -110,6 +110,8 @@ class UpSampling2D(Layer):
         ValueError: an impossible size, or another interpolation.
     """
 
+    uses_blas = True
+
     ndim = 4
     has_build_config = True
 

@@ -99,6 +99,7 @@ class Optimizer(Configurable):
         "gradient_accumulation_steps": None,
     }
     slot_start: float = 0.0  # what slots hold before the first step
+    own_numbers: ClassVar[int] = 0  # how many single numbers the built rule adds at the end of `variables`
 
     def __init__(
         self,

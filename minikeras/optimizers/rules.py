@@ -269,6 +269,8 @@ class Nadam(Optimizer):
         ValueError: a number out of range.
     """
 
+    own_numbers = 1
+
     def __init__(
         self,
         learning_rate: Any = 0.001,

@@ -181,7 +181,7 @@ def optimizer_assignments(model: Any, arrays: list[Any], max_bytes: int) -> Assi
     trainable = model.trainable_weights
     if not optimizer.built and len(arrays) > len(optimizer.variables):
         slots = optimizer.slots()
-        shapes = [v.shape for group in slots for v in trainable for _ in group]
+        shapes = [v.shape for group in slots for v in trainable for _ in group] + [()] * optimizer.own_numbers
         if len(optimizer.variables) + len(shapes) == len(arrays) and all(
             a.shape == shape for a, shape in zip(arrays[-len(shapes) :], shapes, strict=True)
         ):

@@ -7,6 +7,7 @@
 A function metric gives one value per sample; `MeanMetricWrapper` and the classes average it over all samples seen, as
 Keras does: total += sum(w v), count += sum(w), both in the metric's float type.
 
+`base` says what a metric is, `confusion` holds those that count hits and misses: Precision, Recall, AUC, F1Score.
 The trainer calls `resolve` once, then the three methods.  Calls `losses`, `config` and `serialization`.  Keras's
 counterpart: `keras.metrics`.
 """
@@ -16,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import config
-from .activations import as_floats
-from .losses import (
+from .. import config
+from ..activations import as_floats
+from ..losses import (
     Loss,
     binary_crossentropy,
     categorical_crossentropy,
@@ -30,19 +31,21 @@ from .losses import (
     same_rank,
     sparse_categorical_crossentropy,
 )
-from .names import auto_name, missing_attribute
-from .serialization import Configurable, Table, keras_class
-from .serialization import deserialize as _deserialize
-from .serialization import serialize as _serialize
+from ..names import missing_attribute
+from ..serialization import Table, keras_class
+from ..serialization import deserialize as _deserialize
+from ..serialization import serialize as _serialize
+from .base import Metric
+from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
 
 __all__ = [
-    "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy", "Mean",
-    "MeanAbsoluteError", "MeanMetricWrapper", "MeanSquaredError", "Metric", "RootMeanSquaredError",
-    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Sum",
-    "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy", "categorical_accuracy",
-    "categorical_crossentropy", "deserialize", "get", "huber", "mean_absolute_error", "mean_squared_error", "resolve",
-    "serialize", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
-    "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
+    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
+    "F1Score", "FBetaScore", "Mean", "MeanAbsoluteError", "MeanMetricWrapper", "MeanSquaredError", "Metric",
+    "Precision", "Recall", "RootMeanSquaredError", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "Sum", "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy",
+    "categorical_accuracy", "categorical_crossentropy", "deserialize", "get", "huber", "mean_absolute_error",
+    "mean_squared_error", "resolve", "serialize", "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
 ]  # fmt: skip
 
 
@@ -108,74 +111,6 @@ def _labels(y_true: Any, ndim: int) -> np.ndarray:
 
 
 # Running results ---------------------------------------------------------------------------------------------------
-
-
-class Metric(Configurable):
-    """The base of all metrics; derive from it to write your own (Keras: `keras.Metric`).
-
-        class Largest(Metric):
-            def __init__(self, name="largest", **kwargs):
-                super().__init__(name=name, **kwargs)
-                self.largest = self.add_variable((), "zeros", name="largest")
-
-            def update_state(self, y_true, y_pred, sample_weight=None):
-                self.largest.assign(max(self.largest, y_pred.max()))
-
-            def result(self):
-                return self.largest
-
-    Args:
-        dtype: the float type of the state; `config.floatx()` where None.
-        name: the key in logs and History; made from the class name where None.
-    """
-
-    def __init__(self, dtype: str | None = None, name: str | None = None):
-        self.name = name or auto_name(type(self).__name__)
-        self.dtype = np.dtype(dtype or config.floatx()).name
-        self._variables: list[Any] = []
-
-    def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take in one batch: (y_true, y_pred, sample_weight=None)."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
-        )
-
-    def result(self) -> Any:
-        """Return the value over all batches since the last `reset_state`."""
-        raise NotImplementedError(f"{type(self).__name__}: write result(self), which returns a number.")
-
-    def reset_state(self) -> None:
-        """Forget all batches: set every variable to 0."""
-        for variable in self._variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
-
-    def add_variable(
-        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
-    ) -> Any:
-        """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
-        from . import initializers
-        from .parameters import Variable
-
-        variable = Variable(
-            initializers.get(initializer or "zeros"), tuple(shape), dtype or self.dtype, trainable=False, name=name
-        )
-        self._variables.append(variable)
-        return variable
-
-    add_weight = add_variable
-
-    @property
-    def variables(self) -> list[Any]:
-        """The state, as far as it was made by `add_variable`."""
-        return list(self._variables)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Take in one batch and return the result so far."""
-        self.update_state(*args, **kwargs)
-        return self.result()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}>"
 
 
 def _per_sample(
@@ -468,7 +403,8 @@ _TABLE = Table(
     [
         Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
         SparseTopKCategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, Sum,
-        BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy,
+        BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, Precision, Recall, AUC, F1Score,
+        FBetaScore,
     ],
     {
         "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,

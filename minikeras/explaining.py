@@ -1,0 +1,393 @@
+"""One sample followed through a model, layer by layer: every shape, weight and multiplication accounted for.
+
+    model.explain(x_train[0], y_train[0])
+
+`Model.explain` calls this room; it calls `wiring` to run the layers one at a time, `losses`, and `console` to print.
+What is counted, and how, stands in one table at the end, by class of layer: the arithmetic is for readers, the layers
+themselves compute without it, and families of layers share it.  A layer that is not in the table still gets its
+weights counted (from their shapes), its memory and its numbers.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import activations, console, losses
+from .layers.base import ActivatedLayer
+from .layers.windows import window_geometry
+from .wiring import Run, as_list, is_wired, one_sample, wiring
+
+Shape = tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """One call of one layer.  Shapes are those of one sample, without the batch axis.
+
+    Attributes:
+        name: of the layer, with those of the models around it.
+        class_name: its class.
+        input_shapes: of what goes in.
+        output_shape: of what comes out.
+        arithmetic: how the output's shape comes about, such as `"rows and columns: (28 - 3) // 1 + 1 = 26"`.
+        parameters: the number of weights; 0 where an earlier row has counted them.
+        parameters_formula: such as `"3*3*1*32 + 32 = 320"`.
+        multiply_adds: products of an input with a weight, each added to a sum.
+        multiply_adds_formula: how they are counted.
+        bytes: the memory of the output.
+        low, mean, high: the smallest number of the output, their mean, the largest.
+        dy_norm: |dy|, the length of d loss / d output; None where nobody needs it, and without a backward pass.
+        dx_norm: |dx|, likewise.
+        gradient_norms: weight -> |d loss / d weight|.
+        weight_norms: weight -> |weight|.
+        backward_multiply_adds: of the backward pass: once for the weights' gradients, once more for dx.
+    """
+
+    name: str
+    class_name: str
+    input_shapes: list[Shape]
+    output_shape: Shape
+    arithmetic: str
+    parameters: int
+    parameters_formula: str
+    multiply_adds: int
+    multiply_adds_formula: str
+    bytes: int
+    low: float
+    mean: float
+    high: float
+    dy_norm: float | None = None
+    dx_norm: float | None = None
+    gradient_norms: dict[str, float] | None = None
+    weight_norms: dict[str, float] | None = None
+    backward_multiply_adds: int | None = None
+
+
+class Explanation:
+    """What `explain` found out; `print` shows it again.
+
+    Attributes:
+        model_name: of the model.
+        rows: in the order the layers run.
+        loss: of the sample; None without a target.
+        loss_name: the loss's class.
+        paired: whether the loss was computed from what enters the last activation; dy of that row is then d loss / d
+            of that.
+    """
+
+    def __init__(self, model_name: str, rows: list[Row], loss: float | None, loss_name: str, paired: bool):
+        self.model_name, self.rows, self.loss, self.loss_name = model_name, rows, loss, loss_name
+        self.paired = paired
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights of the model."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of one sample's way forward."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all outputs of one sample; training keeps them for the way back."""
+        return sum(row.bytes for row in self.rows)
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        return console.as_text(_parts(self), WIDTH)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.model_name!r}: {len(self.rows)} layers, {self.multiply_adds:,} multiply-adds>"
+
+
+def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Explanation:
+    """Follow one sample through a model, print what happens in each layer, and return it; see `Model.explain`."""
+    if not is_wired(model):
+        raise ValueError(f"explain: model {model.name!r} isn't built; start it with keras.Input, or call build.")
+    xs = as_list(x)
+    if len(xs) != len(model.inputs):
+        raise ValueError(f"explain: model {model.name!r} has {len(model.inputs)} inputs, received {len(xs)}.")
+    if y is not None and not (model.compiled and model.loss is not None):
+        raise ValueError(f"explain: a target needs a loss: call compile(loss=...) on model {model.name!r}.")
+    xs = [one_sample(symbol, value, "explain") for symbol, value in zip(model.inputs, xs, strict=True)]
+    wires = wiring(model)
+    with np.errstate(all="ignore"):
+        run = Run(wires, xs)
+        rows, counted = [], set()
+        for call in wires.calls:
+            rows.append(_row(call, run, first_time=id(call.layer) not in counted))
+            counted.add(id(call.layer))
+        loss, loss_name, paired = None, "", False
+        if y is not None:
+            loss, loss_name, paired = _backward(model, wires, xs, run.outputs, as_list(y), rows)
+    explanation = Explanation(model.name, rows, loss, loss_name, paired)
+    console.show(_parts(explanation), WIDTH, print_fn)
+    return explanation
+
+
+def _row(call: Any, run: Run, first_time: bool) -> Row:
+    layer, y = call.layer, run.values[call.outputs[0]]
+    inputs, output = [run.values[p].shape[1:] for p in call.inputs], y.shape[1:]
+    account = _account(layer)
+    arithmetic, products = account(layer, inputs[0], output) if account else ("", [])
+    multiply_adds = math.prod(products) if products else 0
+    shapes = [v.shape for v in layer.weights]
+    parameters = sum(math.prod(s) for s in shapes)
+    return Row(
+        call.name,
+        type(layer).__name__,
+        inputs,
+        output,
+        arithmetic or ("as the input" if inputs[0] == output else ""),
+        parameters if first_time else 0,
+        _sum_of_products(shapes, parameters) if first_time else "shared: counted above",
+        multiply_adds,
+        f"{'*'.join(map(str, products))} = {multiply_adds:,}" if len(products) > 1 else f"{multiply_adds:,}",
+        y.nbytes,
+        *((float(y.min()), float(y.mean()), float(y.max())) if y.size else (0.0, 0.0, 0.0)),
+    )
+
+
+def _sum_of_products(shapes: Sequence[Shape], total: int) -> str:
+    if not shapes:
+        return "0"
+    formula = " + ".join("*".join(map(str, s)) or "1" for s in shapes)
+    return formula if formula == str(total) else f"{formula} = {total:,}"
+
+
+def _backward(
+    model: Any, wires: Any, xs: list[np.ndarray], outputs: list[np.ndarray], ys: list[Any], rows: list[Row]
+) -> tuple[float, str, bool]:
+    """Run the loss and all layers backward, and add the norms to the rows; return the loss."""
+    if len(ys) != len(outputs):
+        raise ValueError(f"explain: model {model.name!r} has {len(outputs)} outputs, received {len(ys)} targets.")
+    ys = [_as_batch(y, o) for y, o in zip(ys, outputs, strict=True)]
+    chosen = list(model.loss.values()) if isinstance(model.loss, dict) else model.loss
+    chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
+    functions = [losses.as_loss(f, y.shape, o.shape) for f, y, o in zip(chosen, ys, outputs, strict=True)]
+    for function, y, symbol in zip(functions, ys, model.outputs, strict=True):
+        function.check_targets(y, symbol.shape)
+    on_logits = _on_logits(wires, functions)
+    run = Run(wires, xs, logits=on_logits is not None)
+    steps = [on_logits] if on_logits is not None else functions
+    results = [f.value_and_gradient(y, o, None) for f, y, o in zip(steps, ys, run.outputs, strict=True)]
+
+    variables = list(dict.fromkeys(v for call in wires.calls for v in call.layer.trainable_weights))
+    kept = [v.gradient.copy() for v in variables]
+    for v in variables:
+        v.gradient[...] = 0
+    try:
+        run.backward([np.asarray(d, o.dtype) for (_, d), o in zip(results, run.outputs, strict=True)])
+        gradients = {v: _norm([v.gradient]) for v in variables}
+    finally:
+        for v, gradient in zip(variables, kept, strict=True):
+            v.gradient[...] = gradient
+
+    needed = _needed(wires)
+    for i, (call, row) in enumerate(zip(wires.calls, rows, strict=True)):
+        weights = call.layer.trainable_weights
+        wants_dx = any(needed[p] for p in call.inputs)
+        rows[i] = row._replace(
+            dy_norm=_norm(run.dy[i]) if any(needed[p] for p in call.outputs) else None,
+            dx_norm=_norm(run.dx[i]) if wants_dx else None,
+            gradient_norms={v.name: gradients[v] for v in weights},
+            weight_norms={v.name: _norm([v.value]) for v in weights},
+            backward_multiply_adds=row.multiply_adds * (bool(weights) + wants_dx),
+        )
+    return float(sum(value for value, _ in results)), ", ".join(type(f).__name__ for f in functions), bool(on_logits)
+
+
+def _on_logits(wires: Any, functions: list[Any]) -> Any:
+    """Return the loss that starts from what enters the last activation, as training does; None where it doesn't."""
+    last = wires.calls[-1]
+    if len(functions) > 1 or wires.outputs[0] not in last.outputs or not isinstance(last.layer, ActivatedLayer):
+        return None
+    function = last.layer.function
+    return functions[0].on_logits(function.__name__) if function in (activations.softmax, activations.sigmoid) else None
+
+
+def _needed(wires: Any) -> list[bool]:
+    """Return for each place whether a gradient there reaches a trainable weight."""
+    needed = [False] * wires.size
+    for call in wires.calls:
+        reaches = any(needed[p] for p in call.inputs) or bool(call.layer.trainable_weights)
+        for place in call.outputs:
+            needed[place] = reaches
+    return needed
+
+
+def _as_batch(y: Any, output: np.ndarray) -> np.ndarray:
+    """Return a target as a batch of one."""
+    y = np.asarray(y)
+    y = y[None] if y.ndim < output.ndim else y
+    if y.shape[0] != 1:
+        raise ValueError(f"explain: expected the target of one sample, received an array of shape {y.shape}.")
+    return y
+
+
+def _norm(arrays: Sequence[np.ndarray | None] | None) -> float:
+    """Return the square root of the sum of all squares."""
+    return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays or () if a is not None))
+
+
+# ---- printed ----
+
+WIDTH = 120
+
+
+def _parts(explanation: Explanation) -> list[Any]:
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    rows = explanation.rows
+    forward = Table(
+        Column("Layer (type)", overflow="fold"),
+        Column("Output, its memory, and how its shape comes about", min_width=30),
+        Column("Weights", justify="right"),
+        Column("Multiply-adds", justify="right"),
+        Column("Min\nmean\nmax", justify="right", no_wrap=True),
+        width=WIDTH,
+        show_lines=True,
+    )
+    for row in rows:
+        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
+        forward.add_row(
+            f"{escape(row.name)}\n({escape(row.class_name)})",
+            f"{shape}\n[dim]{escape(row.arithmetic)}[/]" if row.arithmetic else shape,
+            _on_lines(row.parameters_formula),
+            _on_lines(row.multiply_adds_formula),
+            f"{row.low:.3g}\n{row.mean:.3g}\n{row.high:.3g}",
+        )
+    parts = [f'[bold]One sample through model "{escape(explanation.model_name)}", forward[/]', forward]
+    parts.append(
+        f"[bold] Sums:[/] {explanation.parameters:,} weights, {explanation.multiply_adds:,} multiply-adds, "
+        f"{_memory(explanation.bytes)} of outputs"
+    )
+    if explanation.loss is None:
+        return parts
+
+    backward = Table(
+        Column("Layer (type)", overflow="fold"),
+        Column("|dy|", justify="right"),
+        Column("Weights: |dw| (|dw| / |w|)"),
+        Column("|dx|", justify="right"),
+        Column("Multiply-adds", justify="right"),
+        width=WIDTH,
+        show_lines=True,
+    )
+    for row in reversed(rows):
+        lines = []
+        for name, norm in row.gradient_norms.items():
+            size = row.weight_norms[name]
+            lines.append(f"{escape(name)}: {norm:.3g}" + (f"  ({norm / size:.2g})" if size else ""))
+        backward.add_row(
+            f"{escape(row.name)} ({escape(row.class_name)})",
+            _number(row.dy_norm),
+            "\n".join(lines) or "-",
+            _number(row.dx_norm),
+            f"{row.backward_multiply_adds:,}",
+        )
+    start = f"loss = {explanation.loss:.4g} ({explanation.loss_name})"
+    if explanation.paired:
+        start += f", from what enters the activation of {escape(rows[-1].name)}: its dy is d loss / d z"
+    parts += ["", f"[bold]And backward:[/] {start}", backward]
+    return parts
+
+
+def _number(norm: float | None) -> str:
+    return "not needed" if norm is None else f"{norm:.3g}"
+
+
+def _on_lines(formula: str) -> str:
+    """Break a formula before its result, so that columns stay narrow."""
+    return formula.replace(" = ", "\n= ")
+
+
+def _memory(size: int) -> str:
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KiB" if size < 1024**2 else f"{size / 1024**2:.1f} MiB"
+
+
+# ---- the table: class -> (how the shape comes about, the factors of its multiply-adds) ----
+
+Account = Callable[[Any, Shape, Shape], tuple[str, list[int]]]
+
+
+def _windows(layer: Any, window: tuple[int, int], x: Shape) -> str:
+    """Say how many windows fit along the rows and the columns."""
+    dilation = getattr(layer, "dilation_rate", (1, 1))
+    ways = [_along(n, k, s, d, layer.padding) for n, k, s, d in zip(x, window, layer.strides, dilation, strict=False)]
+    return f"rows and columns: {ways[0]}" if ways[0] == ways[1] else f"rows: {ways[0]}\ncolumns: {ways[1]}"
+
+
+def _along(size: int, window: int, stride: int, dilation: int, padding: str) -> str:
+    count, before = window_geometry(size, window, stride, padding, dilation)
+    span = (window - 1) * dilation + 1
+    after = max((count - 1) * stride + span - size, 0) - before if padding == "same" else 0
+    zeros = f" + 2*{before}" if before == after else f" + {before} + {after}"
+    inside = f"{size}{zeros if before or after else ''} - {span}"
+    spread = f"; the window spans ({window} - 1)*{dilation} + 1 = {span}" if dilation > 1 else ""
+    if (count - 1) * stride + span > size + before + after or (size + before + after - span) // stride + 1 != count:
+        return f"ceil({size} / {stride}) = {count}{spread}"  # strides that jump over the last cells
+    return f"({inside}) // {stride} + 1 = {count}{spread}"
+
+
+def _convolution(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    kernel = layer.kernel.shape
+    return f"{_windows(layer, kernel[:2], x)}\nchannels: {y[-1]} filters", [y[0], y[1], *kernel]
+
+
+def _dense(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return f"{x[-1]} inputs, {y[-1]} units", [*x[:-1], x[-1], y[-1]]
+
+
+def _pooling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return f"{_windows(layer, layer.pool_size, x)}\nchannels: as the input's {x[-1]}", []
+
+
+def _global_pooling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return f"one number of {x[0]}*{x[1]} = {x[0] * x[1]} for each of {x[-1]} channels", []
+
+
+def _padding(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    rows, columns = (f"{n} + {a} + {b} = {n + a + b}" for n, (a, b) in zip(x, layer.padding, strict=False))
+    return (f"rows and columns: {rows}" if rows == columns else f"rows: {rows}\ncolumns: {columns}"), []
+
+
+def _flattening(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return (f"{'*'.join(map(str, x))} = {math.prod(x)}" if len(x) > 1 else "as the input"), []
+
+
+def _reshaping(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return f"{'*'.join(map(str, x))} = {'*'.join(map(str, y))} = {math.prod(y)}", []
+
+
+def _scaling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
+    return "as the input", list(x)
+
+
+ACCOUNTS: dict[str, Account] = {
+    "Conv2D": _convolution,
+    "Dense": _dense,
+    "Flatten": _flattening,
+    "GlobalPooling2D": _global_pooling,
+    "PReLU": _scaling,
+    "Pooling2D": _pooling,
+    "Rescaling": _scaling,
+    "Reshape": _reshaping,
+    "ZeroPadding2D": _padding,
+}
+
+
+def _account(layer: Any) -> Account | None:
+    """Return the entry of the layer's class, or of the nearest class it derives from; None where nobody wrote one."""
+    if getattr(layer, "groups", 1) > 1:
+        return None
+    return next((ACCOUNTS[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in ACCOUNTS), None)

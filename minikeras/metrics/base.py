@@ -1,0 +1,81 @@
+"""What every metric is: something that takes in batches and has a result at any time.
+
+The other modules of `metrics` derive from here, and so do metrics of one's own.  Calls `config`, `serialization`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..names import auto_name
+from ..serialization import Configurable
+
+
+class Metric(Configurable):
+    """The base of all metrics; derive from it to write your own (Keras: `keras.Metric`).
+
+        class Largest(Metric):
+            def __init__(self, name="largest", **kwargs):
+                super().__init__(name=name, **kwargs)
+                self.largest = self.add_variable((), "zeros", name="largest")
+
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                self.largest.assign(max(self.largest, y_pred.max()))
+
+            def result(self):
+                return self.largest
+
+    Args:
+        dtype: the float type of the state; `config.floatx()` where None.
+        name: the key in logs and History; made from the class name where None.
+    """
+
+    def __init__(self, dtype: str | None = None, name: str | None = None):
+        self.name = name or auto_name(type(self).__name__)
+        self.dtype = np.dtype(dtype or config.floatx()).name
+        self._variables: list[Any] = []
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take in one batch: (y_true, y_pred, sample_weight=None)."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
+        )
+
+    def result(self) -> Any:
+        """Return the value over all batches since the last `reset_state`."""
+        raise NotImplementedError(f"{type(self).__name__}: write result(self), which returns a number.")
+
+    def reset_state(self) -> None:
+        """Forget all batches: set every variable to 0."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def add_variable(
+        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+    ) -> Any:
+        """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
+        from .. import initializers
+        from ..parameters import Variable
+
+        variable = Variable(
+            initializers.get(initializer or "zeros"), tuple(shape), dtype or self.dtype, trainable=False, name=name
+        )
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state, as far as it was made by `add_variable`."""
+        return list(self._variables)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take in one batch and return the result so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"

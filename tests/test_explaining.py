@@ -1,0 +1,289 @@
+"""`model.explain`: the arithmetic it shows is right, and is that of what really runs."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from layer_table import LAYERS
+
+import minikeras as keras
+from minikeras import explaining, layers
+from minikeras.symbolic import Node
+
+IMAGE = np.random.default_rng(0).random((28, 28)).astype("float32")
+
+
+def network():
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Rescaling(0.5, name="scale"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="first"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Conv2D(8, (3, 2), strides=2, name="second"),
+            layers.Flatten(name="flat"),
+            layers.Dropout(0.5, name="drop"),
+            layers.Dense(10, activation="softmax", name="last"),
+        ],
+        name="net",
+    )
+    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    return model
+
+
+def quiet(model, x, y=None):
+    return model.explain(x, y, print_fn=lambda text: None)
+
+
+def equations(text):
+    """Return (expression, result) of each `a = b` in a text, the expression evaluated: digits, brackets and signs."""
+    found = []
+    term = r"(?:ceil)?[\d(][\d()*+/\- ]*?"
+    for line in text.splitlines():
+        for chain in re.findall(rf"{term}(?: = {term})*(?: = \d+)", line.replace(",", "")):
+            *expressions, result = chain.split(" = ")
+            found += [(eval(expression, {"ceil": math.ceil}), int(result)) for expression in expressions]
+    return found
+
+
+def test_the_arithmetic_of_a_network():
+    e = quiet(network(), IMAGE)
+    assert [row.output_shape for row in e.rows] == [
+        (28, 28, 1), (28, 28, 32), (14, 14, 32), (6, 7, 8), (336,), (336,), (10,)
+    ]  # fmt: skip
+    assert e["first"].arithmetic == "rows and columns: (28 + 2*1 - 3) // 1 + 1 = 28\nchannels: 32 filters"
+    assert e["first"].parameters_formula == "3*3*1*32 + 32 = 320"
+    assert e["first"].multiply_adds_formula == "28*28*3*3*1*32 = 225,792"
+    assert e["first"].multiply_adds == 28 * 28 * 3 * 3 * 32
+    assert e["first"].bytes == 28 * 28 * 32 * 4
+    assert e["pool"].arithmetic.startswith("rows and columns: (28 - 2) // 2 + 1 = 14\n")
+    assert e["pool"].multiply_adds == e["pool"].parameters == 0
+    assert e["second"].arithmetic.startswith("rows: (14 - 3) // 2 + 1 = 6\ncolumns: (14 - 2) // 2 + 1 = 7\n")
+    assert e["flat"].arithmetic == "6*7*8 = 336"
+    assert e["drop"].arithmetic == "as the input"
+    assert e["last"].parameters_formula == "336*10 + 10 = 3,370"
+    assert e.parameters == network().count_params()
+    assert e.multiply_adds == sum(row.multiply_adds for row in e.rows) == 784 + 225792 + 6 * 7 * 3 * 2 * 32 * 8 + 3360
+    assert e.bytes == 4 * sum(int(np.prod(row.output_shape)) for row in e.rows)
+    assert (e.loss, e["last"].dy_norm) == (None, None)
+    with pytest.raises(KeyError):
+        e["lost"]
+
+
+def test_the_numbers_are_those_of_the_layers():
+    model = network()
+    e = quiet(model, IMAGE)
+    for row in e.rows:
+        inner = keras.Model(model.inputs[0], model.get_layer(row.name).output)
+        y = inner.predict(IMAGE[None], verbose=0)
+        np.testing.assert_allclose((row.low, row.mean, row.high), (y.min(), y.mean(), y.max()), rtol=1e-5, atol=1e-7)
+        assert row.output_shape == y.shape[1:]
+
+
+def has_account(case):
+    """Whether the arithmetic of a layer is written down, or it has none: neither weights nor another shape."""
+    if case.joins or case.classes is not None:
+        return False
+    layer = case.make(keras)
+    layer.ensure_built((None, *case.input_shape))
+    return bool(explaining._account(layer)) or not (
+        layer.weights or layer.compute_output_shape((1, *case.input_shape))[1:] != tuple(case.input_shape)
+    )
+
+
+@pytest.mark.parametrize("case", [case for case in LAYERS if has_account(case)], ids=str)
+def test_every_equation_is_true(case):
+    model = keras.Sequential([keras.Input(case.input_shape), case.make(keras)])
+    (row,) = quiet(model, np.ones(case.input_shape)).rows
+    said = equations(row.arithmetic)
+    assert all(left == right for left, right in said), row.arithmetic
+    if isinstance(model.layers[0], (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)):
+        results = [right for _, right in equations(re.sub(r";.*", "", row.arithmetic))]
+        assert results == list(row.output_shape[:2] if len(results) == 2 else row.output_shape[:1])
+    for formula, number in (
+        (row.parameters_formula, row.parameters),
+        (row.multiply_adds_formula, row.multiply_adds),
+    ):
+        for left, right in equations(formula) or [(int(formula.replace(",", "")), number)]:
+            assert left == right == number, formula
+    assert row.parameters == model.count_params()
+    assert (row.multiply_adds > 0) == bool(row.parameters or isinstance(model.layers[0], layers.Rescaling))
+    assert row.output_shape == model.output_shape[1:]
+    assert row.arithmetic or row.output_shape != row.input_shapes[0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_the_gradients_are_those_of_training(scale):
+    """With a large scale, softmax saturates: training starts from the logits, and so must the explanation."""
+    model = network()
+    model.get_layer("drop").rate = 0  # training drops, explaining does not
+    last = model.get_layer("last")
+    last.set_weights([scale * w for w in last.get_weights()])
+    e = quiet(model, IMAGE, 3)
+    before = {v.path: v.numpy() for v in model.weights}
+    value = model.train_on_batch(IMAGE[None, ..., None], np.array([3]))
+    assert e.loss == pytest.approx(value, rel=1e-5)
+    assert e.paired
+    for v in model.weights:
+        layer, name = v.path.split("/")[-2:]
+        step = np.linalg.norm((before[v.path] - v.numpy()).astype("float64"))  # the learning rate is 1
+        assert e[layer].gradient_norms[name] == pytest.approx(step, rel=1e-3, abs=1e-6)
+        assert e[layer].weight_norms[name] == pytest.approx(np.linalg.norm(before[v.path]), rel=1e-5)
+
+
+def test_the_way_back():
+    e = quiet(network(), IMAGE, np.array([3]))
+    assert e["scale"].dy_norm is e["scale"].dx_norm is e["first"].dx_norm is None  # nothing trainable before them
+    assert e["first"].backward_multiply_adds == e["first"].multiply_adds
+    assert e["second"].backward_multiply_adds == 2 * e["second"].multiply_adds
+    assert e["scale"].backward_multiply_adds == 0
+    assert e["flat"].dy_norm == e["flat"].dx_norm == e["drop"].dy_norm > 0
+    assert e["pool"].gradient_norms == {}
+
+
+def test_the_norms_against_slopes():
+    keras.config.set_floatx("float64")
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(4, activation="tanh", name="a"), layers.Dense(2, name="b")]
+    )
+    model.compile("sgd", "mse")
+    x, y, h = np.array([0.3, -1, 2.0]), np.array([1.0, -1]), 1e-6
+    e = quiet(model, x, y)
+    assert not e.paired
+    for v in model.weights:
+        slopes = np.zeros(v.shape)
+        for index in np.ndindex(v.shape):
+            middle = v.value[index]
+            values = []
+            for side in (h, -h):
+                v.value[index] = middle + side
+                values.append(np.mean((model(x[None])[0] - y) ** 2))
+            v.value[index] = middle
+            slopes[index] = (values[0] - values[1]) / (2 * h)
+        layer, name = v.path.split("/")[-2:]
+        assert e[layer].gradient_norms[name] == pytest.approx(np.linalg.norm(slopes), rel=1e-5)
+
+
+def test_nothing_is_changed():
+    model = network()
+    for v in model.weights:
+        v.gradient[...] = 7
+    before = model.get_weights()
+    state = model.get_layer("drop").seed_generator.state.copy()
+    quiet(model, IMAGE, 3)
+    assert all((v.gradient == 7).all() for v in model.weights)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(state, model.get_layer("drop").seed_generator.state)
+
+
+def test_graphs():
+    class Join(layers.Layer):
+        def forward(self, x, training):
+            return x[0] + x[1], None
+
+        def backward(self, dy, cache):
+            return [dy, dy]
+
+    x = keras.Input((4,))
+    shared = layers.Dense(4, name="shared")
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="deep")], name="inner")
+    a, b = inner(shared(x)), shared(shared(x))
+    model = keras.Model(x, Node(Join(name="join"), (a, b), a.shape).output, name="graph")
+    model.compile("sgd", "mse")
+    e = quiet(model, np.ones(4), np.zeros(4))
+    assert {row.name for row in e.rows} == {"shared", "inner/deep", "join"}
+    assert [row.parameters for row in e.rows if row.name == "shared"] == [20, 0, 0]
+    assert e.parameters == model.count_params() == 40
+    assert e["join"].input_shapes == [(4,), (4,)]
+    assert e["join"].parameters_formula == "0"
+    assert e["inner/deep"].gradient_norms["kernel"] > 0
+
+
+def test_what_is_printed(capsys):
+    model = network()
+    e = model.explain(IMAGE, 3)
+    printed = capsys.readouterr().out
+    assert printed == str(e)
+    arithmetic = ("(28 + 2*1 - 3) // 1 + 1 = 28", "3*3*1*32 + 32", "= 225,792", "98.0 KiB", "6*7*8 = 336")
+    back = ("And backward:", "SparseCategoricalCrossentropy", "not needed", "kernel:")
+    for text in ('One sample through model "net", forward', *arithmetic, *back):
+        assert text in printed, text
+    assert_whole_tables(printed)
+    texts = []
+    model.explain(IMAGE, print_fn=texts.append)
+    assert len(texts) == 1
+    assert "backward" not in texts[0]
+    assert capsys.readouterr().out == ""
+    assert "7 layers" in repr(e)
+
+
+def assert_whole_tables(text):
+    """No table is cut off at the right, and no arithmetic is broken over lines."""
+    assert max(map(len, text.splitlines())) <= 120
+    for line in text.splitlines():
+        if line[:1] in "┏┡├└┃│" and line:
+            assert line[-1] in "┓┩┤┘┃│", line
+        assert "…" not in line
+
+
+def test_large_networks_fit_the_table():
+    name = "a_rather_long_name_of_a_layer"
+    model = keras.Sequential(
+        [
+            keras.Input((112, 112, 256)),
+            layers.Conv2D(512, (3, 5), strides=(1, 2), padding="same", name=name),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1000, activation="softmax"),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    text = str(quiet(model, np.ones((112, 112, 256)), 1))
+    assert_whole_tables(text)
+    for part in (name, "112*56*3*5*256*512", "3*5*256*512 + 512", "12.2 MiB"):
+        assert part in text, part
+
+
+@pytest.mark.parametrize("form", [IMAGE, IMAGE[None], IMAGE[..., None], IMAGE[None, ..., None], IMAGE.tolist()])
+def test_forms_of_a_sample(form):
+    assert quiet(network(), form)["flat"].output_shape == (336,)
+
+
+def test_forms_of_a_target():
+    model = network()
+    losses = {quiet(model, IMAGE, y).loss for y in (3, [3], np.array([3]), np.array([[3]]))}
+    model.compile("sgd", "categorical_crossentropy")
+    losses |= {quiet(model, IMAGE, y).loss for y in (np.eye(10)[3], np.eye(10)[[3]])}
+    assert len({round(loss, 5) for loss in losses}) == 1
+
+
+def uncompiled():
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+
+
+MISUSE = {
+    "unbuilt": (lambda: keras.Sequential([layers.Dense(3)]).explain(np.ones(4)), "isn't built"),
+    "several samples": (lambda: uncompiled().explain(np.ones((5, 4))), r"one sample of shape \(4,\).*x\[0\]"),
+    "shape": (lambda: uncompiled().explain(np.ones(5)), r"one sample of shape \(4,\)"),
+    "several inputs": (lambda: uncompiled().explain([np.ones(4), np.ones(4)]), "has 1 inputs, received 2"),
+    "no loss": (lambda: uncompiled().explain(np.ones(4), 1), "compile"),
+    "class": (lambda: network().explain(IMAGE, 12), "12"),
+    "several targets": (lambda: network().explain(IMAGE, np.array([[1], [2]])), "one sample"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_misuse_is_explained(name, capsys):
+    run, words = MISUSE[name]
+    with pytest.raises(ValueError, match=words):
+        run()
+    assert capsys.readouterr().out == ""
+
+
+def test_summary_still_prints_the_same(capsys):
+    texts = []
+    network().summary(print_fn=texts.append)
+    network().summary()
+    assert "net" in texts[0]
+    assert capsys.readouterr().out.splitlines()[1:] == texts[0].splitlines()[1:]
