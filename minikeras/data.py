@@ -520,7 +520,10 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _check_lengths(x: Any, y: Any, sample_weight: Any, where: str = "") -> None:
-    lengths = {part: len(a) for name, value in _named(x, y, sample_weight) for part, a in _parts(name, value)}
+    named = _named(x, y, sample_weight)
+    if isinstance(x, Bundle) or isinstance(y, Bundle):
+        named = [part for name, value in named for part in _parts(name, value)]
+    lengths = {name: len(a) for name, a in named if a is not None}
     if len(set(lengths.values())) > 1:
         stated = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"The numbers of samples differ{where}: {stated}. Each sample needs one of each.")

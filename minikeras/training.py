@@ -40,6 +40,7 @@ class Trainer:
         self._weighted: list[Metric] = []
         self._several: SeveralOutputs | None = None  # in place of loss and metrics, for a model with several outputs
         self._trained: list[Any] | None = None
+        self._chosen_for: Any = None  # the graph that losses, metrics and pairing were chosen for
         self._initial_epoch = 0
         self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
         self._compile_arguments: dict[str, Any] = {}
@@ -178,33 +179,36 @@ class Trainer:
         if self.loss is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         self._target_shapes = self._output_shapes
-        if self._has_several_outputs:
-            self._prepare_several(batches, y)
-        else:
-            self._prepare_one(batches, y)
+        if self._chosen_for is not self.graph:
+            if self._has_several_outputs:
+                self._choose_for_several(y)
+            else:
+                self._choose_for_one(y)
+            self._chosen_for = self.graph
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if training:
             self._choose_weights()
         self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
 
-    def _prepare_one(self, batches: data.Batches, y: np.ndarray) -> None:
+    def _choose_for_one(self, y: np.ndarray) -> None:
         """Choose loss, metrics and pairing for the only output."""
         output_shape, arguments = (len(y), *self.output_shape[1:]), self._compile_arguments
         name = self.output_names[0]
+        factor = only(arguments["loss_weights"], name, "loss_weights")
         if self._loss is None:
             self._loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
-        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if self._metrics is None:
+            self._loss.check_targets(y, self.output_shape)
             self._metrics, self._weighted = (
                 [metrics_room.resolve(m, y.shape, output_shape) for m in _as_list(arguments[kind])]
                 for kind in ("metrics", "weighted_metrics")
             )
         self._scores = scores(self._loss, self.graph.lasts[0])
         self._logits = self.graph.without_activation([self._scores.function is not None])
-        factor = only(arguments["loss_weights"], name, "loss_weights")
         if factor is not None:
             self._scores = WeightedScores(self._scores, factor)
 
-    def _prepare_several(self, batches: data.Batches, y: Bundle) -> None:
+    def _choose_for_several(self, y: Bundle) -> None:
         """Choose losses, metrics and pairings for several outputs."""
         if self._several is None:
             shapes = [(len(y), *s.shape[1:]) for s in self.outputs]
@@ -212,7 +216,6 @@ class Trainer:
             self._several = SeveralOutputs(self._compile_arguments, self._outputs, names, y.shape, shapes)
             self._metrics = self._several.all_metrics
         self._loss = self._several  # for its `check_targets`
-        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         lasts = self.graph.lasts
         self._scores = self._several.scores(lasts)
         self._logits = self.graph.without_activation(self._scores.chosen(len(lasts)))

@@ -37,6 +37,7 @@ def data(n=24):
 
 
 def compiled(k):
+    k.utils.clear_session()  # names start anew
     model = branching(k)
     generator = np.random.default_rng(1)
     model.set_weights([generator.normal(scale=0.4, size=w.shape) for w in model.get_weights()])

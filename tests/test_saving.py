@@ -564,10 +564,6 @@ def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
         keras.Sequential([keras.Input(shape), layer]).save(tmp_path / "m.keras")
         with pytest.raises(ModelFileError, match=name):
             minikeras.models.load_model(tmp_path / "m.keras")
-    start = keras.Input((3,))
-    keras.Model(start, keras.layers.Dense(2)(start)).save(tmp_path / "m.keras")
-    with pytest.raises(ModelFileError, match="Functional"):
-        minikeras.models.load_model(tmp_path / "m.keras")
 
 
 def test_asking_before_overwriting(tmp_path, monkeypatch, capsys):
