@@ -126,8 +126,13 @@ def legend_below(axes, columns: int = 2) -> None:
 
 def save(figure: Figure, name: str) -> None:
     """Write the figure to plots/<name>.png and say where that is."""
+    figure.savefig(path(name))
+
+
+def path(name: str) -> pathlib.Path:
+    """Say that a picture is written to plots/<name>.png, and return this path."""
     folder = pathlib.Path("plots")
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.png"
-    figure.savefig(path)
-    print(f"\nPicture: {path.resolve()}")
+    file = folder / f"{name}.png"
+    print(f"\nPicture: {file.resolve()}")
+    return file

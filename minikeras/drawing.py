@@ -720,16 +720,19 @@ def _ports(ways: dict[tuple[Box, Box], Way], breadth: int, outgoing: bool) -> di
 def _backward(picture: Picture, ways: dict[tuple[Box, Box], Way], breadth: int, depth: int) -> dict[Any, Any]:
     """Return arrows that a layer used twice sends back: loops at the side of the boxes."""
     lines = {}
-    outside = picture.frame.size[breadth]
-    for k, (a, b) in enumerate(arrow for arrow, way in ways.items() if way is None):
-        low = a.at[breadth] + a.size[breadth] / 2
+    backward = [arrow for arrow, way in ways.items() if way is None]
+    to_themselves = {a for a, b in backward if a is b}  # in the lower half of the side; others in the upper one
+    for k, (a, b) in enumerate(backward):
+        start, end = (box.at[breadth] + box.size[breadth] / 2 for box in (a, b))
         if a is b:
-            lane, shift = low + 13, min(8.0, a.size[depth] / 4)
+            lane, shifts = start + 13, (0.42, 0.08)
         else:
-            lane, shift = outside + 10 * (k + 1), 0.0
-        end = b.at[breadth] + b.size[breadth] / 2
-        start_at, end_at = a.at[depth] + shift, b.at[depth] - shift
-        lines[a, b] = [(low, start_at), (lane, start_at), (lane, end_at), (end, end_at)]
+            lane, shifts = (
+                picture.frame.size[breadth] + 10 * (k + 1),
+                (-0.25 * (box in to_themselves) for box in (a, b)),
+            )
+        start_at, end_at = (box.at[depth] + shift * box.size[depth] for box, shift in zip((a, b), shifts, strict=True))
+        lines[a, b] = [(start, start_at), (lane, start_at), (lane, end_at), (end, end_at)]
     return lines
 
 

@@ -2,24 +2,21 @@
 
     model.explain(x_train[0], y_train[0])
 
-`Model.explain` calls this room; it calls `wiring` to run the layers one at a time, `losses`, and `console` to print.
-What is counted, and how, stands in one table at the end, by class of layer: the arithmetic is for readers, the layers
-themselves compute without it, and families of layers share it.  A layer that is not in the table still gets its
-weights counted (from their shapes), its memory and its numbers.
+`Model.explain` calls this room; it calls `wiring` to run the layers one at a time, `accounts` for their arithmetic,
+`losses`, and `console` to print.  A layer that `accounts` doesn't know still gets its weights counted (from their
+shapes), its memory and its numbers.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import activations, console, losses
+from .accounts import Shape, account
 from .layers.base import ActivatedLayer
-from .layers.windows import window_geometry
 from .wiring import Run, as_list, is_wired, one_sample, wiring
-
-Shape = tuple[int, ...]
 
 
 class Row(NamedTuple):
@@ -33,15 +30,15 @@ class Row(NamedTuple):
         arithmetic: how the output's shape comes about, such as `"rows and columns: (28 - 3) // 1 + 1 = 26"`.
         parameters: the number of weights; 0 where an earlier row has counted them.
         parameters_formula: such as `"3*3*1*32 + 32 = 320"`.
-        multiply_adds: products of an input with a weight, each added to a sum.
-        multiply_adds_formula: how they are counted.
+        multiply_adds: products of an input with a weight, or of two inputs, each added to a sum.
+        multiply_adds_formula: such as `"28*28*3*3*1*32 = 225,792"`.
         bytes: the memory of the output.
         low, mean, high: the smallest number of the output, their mean, the largest.
         dy_norm: |dy|, the length of d loss / d output; None where nobody needs it, and without a backward pass.
         dx_norm: |dx|, likewise.
         gradient_norms: weight -> |d loss / d weight|.
         weight_norms: weight -> |weight|.
-        backward_multiply_adds: of the backward pass: once for the weights' gradients, once more for dx.
+        backward_multiply_adds: of the backward pass: once for the weights' gradients, once more for each dx.
     """
 
     name: str
@@ -136,31 +133,28 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
 def _row(call: Any, run: Run, first_time: bool) -> Row:
     layer, y = call.layer, run.values[call.outputs[0]]
     inputs, output = [run.values[p].shape[1:] for p in call.inputs], y.shape[1:]
-    account = _account(layer)
-    arithmetic, products = account(layer, inputs[0], output) if account else ("", [])
-    multiply_adds = math.prod(products) if products else 0
+    arithmetic, products = account(layer, inputs, output)
+    multiply_adds = sum(map(math.prod, products))
     shapes = [v.shape for v in layer.weights]
-    parameters = sum(math.prod(s) for s in shapes)
+    parameters = sum(map(math.prod, shapes))
     return Row(
         call.name,
         type(layer).__name__,
         inputs,
         output,
-        arithmetic or ("as the input" if inputs[0] == output else ""),
+        arithmetic,
         parameters if first_time else 0,
         _sum_of_products(shapes, parameters) if first_time else "shared: counted above",
         multiply_adds,
-        f"{'*'.join(map(str, products))} = {multiply_adds:,}" if len(products) > 1 else f"{multiply_adds:,}",
+        _sum_of_products(products, multiply_adds),
         y.nbytes,
         *((float(y.min()), float(y.mean()), float(y.max())) if y.size else (0.0, 0.0, 0.0)),
     )
 
 
-def _sum_of_products(shapes: Sequence[Shape], total: int) -> str:
-    if not shapes:
-        return "0"
-    formula = " + ".join("*".join(map(str, s)) or "1" for s in shapes)
-    return formula if formula == str(total) else f"{formula} = {total:,}"
+def _sum_of_products(terms: Iterable[Sequence[int]], total: int) -> str:
+    formula = " + ".join("*".join(map(str, factors)) or "1" for factors in terms)
+    return f"{total:,}" if formula in ("", str(total)) else f"{formula} = {total:,}"
 
 
 def _backward(
@@ -194,13 +188,13 @@ def _backward(
     needed = _needed(wires)
     for i, (call, row) in enumerate(zip(wires.calls, rows, strict=True)):
         weights = call.layer.trainable_weights
-        wants_dx = any(needed[p] for p in call.inputs)
+        wanted = sum(needed[p] for p in call.inputs)
         rows[i] = row._replace(
             dy_norm=_norm(run.dy[i]) if any(needed[p] for p in call.outputs) else None,
-            dx_norm=_norm(run.dx[i]) if wants_dx else None,
+            dx_norm=_norm(run.dx[i]) if wanted else None,
             gradient_norms={v.name: gradients[v] for v in weights},
             weight_norms={v.name: _norm([v.value]) for v in weights},
-            backward_multiply_adds=row.multiply_adds * (bool(weights) + wants_dx),
+            backward_multiply_adds=row.multiply_adds * (bool(weights) + wanted),
         )
     return float(sum(value for value, _ in results)), ", ".join(type(f).__name__ for f in functions), bool(on_logits)
 
@@ -313,81 +307,3 @@ def _on_lines(formula: str) -> str:
 
 def _memory(size: int) -> str:
     return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KiB" if size < 1024**2 else f"{size / 1024**2:.1f} MiB"
-
-
-# ---- the table: class -> (how the shape comes about, the factors of its multiply-adds) ----
-
-Account = Callable[[Any, Shape, Shape], tuple[str, list[int]]]
-
-
-def _windows(layer: Any, window: tuple[int, int], x: Shape) -> str:
-    """Say how many windows fit along the rows and the columns."""
-    dilation = getattr(layer, "dilation_rate", (1, 1))
-    ways = [_along(n, k, s, d, layer.padding) for n, k, s, d in zip(x, window, layer.strides, dilation, strict=False)]
-    return f"rows and columns: {ways[0]}" if ways[0] == ways[1] else f"rows: {ways[0]}\ncolumns: {ways[1]}"
-
-
-def _along(size: int, window: int, stride: int, dilation: int, padding: str) -> str:
-    count, before = window_geometry(size, window, stride, padding, dilation)
-    span = (window - 1) * dilation + 1
-    after = max((count - 1) * stride + span - size, 0) - before if padding == "same" else 0
-    zeros = f" + 2*{before}" if before == after else f" + {before} + {after}"
-    inside = f"{size}{zeros if before or after else ''} - {span}"
-    spread = f"; the window spans ({window} - 1)*{dilation} + 1 = {span}" if dilation > 1 else ""
-    if (count - 1) * stride + span > size + before + after or (size + before + after - span) // stride + 1 != count:
-        return f"ceil({size} / {stride}) = {count}{spread}"  # strides that jump over the last cells
-    return f"({inside}) // {stride} + 1 = {count}{spread}"
-
-
-def _convolution(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    kernel = layer.kernel.shape
-    return f"{_windows(layer, kernel[:2], x)}\nchannels: {y[-1]} filters", [y[0], y[1], *kernel]
-
-
-def _dense(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return f"{x[-1]} inputs, {y[-1]} units", [*x[:-1], x[-1], y[-1]]
-
-
-def _pooling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return f"{_windows(layer, layer.pool_size, x)}\nchannels: as the input's {x[-1]}", []
-
-
-def _global_pooling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return f"one number of {x[0]}*{x[1]} = {x[0] * x[1]} for each of {x[-1]} channels", []
-
-
-def _padding(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    rows, columns = (f"{n} + {a} + {b} = {n + a + b}" for n, (a, b) in zip(x, layer.padding, strict=False))
-    return (f"rows and columns: {rows}" if rows == columns else f"rows: {rows}\ncolumns: {columns}"), []
-
-
-def _flattening(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return (f"{'*'.join(map(str, x))} = {math.prod(x)}" if len(x) > 1 else "as the input"), []
-
-
-def _reshaping(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return f"{'*'.join(map(str, x))} = {'*'.join(map(str, y))} = {math.prod(y)}", []
-
-
-def _scaling(layer: Any, x: Shape, y: Shape) -> tuple[str, list[int]]:
-    return "as the input", list(x)
-
-
-ACCOUNTS: dict[str, Account] = {
-    "Conv2D": _convolution,
-    "Dense": _dense,
-    "Flatten": _flattening,
-    "GlobalPooling2D": _global_pooling,
-    "PReLU": _scaling,
-    "Pooling2D": _pooling,
-    "Rescaling": _scaling,
-    "Reshape": _reshaping,
-    "ZeroPadding2D": _padding,
-}
-
-
-def _account(layer: Any) -> Account | None:
-    """Return the entry of the layer's class, or of the nearest class it derives from; None where nobody wrote one."""
-    if getattr(layer, "groups", 1) > 1:
-        return None
-    return next((ACCOUNTS[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in ACCOUNTS), None)

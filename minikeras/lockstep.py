@@ -232,7 +232,7 @@ class _Comparison:
                 continue
             given = self._given(layer, expected.inputs)
             try:
-                y, self.caches[i] = layer.forward(joined(given), self.record.training)
+                y, self.caches[i] = layer.forward(joined(given, layer), self.record.training)
                 received = separate(y, len(expected.outputs))
             except Exception as error:
                 self._differs(call, "forward", "output", f"was not computed: {type(error).__name__}: {error}")
@@ -299,7 +299,7 @@ class _Comparison:
         for call, expected in zip(self.calls, self.record.calls, strict=True):
             other = [np.ascontiguousarray(np.flip(v)) for v in self._given(call.layer, expected.inputs)]
             with contextlib.suppress(Exception):  # what fails has failed before, and is reported
-                call.layer.forward(joined(other), False)
+                call.layer.forward(joined(other, call.layer), False)
 
     def _backward(self) -> None:
         for layer in self.layers:

@@ -165,7 +165,7 @@ def _draw_curves(
         if name == "learning_rate" and min(values[name]) > 0:
             axes.set_yscale("log")
         margin = 0.04 * (epochs[-1] - epochs[0]) or 0.5
-        axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
+        axes.set_xlim(epochs[0] - min(margin, 0.9), epochs[-1] + margin)  # there is no epoch 0
         axes.margins(y=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
@@ -195,6 +195,7 @@ def _mark_best(axes: Any, label: str, curve: list[float], epochs: list[int], dir
         markeredgecolor="white",
         linestyle="none",
         zorder=5,
+        clip_on=False,
         label=f"best {label}: {numbers[i]:.4g} (epoch {epoch})",
     )
 
@@ -394,7 +395,8 @@ def filters(
     columns = columns or _columns(shown)
     rows = math.ceil(shown / columns)
     cell = 0.75 if max(KH, KW) < 12 else 1.0
-    figure = _new_figure((max(cell * columns + 1.4, 4.8), max(cell * 1.12 * rows + 0.9, 2.4)))
+    beside = 0.5 if in_colour else 1.4
+    figure = _new_figure((max(cell * columns + beside, 4.8), max(cell * 1.12 * rows + 0.9, 2.4)))
     count = f"{F} {kind}" if shown == F else f"first {shown} of {F} {kind}"
     figure.suptitle(title or f"{name}: {count} of {KH} × {KW}{what}")
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -545,14 +547,16 @@ def _draw_maps(strip: Any, name: str, y: np.ndarray, limit: int) -> None:
     shown, columns = min(C, limit), 8
     grid = strip.subplots(_map_rows(y, limit), columns, squeeze=False)
     strip.suptitle(f"{name}: {C if shown == C else f'{shown} of {C}'} channels of {H} × {W}", fontsize=9)
-    low, high = float(y[..., :shown].min()), float(y[..., :shown].max())
+    # A few extreme outputs would leave the others dark.
+    (least, most), (low, high) = (np.quantile(y[..., :shown], q) for q in ((0, 1), (0.01, 0.99)))
     for i, axes in enumerate(grid.flat):
         axes.set(xticks=[], yticks=[])
         if i < shown:
             drawn = axes.imshow(y[..., i], cmap=SEQUENTIAL, vmin=low, vmax=high if high > low else low + 1)
         else:
             axes.set_axis_off()
-    bar = strip.colorbar(drawn, ax=grid, aspect=12, pad=0.01)
+    beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((least < low, high < most))
+    bar = strip.colorbar(drawn, ax=grid, aspect=12, pad=0.01, extend=beyond or "neither")
     bar.set_label("output", fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
@@ -674,6 +678,7 @@ def _draw_histogram(axes: Any, series: list[tuple[str, str, np.ndarray]], bins: 
             line = 0.97 if filled else 0.86
             axes.text(0.02, line, deviation, transform=axes.transAxes, fontsize=8, color=colour, va="top")
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.margins(y=0.3)  # room for the two lines of text
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
@@ -723,11 +728,11 @@ def confusion_matrix(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     longest = max(len(n) for n in names)
-    side = min(max(0.55 * C, 2.6), 14)
+    side = min(max((0.55 if C <= 20 else 0.42) * C, 2.6), 14)
     figure = _new_figure((side + 2.2 + 0.08 * longest, side + 1.3 + 0.08 * longest))
     right = int(np.trace(counts))
     figure.suptitle(title or f"Confusion matrix: {right:,} of {len(truth):,} right ({100 * right / len(truth):.1f}%)")
-    axes = figure.subplots()
+    axes, bar = figure.subplots(1, 2, width_ratios=(side, 0.25))
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     named = range(0, C, math.ceil(C / 40))  # of very many classes not each has room for its name
     axes.set(xlabel="predicted class", ylabel="true class", xticks=named, yticks=named)
@@ -742,9 +747,9 @@ def confusion_matrix(
             if counts[i, j]:
                 text = f"{shares[i, j]:.2f}" if normalize else str(counts[i, j])
                 colour = "white" if shares[i, j] > 0.55 else "black"
-                fit = min(10, 34 / max(len(text), 3)) * min(1, 20 / C)
+                fit = min(10, 90 * side / C / max(len(text), 3))  # a digit is 0.64 of its size wide
                 axes.text(j, i, text, ha="center", va="center", fontsize=fit, color=colour)
-    figure.colorbar(drawn, ax=axes, label="share of the true class", shrink=0.85)
+    figure.colorbar(drawn, cax=bar, label="share of the true class")
     return _finished(figure, to_file)
 
 
@@ -805,9 +810,8 @@ def _finished(figure: Any, to_file: Any) -> Any:
 
 def _columns(count: int) -> int:
     """Return how many columns make a grid of so many cells a little wider than high, without a ragged last row."""
-    near = range(max(1, math.isqrt(count)), min(count, 2 * math.isqrt(count) + 1) + 1)
-    even = [c for c in near if count % c == 0]
-    return even[0] if even else math.ceil(math.sqrt(count))
+    square = math.ceil(math.sqrt(count))
+    return next((c for c in range(square, min(count, 2 * square) + 1) if count % c == 0), square)
 
 
 def _at_least_one(value: Any, caller: str, argument: str) -> int:

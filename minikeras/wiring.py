@@ -146,7 +146,7 @@ class Run:
         self.dy: list[Any] = [None] * len(wires.calls)
         self._caches = []
         for call in wires.calls:
-            x = joined([self.values[p] for p in call.inputs])
+            x = joined([self.values[p] for p in call.inputs], call.layer)
             if logits and call is wires.calls[-1]:
                 y, cache = call.layer.forward_logits(x)
             else:
@@ -186,9 +186,9 @@ class Run:
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
 
 
-def joined(arrays: Sequence[Any]) -> Any:
-    """Return several arrays as a layer takes them: one as itself, more as a list."""
-    return arrays[0] if len(arrays) == 1 else list(arrays)
+def joined(arrays: Sequence[Any], layer: Any = None) -> Any:
+    """Return several arrays as a layer takes them: one as itself, unless the layer joins; more as a list."""
+    return arrays[0] if len(arrays) == 1 and not getattr(layer, "joins", False) else list(arrays)
 
 
 def separate(arrays: Any, count: int) -> list[Any]:

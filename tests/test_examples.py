@@ -28,7 +28,11 @@ EPOCHS = {
     "saving": None,
     "checkpoints": None,
     "convolutional_network": 2,
+    "feature_maps": 5,
 }
+
+# More pictures than the one of the lesson's name.
+PICTURES = {"feature_maps": ["feature_maps_filters", "feature_maps_model"]}
 
 
 def run(lesson, folder, *options):
@@ -81,10 +85,15 @@ def test_every_lesson_is_run_and_listed():
 @pytest.mark.parametrize("lesson", EPOCHS)
 def test_lesson_runs_and_draws(lesson_run, lesson):
     folder, output = lesson_run(lesson)
-    picture = folder / "plots" / f"{lesson}.png"
-    assert output.splitlines()[-1] == f"Picture: {picture.resolve()}"
-    assert [path.name for path in (folder / "plots").iterdir()] == [picture.name]
-    pixels = matplotlib.image.imread(picture)[..., :3]
+    pictures = [folder / "plots" / f"{name}.png" for name in (*PICTURES.get(lesson, ()), lesson)]
+    assert re.findall("^Picture: (.*)$", output, re.M) == [str(picture.resolve()) for picture in pictures]
+    assert output.splitlines()[-1].startswith("Picture: ")
+    assert set((folder / "plots").iterdir()) == set(pictures)
+    for picture in pictures:
+        assert_good_picture(matplotlib.image.imread(picture)[..., :3])
+
+
+def assert_good_picture(pixels):
     assert min(pixels.shape[:2]) >= 300
     assert len(np.unique((pixels.reshape(-1, 3) * 15).round(), axis=0)) > 10  # colours, at 4 bits a channel
     blank = (pixels == 1).all(axis=2)
@@ -180,6 +189,17 @@ def test_convolutional_network_predicts_one_image(lesson_run):
     _, output = lesson_run("convolutional_network")
     assert "input (1, 8, 8, 1), output (1, 10)" in output
     assert sum(float(p) for p in re.findall(r"^  \d +(\d\.\d{4})", output, re.M)) == pytest.approx(1, abs=1e-3)
+
+
+def test_training_moves_the_filters(lesson_run):
+    _, output = lesson_run("feature_maps")
+    before, after = ([float(n) for n in re.search(rf"{when} training +(.*)", output)[1].split()]
+                     for when in ("before", "after"))  # fmt: skip
+    limit = (6 / (3 * 3 * (1 + 32))) ** 0.5  # Glorot's, of a uniform distribution
+    assert before[1] == pytest.approx(limit / 3**0.5, rel=0.1)
+    assert -limit <= before[2] < -0.9 * limit
+    assert after[1] > 1.2 * before[1]
+    assert re.findall(r"\((\d+, \d+, \d+)\)", output) == ["8, 8, 32", "4, 4, 64"]
 
 
 def test_help_says_what_the_lesson_is(tmp_path):

@@ -2,10 +2,11 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from layer_table import LAYERS
+from layer_table import LAYERS, Case
 
 import minikeras as keras
 from minikeras import explaining, layers
@@ -81,36 +82,76 @@ def test_the_numbers_are_those_of_the_layers():
         assert row.output_shape == y.shape[1:]
 
 
-def has_account(case):
-    """Whether the arithmetic of a layer is written down, or it has none: neither weights nor another shape."""
-    if case.joins or case.classes is not None:
-        return False
-    layer = case.make(keras)
-    layer.ensure_built((None, *case.input_shape))
-    return bool(explaining._account(layer)) or not (
-        layer.weights or layer.compute_output_shape((1, *case.input_shape))[1:] != tuple(case.input_shape)
+def row_of(case, layer=None):
+    """Return a layer of the table, and its row: of a sample of ones, with weights of 1 and biases of 0."""
+    layer, symbols = layer or case.make(keras), case.symbols(keras)
+    y = layer(symbols)
+    for v in layer.weights:
+        v.assign(np.full(v.shape, v.name != "bias", v.dtype))
+    alone = SimpleNamespace(
+        name="alone", layers=[layer], inputs=symbols if case.joins else [symbols], outputs=[y], compiled=False
     )
+    ones = [np.ones(shape) for shape in (case.input_shape if case.joins else [case.input_shape])]
+    if case.classes:
+        ones = [x * (case.classes - 1) for x in ones]
+    (row,) = explaining.explain(alone, ones, print_fn=lambda text: None).rows
+    assert row.output_shape == y.shape[1:]
+    return layer, row
 
 
-@pytest.mark.parametrize("case", [case for case in LAYERS if has_account(case)], ids=str)
+@pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_every_equation_is_true(case):
-    model = keras.Sequential([keras.Input(case.input_shape), case.make(keras)])
-    (row,) = quiet(model, np.ones(case.input_shape)).rows
+    layer, row = row_of(case)
+    assert row.arithmetic
     said = equations(row.arithmetic)
     assert all(left == right for left, right in said), row.arithmetic
-    if isinstance(model.layers[0], (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)):
-        results = [right for _, right in equations(re.sub(r";.*", "", row.arithmetic))]
-        assert results == list(row.output_shape[:2] if len(results) == 2 else row.output_shape[:1])
+    for what, along in (("rows", row.output_shape[:1]), ("columns", row.output_shape[1:2])):
+        lines = [line for line in row.arithmetic.splitlines() if re.match(f".*{what}.*:", line)]
+        if lines:
+            assert {right for _, right in equations(lines[0].partition(";")[0])} == set(along)
     for formula, number in (
         (row.parameters_formula, row.parameters),
         (row.multiply_adds_formula, row.multiply_adds),
     ):
         for left, right in equations(formula) or [(int(formula.replace(",", "")), number)]:
             assert left == right == number, formula
-    assert row.parameters == model.count_params()
-    assert (row.multiply_adds > 0) == bool(row.parameters or isinstance(model.layers[0], layers.Rescaling))
-    assert row.output_shape == model.output_shape[1:]
-    assert row.arithmetic or row.output_shape != row.input_shapes[0]
+    assert row.parameters == layer.count_params()
+    if row.arithmetic == "as the input":
+        assert [row.output_shape] == row.input_shapes
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_multiply_adds_are_those_that_run(case):
+    """Sums of products of ones count their terms; where zeros stand around an image, a few of them."""
+    layer = case.make(keras)
+    summing = (layers.Dense, layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose, layers.Dot)
+    if isinstance(layer, layers.SeparableConv2D):  # its two halves, each by itself
+        options = {k: getattr(layer, k) for k in ("strides", "padding", "dilation_rate", "depth_multiplier")}
+        _, windows = row_of(case, layers.DepthwiseConv2D(layer.kernel_size, **options))
+        mixing = layers.Conv2D(layer.filters, 1)
+        expected = windows.multiply_adds + row_of(Case("", None, windows.output_shape), mixing)[1].multiply_adds
+        assert row_of(case, layer)[1].multiply_adds == expected
+    elif isinstance(layer, summing):
+        if hasattr(layer, "activation"):
+            layer.activation = keras.activations.linear
+        layer.normalize, normalized = False, getattr(layer, "normalize", False)
+        _, row = row_of(case, layer)
+        terms = round(row.mean * math.prod(row.output_shape))
+        assert row.multiply_adds == terms or (layer.padding == "same" and row.multiply_adds > terms)
+        if normalized:
+            layer.normalize = True
+            assert row_of(case, layer)[1].multiply_adds == terms + sum(map(math.prod, row.input_shapes))
+    else:
+        size = math.prod(case.make(keras)(case.symbols(keras)).shape[1:])
+        per_number = {
+            layers.BatchNormalization: 1,
+            layers.LayerNormalization: 2,  # the square in the variance, and the scale
+            layers.Multiply: len(case.input_shape) - 1,
+            layers.PReLU: 1,
+            layers.Rescaling: 1,
+            layers.UpSampling2D: 4 if getattr(layer, "interpolation", "") == "bilinear" else 0,
+        }
+        assert row_of(case, layer)[1].multiply_adds == per_number.get(type(layer), 0) * size
 
 
 @pytest.mark.parametrize("scale", [1.0, 60.0])
@@ -180,6 +221,8 @@ def test_nothing_is_changed():
 
 def test_graphs():
     class Join(layers.Layer):
+        joins = True
+
         def forward(self, x, training):
             return x[0] + x[1], None
 

@@ -232,7 +232,7 @@ def test_no_room_imports_one_above_it():
         {"activations", "initializers", "regularizers", "parameters"},
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},
         {"saving"},
-        {"callbacks", "checkpoints", "fusion", "graph", "plotting"},
+        {"accounts", "callbacks", "checkpoints", "fusion", "graph", "plotting"},
         {"graph_config", "outputs"},
         {"training", "explaining"},
         {"models"},
