@@ -20,11 +20,13 @@ Python loops over the tile's rows and registers write the instructions out, once
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as a batch of 32 would
 waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
 
-**The cache.**  A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a whole row of w away
-from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
-before the next tile comes.  So where z has many rows, `product` copies these pieces one behind the other first, into a
-strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A k of more than DEPTH
-is cut, and its sums are taken up again.  What memory has to deliver is asked for AHEAD rows before it is needed.
+**The cache.** A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a whole row of w
+away from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and
+forgets them before the next tile comes.  So where z has many rows, `product` copies these pieces one behind the other
+first, into a strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A k of
+more than DEPTH is cut, and its sums are taken up again.  Where z has few rows, w is read once, so memory has to
+deliver it: then k is cut into so few rows of w that they are read in the order of memory, and asked for AHEAD rows
+before they are needed.
 
 Called by `conv2d` and `dense`; calls `vectors`.
 """
@@ -59,6 +61,7 @@ EDGE_ROWS = (TILE_ROWS + 2) // 4  # of the lower tiles that finish a table
 MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
 DEPTH = 256
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
+BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
 AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
@@ -201,14 +204,15 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, fl
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
     right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    strip = d0 * d1 * min(DEPTH, d2) * TILE_COLUMNS
-    copied = rows >= MANY_ROWS and strip > 0
+    copied = rows >= MANY_ROWS and d0 * d1 * d2 > 0
+    longest = DEPTH if copied else min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1)))
+    strip = d0 * d1 * min(longest, d2) * TILE_COLUMNS
     group = max(1, PANEL // strip) * TILE_COLUMNS if copied else max(columns, 1)
     numbers = np.empty(strip * ((min(group, columns) + TILE_COLUMNS - 1) // TILE_COLUMNS) if copied else 0, np.float32)
     panel = place(numbers, 0)
-    for k in range(0, max(d2, 1), DEPTH):
-        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(DEPTH, d2 - k))
-        going_on, least = add or k > 0, floor if k + DEPTH >= d2 else NO_FLOOR
+    for k in range(0, max(d2, 1), longest):
+        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(longest, d2 - k))
+        going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
         for j in range(0, columns, group):
             last, end = min(j + group, right), min(j + group, columns)
             j_w, across, steps = k_w + 4 * j, 4 + top, w_steps
