@@ -19,9 +19,7 @@ import numpy as np
 from . import config as settings
 from . import random
 from .names import missing_attribute
-from .serialization import Configurable, Table, keras_class
-from .serialization import deserialize as _deserialize
-from .serialization import serialize as _serialize
+from .serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
@@ -380,6 +378,7 @@ IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 _TABLE = Table(
     "initializer",
     "keras.initializers",
+    Initializer,
     [
         Constant, Identity, Ones, Zeros, GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform,
         Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling,
@@ -399,13 +398,9 @@ def get(identifier: Any) -> Callable[..., np.ndarray] | None:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
     if isinstance(identifier, (np.ndarray, np.generic)):
         return _given(np.array(identifier))
     found = _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Initializer):
-        found = found()
     if not callable(found):
         raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
     return found
@@ -422,17 +417,5 @@ def _given(values: np.ndarray) -> Callable[..., np.ndarray]:
     return given_values
 
 
-def serialize(initializer: Initializer) -> dict[str, Any]:
-    """Return the config of an initializer."""
-    return _serialize(initializer)
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the initializer that a config describes; the user's own classes stand in `custom_objects` by name."""
-    known = _TABLE.entries.get(config.get("class_name"))
-    if known is not None:  # older configs name no module, and "zeros" for the class
-        config = {**config, "module": known.keras_module, "class_name": known.__name__}
-    return _deserialize(config, custom_objects)
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)
