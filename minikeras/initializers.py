@@ -270,9 +270,8 @@ class VarianceScaling(RandomInitializer):
 _TRUNCATED = 0.87962566103423978  # standard deviation of a normal distribution cut off at -2 and 2
 
 
-@entered
-class GlorotUniform(VarianceScaling):
-    """Variance 2 / (fan_in + fan_out), uniform: for tanh and softmax; Keras's default (Glorot & Bengio, 2010).
+class Scaled(VarianceScaling):
+    """Base of those that fix the scale, the mode and the distribution.
 
     Args:
         seed: see `RandomInitializer`.
@@ -280,60 +279,52 @@ class GlorotUniform(VarianceScaling):
         output_axes: see `compute_fans`.
     """
 
+    fixed: ClassVar[tuple[float, str, str]]
+
     def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_avg", "uniform", seed, input_axes, output_axes)
+        super().__init__(*self.fixed, seed, input_axes, output_axes)
 
 
 @entered
-class GlorotNormal(VarianceScaling):
+class GlorotUniform(Scaled):
+    """Variance 2 / (fan_in + fan_out), uniform: for tanh and softmax; Keras's default (Glorot & Bengio, 2010)."""
+
+    fixed = (1.0, "fan_avg", "uniform")
+
+
+@entered
+class GlorotNormal(Scaled):
     """Variance 2 / (fan_in + fan_out), truncated normal; see `GlorotUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_avg", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_avg", "truncated_normal")
 
 
 @entered
-class HeUniform(VarianceScaling):
-    """Variance 2 / fan_in, uniform: for relu, which passes half of the variance on (He et al., 2015).
+class HeUniform(Scaled):
+    """Variance 2 / fan_in, uniform: for relu, which passes half of the variance on (He et al., 2015)."""
 
-    Args:
-        seed: see `RandomInitializer`.
-        input_axes: see `compute_fans`.
-        output_axes: see `compute_fans`.
-    """
-
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(2.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    fixed = (2.0, "fan_in", "uniform")
 
 
 @entered
-class HeNormal(VarianceScaling):
+class HeNormal(Scaled):
     """Variance 2 / fan_in, truncated normal; see `HeUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(2.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (2.0, "fan_in", "truncated_normal")
 
 
 @entered
-class LecunUniform(VarianceScaling):
-    """Variance 1 / fan_in, uniform (LeCun et al., 1998).
+class LecunUniform(Scaled):
+    """Variance 1 / fan_in, uniform (LeCun et al., 1998)."""
 
-    Args:
-        seed: see `RandomInitializer`.
-        input_axes: see `compute_fans`.
-        output_axes: see `compute_fans`.
-    """
-
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_in", "uniform")
 
 
 @entered
-class LecunNormal(VarianceScaling):
+class LecunNormal(Scaled):
     """Variance 1 / fan_in, truncated normal: for selu (Klambauer et al., 2017); see `LecunUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_in", "truncated_normal")
 
 
 @entered
