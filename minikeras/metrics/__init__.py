@@ -31,9 +31,7 @@ from ..losses import (
 from ..losses.functions import same_rank
 from ..losses.targets import kind_of_targets
 from ..names import missing_attribute
-from ..serialization import Table, function_config, keras_class
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Metric
 from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
 
@@ -250,7 +248,7 @@ class MeanMetricWrapper(Mean):
         """Return the constructor's arguments; a wrapped function by its name."""
         arguments = super().get_config()
         if type(self) is MeanMetricWrapper:
-            arguments.update(fn=function_config(self.fn), **_serialize(self.options))
+            arguments.update(fn=function_config(self.fn), **serialize(self.options))
         return arguments
 
     @classmethod
@@ -419,6 +417,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 _FUNCTIONS = Table(
     "metric function",
     "keras.metrics",
+    None,
     [
         accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
         sparse_top_k_categorical_accuracy, binary_crossentropy, categorical_crossentropy,
@@ -428,6 +427,7 @@ _FUNCTIONS = Table(
 _TABLE = Table(
     "metric",
     "keras.metrics",
+    Metric,
     [
         Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
         SparseTopKCategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, Sum,
@@ -448,9 +448,7 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name.
         TypeError: something that is no metric at all.
     """
-    found = identifier if identifier is None else _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Metric):
-        found = found()
+    found = _TABLE.get(identifier)
     if found is not None and (not callable(found) or isinstance(found, type)):
         raise TypeError(
             f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
@@ -495,16 +493,5 @@ _CROSSENTROPIES = {
 _KINDS = {"accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENTROPIES, "ce": _CROSSENTROPIES}
 
 
-def serialize(metric: Any) -> Any:
-    """Return the config of a metric object, or the name of a function."""
-    return _serialize(metric)
-
-
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the metric that `serialize` described; `custom_objects` holds the user's own by name."""
-    if isinstance(config, str) and config in (custom_objects or {}):
-        return get(custom_objects[config])
-    return get(_deserialize(config, custom_objects))
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)
