@@ -182,7 +182,7 @@ class SoftmaxCrossentropy(Scores):
         p, dz = np.empty_like(z), np.empty_like(z)
         scale = 1 / max(values.size, 1)
         kernels.scores.softmax_crossentropy(
-            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64, copy=False),
+            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64),
             z.dtype.type(scale),
         )  # fmt: skip
         if sample_weight is None:
