@@ -6,6 +6,7 @@ model inside the model is unrolled: its layers are steps like all others.
 """
 
 import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -59,6 +60,15 @@ class Graph:
         places = [moved[end] for end in self.ends]
         #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
         self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each call takes just what the one before it gave, and no layer is called twice."""
+        follows = (
+            isinstance(call, Node) and [s if s in self.entrances else s.node for s in call.inputs] == [before]
+            for before, call in itertools.pairwise(self.calls)
+        )
+        return len(self.entrances) == 1 and len(self.layers) == len(self.calls) and all(follows)
 
     @functools.cached_property
     def lasts(self) -> list[Layer | None]:
