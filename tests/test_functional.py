@@ -161,3 +161,48 @@ def test_malformed_graphs_are_refused(tmp_path):
                 archive.writestr(name, content)
         with pytest.raises(minikeras.saving.ModelFileError):
             load_model(path)
+
+
+def dropouts(k):
+    """Calls of Dropout that say `training`, also of models around them."""
+    x, outer = k.Input((200,)), k.Input((200,))
+    told, silent = (k.Model(x, k.layers.Dropout(0.5)(x, training=t)) for t in (True, False))
+    yield told
+    yield silent
+    yield k.Sequential([k.Input((200,)), told])
+    yield k.Model(outer, told(outer))
+    yield k.Model(outer, told(outer, training=False))
+    yield k.Model(outer, silent(outer, training=True))
+
+
+def test_training_in_calls_means_what_it_means_to_keras(tmp_path):
+    x, found = np.ones((4, 200), "float32"), {}
+    for k in (minikeras, keras):
+        found[k] = []
+        for i, model in enumerate(dropouts(k)):
+            path = tmp_path / f"{k.__name__}{i}.keras"
+            model.save(path)
+            other = (keras if k is minikeras else minikeras).models.load_model(path)
+            for m in (model, k.models.clone_model(model), other):
+                outputs = [m(x), m(x, training=False), m(x, training=True), m.predict(x, verbose=0)]
+                found[k].append([bool((np.asarray(y) == 0).any()) for y in outputs])
+    assert found[minikeras] == found[keras]
+    assert len({tuple(row) for row in found[keras]}) == 2
+
+
+def test_other_arguments_of_calls_are_refused_by_name():
+    x, array = minikeras.Input((4,)), np.ones((2, 4))
+    for given in (x, array):
+        layer = minikeras.layers.Dense(3, name="d")
+        with pytest.raises(TypeError, match=r"'d'.*unexpected keyword argument 'mask'"):
+            layer(given, mask=None)
+        with pytest.raises(ValueError, match=r"'d': only inputs are given without a name"):
+            layer(given, True)
+        assert layer(inputs=given, training=True).shape[1:] == (3,)
+
+    class Scaled(minikeras.Model):
+        def call(self, inputs, training=None, scale=1):
+            return inputs * (scale + (10 if training else 0))
+
+    assert Scaled()(array, scale=3, training=True)[0, 0] == 13
+    assert Scaled()(array)[0, 0] == 1
