@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minikeras
+from minikeras import testing
 from minikeras.saving import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -206,3 +207,48 @@ def test_other_arguments_of_calls_are_refused_by_name():
 
     assert Scaled()(array, scale=3, training=True)[0, 0] == 13
     assert Scaled()(array)[0, 0] == 1
+
+
+def test_a_join_of_one_is_a_join(tmp_path):
+    """Also in files, in `explain` and in `compare`."""
+    found = []
+    for k in (minikeras, keras):
+        k.utils.clear_session()
+        x = k.Input((3,), name="x")
+        h = k.layers.Add(name="one")([x])
+        h = k.layers.Concatenate()((k.layers.Average()([h]),))
+        model = k.Model(x, k.layers.Dense(2, name="d")(k.layers.Maximum()([h])))
+        found.append((json.loads(model.to_json())["config"], model))
+        for name in ("one.keras", "one.h5"):
+            model.save(tmp_path / name)
+            loaded = minikeras.models.load_model(tmp_path / name)
+            np.testing.assert_allclose(loaded(np.ones((2, 3))), model(np.ones((2, 3))), atol=1e-6)
+    (config, ours), (expected, theirs) = found
+    assert plain(config) == plain(expected)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    testing.compare(ours, theirs, x, np.ones((4, 2)), loss="mse").raise_if_different()
+    assert len(ours.explain(x[0], print_fn=str).rows) == len(ours.layers) - 1
+    for k in (minikeras, keras):
+        for wrong in (lambda a: a, lambda a: [], lambda a: [a] * 3):
+            with pytest.raises((ValueError, TypeError)):
+                k.layers.Subtract()(wrong(k.Input((3,))))
+
+
+def test_dictionaries_reach_explain_and_compare_by_name():
+    ours, theirs = compiled(minikeras), compiled(keras)
+    x, y = data(4)
+    x, y = {k: x[k].astype("float32") for k in ("b", "a")}, {k: y[k] for k in ("label", "number")}
+    report = testing.compare(ours, theirs, x, y, step=True)
+    assert report.ok, str(report)
+    assert report.compared > 60
+    in_order = testing.compare(ours, theirs, [x["a"], x["b"]], [y["label"], y["number"]], step=True)
+    assert in_order.compared == report.compared
+    one = ours.explain({k: v[0] for k, v in x.items()}, {k: v[0] for k, v in y.items()}, print_fn=str)
+    assert one.loss == pytest.approx(float(sum(one_loss(ours, x, y))), rel=1e-5)
+
+
+def one_loss(model, x, y):
+    """The two losses of the first sample, without weights."""
+    predicted = model.predict({k: v[:1] for k, v in x.items()}, verbose=0)
+    yield ((predicted["number"] - y["number"][:1]) ** 2).mean()
+    yield -np.log(predicted["label"][0, y["label"][0]])
