@@ -100,10 +100,12 @@ class _Rebuilding:
             if name in self.layers:
                 raise ValueError(f"the config of the model has several layers of the name {name!r}.")
             self.layers[name], self.nodes[name] = layer, []
-            self.calls[name] = _checked(data.get("inbound_nodes", []), list, "inbound_nodes")
-            size += _size(layer)
+            calls = self.calls[name] = _checked(data.get("inbound_nodes", []), list, "inbound_nodes")
+            if calls and isinstance(layer, InputLayer):
+                raise ValueError(f"the config of the model calls its input {name!r} like a layer.")
+            size += _size(layer) * max(1, len(calls))
             if size > MAX_STEPS:
-                raise ValueError(f"the models inside the model have more than {MAX_STEPS:,} steps.")
+                raise ValueError(f"the model has more than {MAX_STEPS:,} steps, those of the models inside included.")
         self._repeat_calls()
 
     def _repeat_calls(self) -> None:

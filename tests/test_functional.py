@@ -142,26 +142,89 @@ def test_a_class_with_a_call_computes_and_says_why_it_is_not_trained():
         model.fit(x, x, verbose=0)
 
 
-def test_malformed_graphs_are_refused(tmp_path):
+def call_on(*keras_history, **kwargs):
+    symbol = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3], "keras_history": list(keras_history)}}
+    return {"args": [symbol], "kwargs": kwargs}
+
+
+def many_calls(config):
+    """A layer called on itself, 200,000 times."""
+    calls = [call_on("a", 0, 0), *(call_on("conv2d", i, 0) for i in range(200_000))]
+    layer_of(config, "conv2d").update(inbound_nodes=calls)
+    layer_of(config, "conv2d")["config"].update(filters=2)
+
+
+def nested_doubling(config):
+    """Models of models, each calling the one inside twice: 2^40 steps in a small file."""
+    inner = layer_of(config, "inner")
+    one = {"class_name": "Dense", "module": "keras.layers", "config": {"name": "d", "units": 1}, "name": "d"}
+    source = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 1], "name": "x"}}
+    model = {**one, "inbound_nodes": [call_on("x", 0, 0)]}
+    for depth in range(40):
+        layers = [{**source, "name": "x", "inbound_nodes": []}, model]
+        name, before = f"m{depth}", model["name"]
+        if depth:
+            model["inbound_nodes"] = [call_on("x", 0, 0), call_on(before, 0, 0)]
+        ends = {"input_layers": [["x", 0, 0]], "output_layers": [[before, 2 if depth else 0, 0]]}
+        described = {"name": name, "trainable": True, "layers": layers, **ends}
+        model = {"class_name": "Functional", "module": "keras.src.models.functional", "config": described, "name": name}
+    inner.update(class_name="Functional", module="keras.src.models.functional", config=model["config"])
+
+
+def layer_of(config, name):
+    return next(layer for layer in config["layers"] if layer["name"] == name)
+
+
+HOSTILE = {
+    "no arguments": lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=[]),
+    "arguments of another kind": lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=7),
+    "unknown output": lambda c: c["output_layers"].update(label=["nobody", 0, 0]),
+    "unknown call": lambda c: c["output_layers"].update(label=["label_layer", 5, 0]),
+    "negative call": lambda c: c["output_layers"].update(label=["label_layer", -1, 0]),
+    "huge call": lambda c: c["output_layers"].update(label=["label_layer", 10**30, 0]),
+    "a call that is no number": lambda c: c["output_layers"].update(label=["label_layer", "0", 0]),
+    "layer missing": lambda c: c.update(layers=c["layers"][1:]),
+    "layers no list": lambda c: c.update(layers={"a": 1}),
+    "a layer no dictionary": lambda c: c.update(layers=[*c["layers"], 3]),
+    "a layer twice": lambda c: c.update(layers=[*c["layers"], c["layers"][0]]),
+    "a layer that is a loss": lambda c: c["layers"][0].update(module="keras.losses", class_name="Huber", config={}),
+    "unknown class": lambda c: c["layers"][3].update(class_name="Nothing"),
+    "inputs a number": lambda c: c.update(input_layers=7),
+    "inputs missing": lambda c: c.pop("input_layers"),
+    "an input too few": lambda c: c.update(input_layers=[["a", 0, 0]]),
+    "no outputs": lambda c: c.update(output_layers=[]),
+    "a loop": lambda c: layer_of(c, "conv2d").update(inbound_nodes=[call_on("conv2d_1", 0, 0)]),
+    "on itself": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("number_layer", 0, 0)]),
+    "another argument": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("dense", 0, 0, mask=3)]),
+    "calls no list": lambda c: layer_of(c, "number_layer").update(inbound_nodes={"a": 1}),
+    "calls missing": lambda c: layer_of(c, "number_layer").pop("inbound_nodes"),
+    "history too short": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("dense")]),
+    "a wrong shape": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("a", 0, 0)]),
+    "an input called": lambda c: layer_of(c, "b").update(inbound_nodes=[call_on("a", 0, 0)]),
+    "units without end": lambda c: layer_of(c, "number_layer")["config"].update(units=10**12),
+    "many calls": many_calls,
+    "2^40 steps": nested_doubling,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_malformed_graphs_are_refused(what, tmp_path):
+    import time
     import zipfile
 
     path = tmp_path / "model.keras"
-    for change in (
-        lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=[]),
-        lambda c: c["output_layers"].update(label=["nobody", 0, 0]),
-        lambda c: c.update(layers=c["layers"][1:]),
-        lambda c: c.update(input_layers=7),
-    ):
-        branching(minikeras).save(path)
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        config = json.loads(members["config.json"])
-        change(config["config"])
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in {**members, "config.json": json.dumps(config).encode()}.items():
-                archive.writestr(name, content)
-        with pytest.raises(minikeras.saving.ModelFileError):
-            load_model(path)
+    branching(minikeras).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    HOSTILE[what](config["config"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    start = time.process_time()
+    with pytest.raises(minikeras.saving.ModelFileError):
+        load_model(path)
+    assert time.process_time() - start < 10
 
 
 def dropouts(k):
