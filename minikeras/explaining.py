@@ -109,7 +109,7 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
     """Follow one sample through a model, print what happens in each layer, and return it; see `Model.explain`."""
     if not is_wired(model):
         raise ValueError(f"explain: model {model.name!r} isn't built; start it with keras.Input, or call build.")
-    xs = as_list(x)
+    xs = as_list(x, model)
     if len(xs) != len(model.inputs):
         raise ValueError(f"explain: model {model.name!r} has {len(model.inputs)} inputs, received {len(xs)}.")
     if y is not None and not (model.compiled and model.loss is not None):
@@ -124,7 +124,7 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
             counted.add(id(call.layer))
         loss, loss_name, paired = None, "", False
         if y is not None:
-            loss, loss_name, paired = _backward(model, wires, xs, run.outputs, as_list(y), rows)
+            loss, loss_name, paired = _backward(model, wires, xs, run.outputs, as_list(y, model, "output"), rows)
     explanation = Explanation(model.name, rows, loss, loss_name, paired)
     console.show(_parts(explanation), WIDTH, print_fn)
     return explanation
@@ -164,7 +164,7 @@ def _backward(
     if len(ys) != len(outputs):
         raise ValueError(f"explain: model {model.name!r} has {len(outputs)} outputs, received {len(ys)} targets.")
     ys = [_as_batch(y, o) for y, o in zip(ys, outputs, strict=True)]
-    chosen = list(model.loss.values()) if isinstance(model.loss, dict) else model.loss
+    chosen = as_list(model.loss, model, "output") if isinstance(model.loss, dict) else model.loss
     chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
     functions = [losses.as_loss(f, y.shape, o.shape) for f, y, o in zip(chosen, ys, outputs, strict=True)]
     for function, y, symbol in zip(functions, ys, model.outputs, strict=True):

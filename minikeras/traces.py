@@ -15,7 +15,7 @@ import numpy as np
 from . import losses
 from .layers.base import Layer
 from .models import Model, Sequential
-from .wiring import Origin, Run, as_list, joined, wiring
+from .wiring import Origin, Run, as_list, in_form, wiring
 
 FORMAT = "minikeras trace 1"
 
@@ -125,7 +125,7 @@ def trace(
 
     Args:
         model: a model or a layer of this library or of Keras (with the TensorFlow backend).
-        x: a batch; a list of arrays where the model has several inputs.
+        x: a batch; a list or dictionary of arrays where the model has several inputs.
         y: the targets, likewise; where None, the gradient at the output is random, and there is no loss.
         loss: a name or a loss of either library, or a list of them; where None, the one the model was compiled with.
         training: whether Dropout and its like are active.
@@ -159,7 +159,8 @@ def check_request(model: Any, y: Any, loss: Any, step: bool, caller: str) -> Non
 def _trace_own(
     model: Layer, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
 ) -> Trace:
-    model, xs, ys = as_model(model, x), as_list(x), as_list(y)
+    model = as_model(model, x)
+    xs, ys = as_list(x, model), as_list(y, model, "output")
     wires = wiring(model)
     layers = layers_of(wires)
     with restored(layers):
@@ -211,9 +212,9 @@ def _trace_keras(
         raise ValueError(
             "trace: a model of Keras is traced with TensorFlow's GradientTape; set KERAS_BACKEND=tensorflow."
         )
-    xs, ys = as_list(x), as_list(y)
     if not hasattr(model, "layers"):
         model = keras.Sequential([model])
+    xs, ys = as_list(x, model), as_list(y, model, "output")
     if not model.built:
         model.build(xs[0].shape if len(xs) == 1 else [a.shape for a in xs])
     wires = wiring(model, origin=_keras_origin)
@@ -382,7 +383,7 @@ def losses_for(loss: Any, model: Any, library: str, outputs: list[Any]) -> list[
     loss = loss if loss is not None else getattr(model, "loss", None)
     if loss is None:
         return []
-    chosen = list(loss.values()) if isinstance(loss, dict) else loss
+    chosen = as_list(loss, model, "output") if isinstance(loss, dict) else loss
     chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
     return [_converted(one, library) for one in chosen]
 
@@ -424,7 +425,7 @@ def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], 
         for stream, state in zip(streams(layer), states, strict=False):
             stream.state[...] = state
     twin.compile_from_config(twin.get_compile_config())
-    twin.train_on_batch(joined(xs), joined(ys))
+    twin.train_on_batch(in_form(xs, twin), in_form(ys, twin, "output"))
     return [layer.get_weights() for layer in layers]
 
 
@@ -440,5 +441,5 @@ def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any],
             stream.state.assign(state)
     twin.compile_from_config(model.get_compile_config())
     twin.run_eagerly = True
-    twin.train_on_batch(joined(xs), joined(ys))
+    twin.train_on_batch(in_form(xs, twin), in_form(ys, twin, "output"))
     return [layer.get_weights() for layer in layers]

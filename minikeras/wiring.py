@@ -1,13 +1,15 @@
 """Which layer is called on what between a model's inputs and outputs: a list to draw, to explain, to run by hand.
 
 `graph` runs a model as fast as it can; here every array on the way stays visible.  `drawing`, `explaining` and
-`lockstep` call this room, which only asks symbols for the nodes that made them.
+`lockstep` call this room, which only asks symbols for the nodes that made them; calls `several`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .several import aligned, packed
 
 
 class Origin(NamedTuple):
@@ -146,7 +148,7 @@ class Run:
         self.dy: list[Any] = [None] * len(wires.calls)
         self._caches = []
         for call in wires.calls:
-            x = joined([self.values[p] for p in call.inputs], call.layer)
+            x = as_taken([self.values[p] for p in call.inputs], call.layer)
             if logits and call is wires.calls[-1]:
                 y, cache = call.layer.forward_logits(x)
             else:
@@ -179,32 +181,52 @@ class Run:
             whole = [
                 np.zeros_like(self.values[p]) if d is None else d for p, d in zip(call.outputs, self.dy[i], strict=True)
             ]
-            dx = call.layer.backward(joined(whole), self._caches[i])
+            dx = call.layer.backward(one_or_list(whole), self._caches[i])
             self.dx[i] = tuple(separate(dx, len(call.inputs)))
             for place, d in zip(call.inputs, self.dx[i], strict=True):
                 if d is not None:
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
 
 
-def joined(arrays: Sequence[Any], layer: Any = None) -> Any:
-    """Return several arrays as a layer takes them: one as itself, unless the layer joins; more as a list."""
-    return arrays[0] if len(arrays) == 1 and not getattr(layer, "joins", False) else list(arrays)
+def as_taken(arrays: Sequence[Any], layer: Any) -> Any:
+    """Return inputs as a layer takes them: in a list where it joins several, be it only one."""
+    return list(arrays) if layer.joins else one_or_list(arrays)
+
+
+def one_or_list(arrays: Sequence[Any]) -> Any:
+    """Return the only array as itself, several as a list."""
+    return arrays[0] if len(arrays) == 1 else list(arrays)
 
 
 def separate(arrays: Any, count: int) -> list[Any]:
-    """Undo `joined`: return what a layer gave as a list of `count` arrays."""
+    """Return what a layer gave, an array or a list of them, as a list of `count` arrays."""
     if count == 1 and not isinstance(arrays, (list, tuple)):
         return [arrays]
     return [None] * count if arrays is None else list(arrays)
 
 
-def as_list(value: Any) -> list[Any]:
-    """Return one array, or several in a list, tuple or dictionary, as a list."""
-    if value is None:
-        return []
+def as_list(value: Any, model: Any = None, end: str = "input") -> list[Any]:
+    """Return a batch as a list of arrays; of a dictionary those of the model's inputs, in their order.
+
+    Args:
+        value: one array, or several in a list, tuple or dictionary; None for none.
+        model: built, ours or Keras's; only a dictionary needs it.
+        end: "output" where the arrays are for the model's outputs.
+    """
     if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value) else [value]
+        symbols = getattr(model, f"{end}s")
+        layers = [s.layer if hasattr(s, "layer") else s._keras_history.operation for s in symbols]
+        names = [(layer.name,) for layer in layers]
+        return aligned(getattr(model, end, symbols), value, names, f"Model {model.name!r}, {end}s")
+    if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value):
+        return list(value)
+    return [] if value is None else [value]
+
+
+def in_form(arrays: Sequence[Any], model: Any, end: str = "input") -> Any:
+    """Undo `as_list`: return the arrays in the form of the model's inputs or outputs."""
+    symbols = getattr(model, f"{end}s")
+    return packed(getattr(model, end, symbols if len(symbols) > 1 else None), arrays)
 
 
 def one_sample(symbol: Any, value: Any, caller: str) -> np.ndarray:

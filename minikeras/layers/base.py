@@ -136,17 +136,26 @@ class Layer(Configurable):
         self._weights.append(variable)
         return variable
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
+    def __call__(self, inputs: Any, *others: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Compute the output of an array; on a symbol, draw a node of a graph instead.
 
+        Args:
+            inputs: an array or a symbol; a list of them where the layer joins several.
+            training: whether Dropout and its like are active; False where None.  On a symbol: what holds where the
+                model is called without saying it, as `model(x)`; `fit`, `evaluate` and `predict` always say it.
+            *others, **arguments: taken to be refused by name.
+
         Raises:
-            ValueError: an input of a rank or size that this layer can't take, or another number of inputs.
+            ValueError: an input of a rank or size that this layer can't take, or another number of inputs; something
+                besides them that is not given by its name.
+            TypeError: an argument that this layer doesn't have.
         """
-        xs = self._listed(x)
+        self._refuse(others, arguments)
+        xs = self._listed(inputs)
         if any(isinstance(a, Symbol) for a in xs):
             shape = self._as_given([a.shape for a in xs])
             self.ensure_built(shape)
-            node = Node(self, tuple(xs), self.compute_output_shape(shape))
+            node = Node(self, tuple(xs), self.compute_output_shape(shape), training=training)
             self.nodes.append(node)
             return node.output
         xs = [np.require(np.asarray(a), self.dtype, ["C", "W"]) for a in xs]  # "W": see `graph.Graph.forward`
@@ -154,6 +163,17 @@ class Layer(Configurable):
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
             return self.forward(self._as_given(xs), bool(training))[0]
+
+    def _refuse(self, others: tuple[Any, ...], arguments: dict[str, Any]) -> None:
+        """Raise where a call has more than the inputs and `training`."""
+        who = f"{type(self).__name__} layer {self.name!r}"
+        if others:
+            raise ValueError(
+                f"{who}: only inputs are given without a name, and several of them in a list; received {others[0]!r} "
+                "besides. Write training=..., if that is meant."
+            )
+        if arguments:
+            raise TypeError(f"{who}: got an unexpected keyword argument {next(iter(arguments))!r}; it has `training`.")
 
     def _listed(self, x: Any) -> list[Any]:
         """Return the inputs as a list, of one where the layer doesn't join."""
