@@ -734,6 +734,7 @@ def confusion_matrix(
     figure.suptitle(title or f"Confusion matrix: {right:,} of {len(truth):,} right ({100 * right / len(truth):.1f}%)")
     axes, bar = figure.subplots(1, 2, width_ratios=(side, 0.25))
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_anchor("SW")  # labels stand on these sides: elsewhere the layout would measure them before it moves them
     named = range(0, C, math.ceil(C / 40))  # of very many classes not each has room for its name
     axes.set(xlabel="predicted class", ylabel="true class", xticks=named, yticks=named)
     size = 9 if C <= 20 else 7
