@@ -3,8 +3,9 @@
     y = f(x, **options)
     dx = f.gradient(dy, x, y, **options)        dx = dy * f'(x); x and y as of the forward call
 
-Layers look an activation up with `get` and apply the pair around their linear part.  Calls `config`, `differentiable`
-and `serialization`.  Keras's counterpart: `keras.activations`; at a kink the derivative is the one TensorFlow chooses.
+Layers look an activation up with `get` and apply the pair around their linear part.  The four that are used most are
+computed by `kernels.elementwise` and `kernels.scores`; otherwise calls `config`, `differentiable` and `serialization`.
+Keras's counterpart: `keras.activations`; at a kink the derivative is the one TensorFlow chooses.
 
 The arguments of exponentials are bounded, so that nothing overflows on the way to a finite result.
 """
@@ -17,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from . import config
+from . import config, kernels
 from .differentiable import Differentiable, differentiable
+from .kernels import Kernel
 from .names import missing_attribute
 from .serialization import Table
 from .serialization import deserialize as _deserialize
@@ -46,6 +48,18 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
     return differentiable(on_floats)
 
 
+def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
+    """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
+    x = arrays[0]
+    result = np.empty(x.shape, x.dtype)
+    flat = (-1, x.shape[-1]) if as_matrices and x.size else -1
+    # Machine code is made for float32 arrays in the order of memory that may be written to.
+    given = [a if a.flags.c_contiguous and a.flags.writeable else a.copy() for a in arrays]
+    kernel = kernel if x.dtype.char in "fd" else kernel.reference
+    kernel(result.reshape(flat), *(a.reshape(flat) for a in given))
+    return result[()]  # a number where x is one
+
+
 # Straight lines and their corners ----------------------------------------------------------------------------------
 
 
@@ -68,7 +82,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     `x` above `threshold` (at most `max_value`), `negative_slope * (x - threshold)` below it.
     """
     if threshold == 0 and not negative_slope:
-        return np.maximum(x, 0) if max_value is None else np.clip(x, 0, max_value)
+        return _by_kernel(kernels.elementwise.relu, x) if max_value is None else np.clip(x, 0, max_value)
     y = np.where(x > threshold, x, 0)
     if max_value is not None:
         y = np.clip(y, 0, max_value)
@@ -78,6 +92,8 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 @relu.derivative
 def relu_gradient(dy, x, y, negative_slope=0.0, max_value=None, threshold=0.0):
     """dy where `x` is on the rising piece, negative_slope * dy below the threshold, else 0."""
+    if threshold == 0 and not negative_slope and max_value is None:
+        return _by_kernel(kernels.elementwise.relu_gradient, dy, x)
     rising = x > threshold
     if max_value is not None:
         # TensorFlow's relu6 is flat at exactly 6; its general clip still rises at its bounds.
@@ -155,14 +171,13 @@ def hard_tanh_gradient(dy, x, y):
 @activation
 def sigmoid(x):
     """1 / (1 + exp(-x)), between 0 and 1."""
-    # sigmoid(-87) = 1.6e-38 is about the smallest normal float32: as good as 0, and exp(87) is still finite.
-    return 1 / (1 + np.exp(np.minimum(-x, 87)))
+    return _by_kernel(kernels.elementwise.sigmoid, x)
 
 
 @sigmoid.derivative
 def sigmoid_gradient(dy, x, y):
     """dy * y * (1 - y)."""
-    return dy * y * (1 - y)
+    return _by_kernel(kernels.elementwise.sigmoid_gradient, dy, y)
 
 
 @activation
@@ -180,13 +195,13 @@ def log_sigmoid_gradient(dy, x, y):
 @activation
 def tanh(x):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), between -1 and 1."""
-    return np.tanh(x)
+    return _by_kernel(kernels.elementwise.tanh, x)
 
 
 @tanh.derivative
 def tanh_gradient(dy, x, y):
     """dy * (1 - y^2)."""
-    return dy * (1 - y * y)
+    return _by_kernel(kernels.elementwise.tanh_gradient, dy, y)
 
 
 @activation
@@ -305,13 +320,21 @@ def softmax(x, axis=-1):
             "Did you mean a sigmoid?",
             stacklevel=4,
         )
+    if _is_last(axis, x):
+        return _by_kernel(kernels.scores.softmax, x, as_matrices=True)
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
+
+
+def _is_last(axis: Any, x: np.ndarray) -> bool:
+    return x.ndim > 0 and axis in (-1, x.ndim - 1)
 
 
 @softmax.derivative
 def softmax_gradient(dy, x, y, axis=-1):
     """y * (dy - sum(dy * y)), since dy_i/dx_j = y_i * ([i = j] - y_j)."""
+    if _is_last(axis, y):
+        return _by_kernel(kernels.scores.softmax_gradient, dy, y, as_matrices=True)
     return y * (dy - (dy * y).sum(axis, keepdims=True))
 
 

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import random, saving
-from .callbacks import Callback, Logs, ProgbarLogger, _Monitor
+from .callbacks import Callback, ProgbarLogger
+from .callbacks.base import Logs
+from .callbacks.steering import Monitor
 from .console import say
 from .names import missing_attribute
 
@@ -45,7 +47,7 @@ class _EveryFewBatches:
         return True
 
 
-class ModelCheckpoint(_EveryFewBatches, _Monitor):
+class ModelCheckpoint(_EveryFewBatches, Monitor):
     """Save the model, or its weights, while it trains.
 
         keras.callbacks.ModelCheckpoint("best.keras", save_best_only=True)

@@ -9,16 +9,20 @@ calls `config`, `kernels` and `random`.  Keras's counterpart: `keras.src.trainer
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
 
 from . import config, kernels, random
+from .several import Bundle
 
-#: One batch or one whole data set: x, y, sample_weight.
+#: One batch or one whole data set: x, y, sample_weight; each an array, or a `several.Bundle` of them.
 Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+
+#: Makes bundles of what a user gives; see `batches`.
+Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
 LARGE = 10**6  # numbers: that many are worth a kernel
@@ -34,6 +38,7 @@ def batches(
     shuffle: bool | str = False,
     class_weight: dict[int, float] | None = None,
     dtype: str | None = None,
+    arrange: Arrange = None,
 ) -> "Batches":
     """Return the batches of some data, ready for any number of epochs.
 
@@ -50,6 +55,7 @@ def batches(
             objects with a length and an index are shuffled: the order of their batches.
         class_weight: class id -> weight, turned into sample weights; classes not named weigh 1.
         dtype: of x, of float targets and of the weights; `config.floatx()` by default.  Integer targets stay integers.
+        arrange: makes arrays, or bundles, of (x, y, sample_weight) in the forms that a model's users give them in.
 
     Raises:
         ValueError: empty, ragged, NaN or infinite data, lengths that differ, impossible counts, arguments that
@@ -73,8 +79,8 @@ def batches(
                     f"{name} was given beside a stream of batches (x is a {type(x).__name__}): "
                     "leave it out, and let each batch be (x, y) or (x, y, sample_weight)."
                 )
-        return StreamBatches(x, steps, bool(shuffle), class_weight, dtype)
-    triple = standardize(x, y, sample_weight, class_weight=class_weight, dtype=dtype)
+        return StreamBatches(x, steps, bool(shuffle), class_weight, dtype, arrange)
+    triple = standardize(x, y, sample_weight, class_weight=class_weight, dtype=dtype, arrange=arrange)
     return ArrayBatches(triple, batch_size, steps, shuffle)
 
 
@@ -95,12 +101,15 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
-def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Triple, Triple]:
+def train_validation_split(
+    x: Any, y: Any, sample_weight: Any, fraction: float, arrange: Arrange = None
+) -> tuple[Triple, Triple]:
     """Split arrays: the first floor(n (1 - fraction)) samples train, the rest validate; nothing is shuffled.
 
     Args:
         x, y, sample_weight: as for `batches`, but no streams.
         fraction: between 0 and 1, exclusive.
+        arrange: see `batches`.
 
     Raises:
         ValueError: an impossible fraction, or one that leaves a part empty; a stream; lengths that differ;
@@ -113,11 +122,13 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, fraction: float) 
         raise ValueError(
             f"validation_split needs arrays, and x is a stream of batches ({type(x).__name__}): use validation_data."
         )
+    if arrange is not None:
+        x, y, sample_weight = arrange(x, y, sample_weight)
     arrays = [None if a is None else _to_array(a, n) for n, a in _named(x, y, sample_weight)]
     _check_lengths(*arrays)
-    for (name, _), array in zip(_named(*arrays), arrays, strict=True):
-        if array is not None:
-            _check_finite(name, array, array)
+    for name, array in _named(*arrays):
+        for part, numbers in _parts(name, array):
+            _check_finite(part, numbers, numbers)
     n = len(arrays[0])
     split = math.floor(n * (1.0 - fraction))
     if split in (0, n):
@@ -136,6 +147,7 @@ def standardize(
     class_weight: dict[int, float] | None = None,
     dtype: str = "float32",
     where: str = "",
+    arrange: Arrange = None,
 ) -> Triple:
     """Check and convert one batch or a whole data set; arrays that fit already are not copied.
 
@@ -144,6 +156,8 @@ def standardize(
     """
     if x is None:
         raise ValueError("x is None: expected an array, or a stream of batches.")
+    if arrange is not None:
+        x, y, sample_weight = arrange(x, y, sample_weight)
     x = _convert(x, "x" + where, dtype)
     if y is not None:
         y = _convert(y, "y" + where, dtype, keep_integers=True)
@@ -157,6 +171,8 @@ def standardize(
     if class_weight is not None:
         if y is None:
             raise ValueError(f"class_weight needs targets, but there is no y{where}.")
+        if isinstance(y, Bundle):
+            raise ValueError("class_weight works for models with a single output: give sample_weight for each.")
         sample_weight = class_to_sample_weights(y, class_weight, dtype)
     return x, y, sample_weight
 
@@ -348,9 +364,16 @@ class StreamBatches(Batches):
     """
 
     def __init__(
-        self, source: Any, steps: int | None, shuffle: bool, class_weight: dict[int, float] | None, dtype: str
+        self,
+        source: Any,
+        steps: int | None,
+        shuffle: bool,
+        class_weight: dict[int, float] | None,
+        dtype: str,
+        arrange: Arrange = None,
     ):
         self.source, self.shuffle, self.class_weight, self.dtype = source, shuffle, class_weight, dtype
+        self.arrange = arrange
         self._count = 0
         self._indexed = not isinstance(source, list) and hasattr(source, "__getitem__")
         super().__init__(steps, _batch_count(source))
@@ -409,7 +432,7 @@ class StreamBatches(Batches):
             )
         x, y, w = (*batch, None, None)[:3] if is_pair else (batch, None, None)
         weights = self.class_weight
-        return standardize(x, y, w, class_weight=weights, dtype=self.dtype, where=where)
+        return standardize(x, y, w, class_weight=weights, dtype=self.dtype, where=where, arrange=self.arrange)
 
 
 class PyDataset:
@@ -456,7 +479,7 @@ def is_stream(data: Any) -> bool:
             isinstance(batch, tuple) and batch and all(part is None or getattr(part, "ndim", 0) for part in batch)
             for batch in data
         )
-    if isinstance(data, (np.ndarray, tuple, str, bytes, dict, set, frozenset, range)):
+    if isinstance(data, (np.ndarray, Bundle, tuple, str, bytes, dict, set, frozenset, range)):
         return False
     if hasattr(data, "__array__") or hasattr(data, "toarray"):
         return False
@@ -480,6 +503,13 @@ def _named(x: Any, y: Any, sample_weight: Any) -> tuple[tuple[str, Any], ...]:
     return ("x", x), ("y", y), ("sample_weight", sample_weight)
 
 
+def _parts(name: str, value: Any) -> list[tuple[str, np.ndarray]]:
+    """Return the arrays of an argument with their names; none for None."""
+    if isinstance(value, Bundle):
+        return [(f"{name}[{i}]", a) for i, a in enumerate(value) if a is not None]
+    return [] if value is None else [(name, value)]
+
+
 def _check_count(name: str, value: Any) -> None:
     if value is None:
         return
@@ -490,7 +520,10 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _check_lengths(x: Any, y: Any, sample_weight: Any, where: str = "") -> None:
-    lengths = {name: len(a) for name, a in _named(x, y, sample_weight) if a is not None}
+    named = _named(x, y, sample_weight)
+    if isinstance(x, Bundle) or isinstance(y, Bundle):
+        named = [part for name, value in named for part in _parts(name, value)]
+    lengths = {name: len(a) for name, a in named if a is not None}
     if len(set(lengths.values())) > 1:
         stated = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"The numbers of samples differ{where}: {stated}. Each sample needs one of each.")
@@ -498,6 +531,8 @@ def _check_lengths(x: Any, y: Any, sample_weight: Any, where: str = "") -> None:
 
 def _to_array(value: Any, name: str) -> np.ndarray:
     """Return a numeric array with a batch axis and at least one number, not yet of the model's type."""
+    if isinstance(value, Bundle):
+        return Bundle(None if a is None else _to_array(a, f"{name}[{i}]") for i, a in enumerate(value))
     if isinstance(value, (list, tuple)) and value and all(getattr(part, "ndim", 0) for part in value):
         if len(value) > 1:
             raise ValueError(
@@ -527,6 +562,9 @@ def _to_array(value: Any, name: str) -> np.ndarray:
 
 
 def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> np.ndarray:
+    if isinstance(value, Bundle):
+        parts = enumerate(value)
+        return Bundle(None if a is None else _convert(a, f"{name}[{i}]", dtype, keep_integers) for i, a in parts)
     original = _to_array(value, name)
     if keep_integers and original.dtype.kind == "b":
         return np.ascontiguousarray(original, dtype=np.uint8)

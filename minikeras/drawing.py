@@ -727,7 +727,10 @@ def _backward(picture: Picture, ways: dict[tuple[Box, Box], Way], breadth: int, 
         if a is b:
             lane, shifts = start + 13, (0.42, 0.08)
         else:
-            lane, shifts = picture.frame.size[breadth] + 10 * (k + 1), (-0.25 * (box in to_themselves) for box in (a, b))
+            lane, shifts = (
+                picture.frame.size[breadth] + 10 * (k + 1),
+                (-0.25 * (box in to_themselves) for box in (a, b)),
+            )
         start_at, end_at = (box.at[depth] + shift * box.size[depth] for box, shift in zip((a, b), shifts, strict=True))
         lines[a, b] = [(start, start_at), (lane, start_at), (lane, end_at), (end, end_at)]
     return lines

@@ -12,6 +12,7 @@ write the weights' gradients instead of adding to what is there.  Called by `gra
 layers' attributes and `losses`.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,7 @@ class Block:
         z, cache = self._linear(x, rectified, keep)
         if rectified or function is activations.linear:
             return z, (None, rectified, z, cache)
-        if function is activations.softmax and z.shape[-1] > 1:
-            y = np.empty_like(z)
-            kernels.scores.softmax(_matrix(y), _matrix(z))
-        else:
-            y = function(z)
+        y = function(z)
         return y, ((function, z, y), False, z, cache)
 
     def forward_logits(self, x: np.ndarray, keep: bool = True) -> tuple[np.ndarray, Any]:
@@ -208,21 +205,25 @@ def scores(loss: Loss, last: Any) -> Scores:
     return Scores(on_logits, function)
 
 
-def fused(steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int]) -> tuple[list[Step], dict[int, int]]:
+def fused(
+    steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int], inputs: int = 1
+) -> tuple[list[Step], dict[int, int]]:
     """Return the operations that do what the steps of a graph say, and where each of its positions has moved.
 
     Args:
-        steps: (layer, positions of its inputs); position i + 1 is the output of step i.
+        steps: (layer, positions of its inputs); positions count the graph's inputs, then the outputs of the steps.
         kept: positions whose numbers somebody wants to see, beside the next step.
+        inputs: how many inputs the graph has.
     """
-    uses = [place for _, places in steps for place in places]
+    uses = Counter(place for _, places in steps for place in places)
     operations: list[Step] = []
-    moved = {0: 0}
+    moved = {place: place for place in range(inputs)}
     i = 0
     while i < len(steps):
         layer, places = steps[i]
         pooling = None
-        if i + 1 < len(steps) and steps[i + 1][1] == (i + 1,) and uses.count(i + 1) == 1 and i + 1 not in kept:
+        output = inputs + i
+        if i + 1 < len(steps) and steps[i + 1][1] == (output,) and uses[output] == 1 and output not in kept:
             pooling = steps[i + 1][0]
         operation: Any = layer
         if type(layer) is Dense:
@@ -234,8 +235,8 @@ def fused(steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int]) -> tuple[l
             else:
                 operation = ConvolutionBlock(layer)
         operations.append((operation, tuple(moved[place] for place in places)))
+        moved[inputs + i] = inputs + len(operations) - 1
         i += 1
-        moved[i] = len(operations)
     return operations, moved
 
 

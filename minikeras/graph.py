@@ -1,11 +1,14 @@
-"""The executor: the layers between two symbols, sorted once, then run forward and backward.
+"""The executor: the layers between input and output symbols, sorted once, then run forward and backward.
 
 `models` builds a graph and `training` runs it; it calls the layers, or the blocks that `fusion` makes of them.  A
-Sequential model is a chain; a layer with several inputs takes a list of arrays and returns a list of gradients.
+Sequential model is a chain; a layer with several inputs takes a list of arrays and returns a list of gradients.  A
+model inside the model is unrolled: its layers are steps like all others.
 """
 
 import functools
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,57 +18,83 @@ from .layers.base import Layer
 from .parameters import Variable
 from .symbolic import Node, Symbol
 
+MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
 CACHE = 2**20  # bytes: a core's own cache, or about its share of a common one
 SMALLEST_PIECE = 32  # samples: with less, a kernel's threads have too little to share
 
 
 class Graph:
-    """All the calls that lead from an input symbol to an output symbol.
+    """All the calls that lead from input symbols to output symbols.
+
+    Positions count the arrays of a run: first the inputs, then the output of each step.
 
     Args:
-        inputs: where the data enters.
-        outputs: what the graph computes.
+        inputs: where the data enters: a symbol, or a list of them.
+        outputs: what the graph computes, likewise.
 
     Attributes:
-        steps: (layer, positions of its inputs) in an order in which each input is computed before it is used.
-            Position 0 is the graph's input, position i + 1 the output of step i.
-        operations: the same for what is run: (layer or block, positions of its inputs), with positions of their own.
+        entrances, exits: these symbols, each in a list.
+        calls: inputs and nodes, in an order in which each is computed before it is used.
+        layers: in the order in which Keras lists them: those farthest from the outputs first.
+        steps: (layer, positions of its inputs), in the order of the calls.
+        ends: the positions of the outputs.
+        operations: as `steps`, for what is run: (layer or block, positions of its inputs), with positions of their own.
 
     Raises:
-        ValueError: the output does not depend on the input, or needs another one.
+        ValueError: an output needs something that is not computed from the inputs; two layers of one name.
     """
 
-    def __init__(self, inputs: Symbol, outputs: Symbol):
+    def __init__(self, inputs: Symbol | list[Symbol], outputs: Symbol | list[Symbol]):
         self.inputs, self.outputs = inputs, outputs
-        places: dict[Symbol, int] = {inputs: 0}
-        self.steps: list[tuple[Layer, tuple[int, ...]]] = []
-        for node in _sorted_nodes(inputs, outputs):
-            self.steps.append((node.layer, tuple(places[s] for s in node.inputs)))
-            places[node.output] = len(self.steps)
-        self.operations, _ = fused(self.steps, kept={places[outputs]})
+        self.entrances = entrances = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+        self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
+        self.calls, first = _walk(entrances, exits)
+        self.layers = _by_distance(entrances, self.calls, first)
+        self.steps, self.ends = _unrolled(entrances, exits, self.calls)
+        count = len(entrances)
+        steps = [(_JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
+        self.operations, moved = fused(steps, set(self.ends), count)
         self._used_once = _used_once(self.operations)
+        self._count, self._one_input = count, isinstance(inputs, Symbol)
+        places = [moved[end] for end in self.ends]
+        #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
+        self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
 
-    @property
-    def last(self) -> Layer | None:
-        """The layer whose output is the graph's; None in an empty graph."""
-        return self.steps[-1][0] if self.steps else None
+    @functools.cached_property
+    def lasts(self) -> list[Layer | None]:
+        """The layer that computes each output; None where its numbers are also used within the graph, or twice."""
+        uses = Counter([*self.ends, *(p for _, places in self.steps for p in places)])
+        return [
+            self.steps[end - self._count][0] if end >= self._count and uses[end] == 1 else None for end in self.ends
+        ]
+
+    def without_activation(self, chosen: Sequence[bool]) -> tuple[int, ...]:
+        """Return what tells `forward` to leave out the last activation of the chosen outputs."""
+        places = self._places or [self._count + len(self.operations) - 1]
+        return tuple(place for place, yes in zip(places, chosen, strict=True) if yes)
 
     def forward(
-        self, x: np.ndarray, training: bool = False, caches: list[Any] | None = None, logits: bool = False
-    ) -> np.ndarray:
+        self, x: Any, training: bool = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
+    ) -> Any:
         """Run all layers.
 
         Args:
-            x: the batch.
+            x: the batch; several arrays where there are several inputs.
             training: whether Dropout and its like are active.
             caches: what `backward` will need is appended here; None where it won't be called.
-            logits: leave out the last layer's activation.
+            logits: leave out these activations; see `without_activation`.
+
+        Returns:
+            The output; a list where the graph was made for a list of outputs.
         """
         # Machine code is made for arrays that may be written to; for others numba would compile all of it again.
-        values = [x if x.flags.writeable else x.copy()]
+        if self._one_input:
+            values = [x if x.flags.writeable else x.copy()]
+        else:
+            values = [a if a.flags.writeable else a.copy() for a in x]
         for operation, places in self.operations:
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
-            if logits and len(values) == len(self.operations):
+            if logits and len(values) in logits:
                 y, cache = operation.forward_logits(x)
             elif caches is None and isinstance(operation, Block):
                 y, cache = operation.forward(x, training, keep=False)
@@ -74,30 +103,39 @@ class Graph:
             values.append(y)
             if caches is not None:
                 caches.append(cache)
-        return values[-1]
+        return values[-1] if self._places is None else self._outputs(values)
 
-    def backward(self, dy: np.ndarray, caches: list[Any], needed: list[bool], fresh: bool = False) -> np.ndarray | None:
+    def _outputs(self, values: list[np.ndarray]) -> Any:
+        outputs = [values[place] for place in self._places]
+        return outputs[0] if isinstance(self.outputs, Symbol) else outputs
+
+    def backward(self, dy: Any, caches: list[Any], needed: list[bool], fresh: bool = False) -> Any:
         """Run the `backward` of all operations in reverse order: the chain rule.
 
         Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
         trainable leads to are not asked for dx, or not run at all.
 
         Args:
-            dy: d loss / d output.
+            dy: d loss / d output; of several outputs a list, with None for those that the loss does not depend on.
             caches: filled by `forward`.
             needed: see `needed`.
             fresh: whether the weights `written` may be written over, as nothing of this step is in them yet.
 
         Returns:
-            d loss / d x where that is needed, else None.
+            d loss / d x where that is needed, else None; a list of them where there are several inputs.
         """
         gradients: list[Any] = [None] * len(needed)
-        gradients[-1] = dy
+        if self._places is None:
+            gradients[-1] = dy
+        else:
+            for place, d in zip(self._places, [dy] if isinstance(self.outputs, Symbol) else dy, strict=True):
+                gradients[place] = _sum(gradients[place], d)
+        count = self._count
         for i in range(len(self.operations) - 1, -1, -1):
             operation, places = self.operations[i]
-            dy, gradients[i + 1] = gradients[i + 1], None
+            dy, gradients[count + i] = gradients[count + i], None
             wants_dx = needed[places[0]] if len(places) == 1 else any(needed[p] for p in places)
-            if not (wants_dx or needed[i + 1]):
+            if dy is None or not (wants_dx or needed[count + i]):
                 continue
             if isinstance(operation, Block):
                 dx = operation.backward(dy, caches[i], not (fresh and self._used_once[i]), wants_dx)
@@ -105,10 +143,13 @@ class Graph:
                 dx = operation.backward(dy, caches[i])
             else:
                 operation.backward_weights(dy, caches[i])
-            if wants_dx:
-                for place, d in zip(places, [dx] if len(places) == 1 else dx, strict=True):
+            if wants_dx and len(places) == 1:
+                place = places[0]
+                gradients[place] = dx if gradients[place] is None else gradients[place] + dx
+            elif wants_dx:
+                for place, d in zip(places, dx, strict=True):
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
-        return gradients[0]
+        return gradients[0] if self._one_input else gradients[:count]
 
     @functools.cached_property
     def samples_in_cache(self) -> int:
@@ -124,26 +165,19 @@ class Graph:
     def independent_samples(self) -> bool:
         """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
         package = __name__.partition(".")[0]
-        return all(
-            type(layer).__module__.partition(".")[0] == package
-            and (getattr(layer, "graph", None) is None or layer.graph.independent_samples)
-            for layer, _ in self.steps
-        )
+        return all(type(layer).__module__.partition(".")[0] == package for layer, _ in self.steps)
 
     @functools.cached_property
     def uses_blas(self) -> bool:
         """Whether a layer may compute with NumPy's matrix products."""
-        return not self.independent_samples or any(
-            layer.uses_blas or (getattr(layer, "graph", None) is not None and layer.graph.uses_blas)
-            for layer, _ in self.steps
-        )
+        return not self.independent_samples or any(layer.uses_blas for layer, _ in self.steps)
 
     def needed(self, wants_dx: bool = False) -> list[bool]:
         """Return for each position whether a gradient there reaches anything that wants one.
 
-        That is a trainable weight, or the graph's input where `wants_dx`.
+        That is a trainable weight, or one of the graph's inputs where `wants_dx`.
         """
-        needed = [wants_dx]
+        needed = [wants_dx] * self._count
         for operation, places in self.operations:
             needed.append(any(needed[p] for p in places) or bool(operation.trainable_weights))
         return needed
@@ -168,19 +202,137 @@ def _used_once(operations: list[Step]) -> list[bool]:
     return [all(users[v] == 1 for v in group) for group in weights]
 
 
-def _sorted_nodes(inputs: Symbol, outputs: Symbol) -> list[Node]:
-    """Return the nodes that `outputs` depends on, each after those that it depends on itself."""
-    order: dict[Node, None] = {}
-    stack = [(outputs, False)]
+def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    return a if b is None else b if a is None else a + b
+
+
+class _JoinOfOne:
+    """A layer that takes lists, given a list of one."""
+
+    joins = True
+
+    def __init__(self, layer: Layer):
+        self.layer = layer
+
+    @property
+    def weights(self) -> list[Variable]:
+        return self.layer.weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        return self.layer.trainable_weights
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        return self.layer.forward([x], training)
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        return self.layer.backward(dy, cache)[0]
+
+    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
+        self.layer.backward_weights(dy, cache)
+
+
+# From symbols to steps ---------------------------------------------------------------------------------------------
+
+Call = Symbol | Node  # an input, or a layer's call
+
+
+def _walk(entrances: list[Symbol], exits: list[Symbol]) -> tuple[list[Call], dict[Layer, int]]:
+    """Return the calls that the outputs depend on, each after those that it depends on itself.
+
+    Also when each layer was met first, walking from the outputs to the inputs.
+    """
+    order: dict[Call, None] = {}
+    met: dict[Layer, int] = {}
+    known = set(entrances)
+    stack = [(symbol, None, False) for symbol in reversed(exits)]
     while stack:
-        symbol, inputs_done = stack.pop()
-        if symbol is inputs or symbol.node in order:
+        symbol, user, inputs_done = stack.pop()
+        call = symbol if symbol in known else symbol.node
+        if call in order:
             continue
-        if symbol.node is None:
-            raise ValueError(f"The output depends on {symbol!r}, which is not the model's input {inputs!r}.")
+        if call is None:
+            raise ValueError(_disconnected(symbol, user, entrances))
         if inputs_done:
-            order[symbol.node] = None
-        else:
-            stack.append((symbol, True))
-            stack.extend((s, False) for s in reversed(symbol.node.inputs))
-    return list(order)
+            order[call] = None
+            continue
+        met.setdefault(call.layer, len(met))
+        stack.append((symbol, user, True))
+        if isinstance(call, Node):
+            stack.extend((s, call.layer, False) for s in reversed(call.inputs))
+    return list(order), met
+
+
+def _disconnected(symbol: Symbol, user: Layer | None, entrances: list[Symbol]) -> str:
+    place = "an output" if user is None else f"layer {user.name!r}"
+    names = ", ".join(repr(s.layer.name) for s in entrances)
+    return (
+        f"Graph disconnected: {place} depends on the input {symbol.layer.name!r} ({symbol!r}), which is not among the "
+        f"model's inputs ({names}). Add it to `inputs`."
+    )
+
+
+def _by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, int]) -> list[Layer]:
+    """Return the layers, those with the longest way to an output first; of equal ones, those met first."""
+    known = set(entrances)
+    distance: dict[Call, int] = {}
+    farthest: dict[Layer, int] = {}
+    for call in reversed(calls):
+        d = farthest[call.layer] = max(distance.get(call, 0), farthest.get(call.layer, 0))
+        for symbol in call.inputs if isinstance(call, Node) else ():
+            before = symbol if symbol in known else symbol.node
+            distance[before] = max(d + 1, distance.get(before, 0))
+    for symbol in entrances:  # some may be of no use
+        farthest.setdefault(symbol.layer, 0)
+    layers = sorted(farthest, key=lambda layer: (-farthest[layer], met.get(layer, -1)))
+    twice = [name for name, n in Counter(layer.name for layer in layers).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"The name {twice[0]!r} is used by several layers of the model. All layers have names of their own; "
+            "pass another `name`."
+        )
+    return layers
+
+
+def _unrolled(
+    entrances: list[Symbol], exits: list[Symbol], calls: list[Call]
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[int]]:
+    """Return the steps of a graph and the positions of its outputs, with the steps of inner models in their place."""
+    places: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(entrances)}
+    steps: list[tuple[Layer, tuple[int, ...]]] = []
+    several = False
+    for node in calls:
+        if not isinstance(node, Node):
+            continue
+        at = [places[s] for s in node.inputs]
+        inner = getattr(node.layer, "inner_graph", None)
+        if inner is None:
+            steps.append((node.layer, tuple(at)))
+            places[node.output] = len(entrances) + len(steps) - 1
+            continue
+        for layer, inner_places in inner.steps:
+            steps.append((layer, tuple(at[p] for p in inner_places)))
+            at.append(len(entrances) + len(steps) - 1)
+        places.update((symbol, at[end]) for symbol, end in zip(node.outputs, inner.ends, strict=True))
+        several = several or len(inner.ends) > 1
+        if len(steps) > MAX_STEPS:
+            raise ValueError(f"The model has more than {MAX_STEPS:,} steps, those of the models inside it included.")
+    ends = [places[symbol] for symbol in exits]
+    return _used(steps, ends, len(entrances)) if several else (steps, ends)
+
+
+def _used(
+    steps: list[tuple[Layer, tuple[int, ...]]], ends: list[int], inputs: int
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[int]]:
+    """Leave out the steps that no output depends on: those to the outputs of inner models that nobody uses."""
+    used = set(ends)
+    for i in range(len(steps) - 1, -1, -1):
+        if inputs + i in used:
+            used.update(steps[i][1])
+    moved = {place: place for place in range(inputs)}
+    kept = []
+    for i, (layer, places) in enumerate(steps):
+        if inputs + i in used:
+            moved[inputs + i] = inputs + len(kept)
+            kept.append((layer, tuple(moved[p] for p in places)))
+    return kept, [moved[end] for end in ends]

@@ -12,7 +12,7 @@ Keras's counterpart: `keras.initializers`.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -103,6 +103,8 @@ class Identity(Initializer):
         ValueError: (at the call) the shape is not that of a matrix.
     """
 
+    left_out_at: ClassVar[dict[str, Any]] = {"gain": 1}
+
     def __init__(self, gain: float = 1.0):
         self.gain = gain
 
@@ -111,10 +113,6 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ValueError(f"Identity: expected the shape of a matrix, (rows, columns), received {tuple(shape)}.")
         return self.gain * np.eye(*shape, dtype=dtype or settings.floatx())
-
-    def get_config(self) -> dict[str, Any]:
-        """Return `gain` where it is not 1; Keras forgets it, but reads it."""
-        return {} if self.gain == 1 else super().get_config()
 
 
 # Random values, whatever the shape ----------------------------------------------------------------------------------

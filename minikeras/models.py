@@ -1,117 +1,221 @@
-"""Models: layers put together.  `Model` is a graph between two symbols, `Sequential` a chain of layers.
+"""Models: layers put together.  `Model` is a graph between symbols, `Sequential` a chain of layers.
 
 What a model can do with data (compile, fit, evaluate, predict) stands in `training`.  Users call this room; it
-calls `graph`, `training`, `layers`, `parameters`, `saving`, `console`.
+calls `graph`, `graph_config`, `training`, `layers`, `parameters`, `saving`, `several`, `console`.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import saving
 from .graph import Graph
+from .graph_config import graph_config, symbols_of
 from .layers.base import Layer, Shape, checked_shape, dtype_policy, set_all
 from .layers.core import InputLayer
-from .names import did_you_mean, missing_attribute
+from .names import auto_name, did_you_mean, missing_attribute
 from .parameters import Parameters, Variable
-from .serialization import deserialize, keras_class, serialize
-from .symbolic import Symbol
+from .serialization import constructor_arguments, deserialize, keras_class, serialize
+from .several import aligned, flat, is_nested, packed
+from .symbolic import Node, Symbol
 from .training import Trainer
 
 
 @keras_class("keras")
 class Model(Trainer, Layer):
-    """The layers between an input symbol and an output symbol, trained and used as one.
+    """The layers between input symbols and output symbols, trained and used as one.
 
         inputs = keras.Input((784,))
         outputs = keras.layers.Dense(10, activation="softmax")(inputs)
         model = keras.Model(inputs, outputs)
 
-    Being a layer itself, a model can be part of another one.
+    Several inputs or outputs are a list, tuple or dictionary of symbols; data, targets and predictions then have the
+    same form.  Symbols may come from the middle of another model: both models share the layers in between.  Being a
+    layer itself, a model can be part of another one.
+
+    A class derived from it either builds its graph in `__init__` and ends with `super().__init__(inputs, outputs)`; or
+    it writes `call(self, x)`, and then computes but can't be trained: that needs automatic differentiation.
 
     Args:
-        inputs: the symbol where data enters.
-        outputs: the symbol that the model computes.
-        name: None for `model`, `model_1`, ...
+        inputs: the symbols where data enter.
+        outputs: the symbols that the model computes.
+        name: None for `functional`, `functional_1`, ...
         **options: those of `Layer`.
+
+    Raises:
+        TypeError: something that is no symbol.
+        ValueError: outputs that need further inputs; two layers of one name.
     """
 
-    def __init__(self, inputs: Symbol | None = None, outputs: Symbol | None = None, name: str | None = None, **options):
+    #: Whether configs describe the graph between the symbols.
+    is_functional: ClassVar[bool] = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Model":
+        """Make a `Functional` of a plain `Model(inputs, outputs)`, as Keras does."""
+        return super().__new__(Functional if cls is Model and (args or "inputs" in kwargs) else cls)
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **options):
         super().__init__(name=name, **options)
         self._forget_compile()
         self.graph: Graph | None = None
+        self._inputs: Any = None  # the symbols, in the form that the user gave
+        self._outputs: Any = None
         if inputs is not None or outputs is not None:
-            if not (isinstance(inputs, Symbol) and isinstance(outputs, Symbol)):
-                raise TypeError(
-                    f"Model: `inputs` and `outputs` are symbols, as `keras.Input(...)` and calls of layers return "
-                    f"them; received {inputs!r} and {outputs!r}."
-                )
-            self._connect(inputs, outputs)
+            for argument, symbols in (("inputs", inputs), ("outputs", outputs)):
+                if not (flat(symbols) and all(isinstance(s, Symbol) for s in flat(symbols))):
+                    raise TypeError(
+                        f"Model: `{argument}` are symbols, as `keras.Input(...)` and calls of layers return them, or a "
+                        f"list or dictionary of symbols; received {symbols!r}."
+                    )
+            kinds = [s.dtype for s in flat(inputs) if s.dtype.startswith("float")]
+            if "dtype" not in options and kinds:
+                self.dtype = kinds[0]
+            self._connect(*_from_inputs(inputs, outputs))
+            if not options.get("trainable", True):
+                self.trainable = False
 
-    def _connect(self, inputs: Symbol, outputs: Symbol) -> None:
-        self.graph = Graph(inputs, outputs)
-        self.built, self.build_input_shape = True, inputs.shape
-        for layer in self.layers:
-            if not isinstance(layer, Model):  # whose weights have their paths already
-                for v in layer.variables:
-                    v.path = f"{self.name}/{layer.name}/{v.name}"
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        self._inputs, self._outputs = inputs, outputs
+        entrances, exits = flat(inputs), flat(outputs)
+        alone = len(exits) == 1 and not isinstance(outputs, dict)
+        self.graph = Graph(entrances[0] if len(entrances) == 1 else entrances, exits[0] if alone else exits)
+        self._has_several_inputs, self._has_several_outputs = len(entrances) > 1, not alone
+        self.built, self.build_input_shape = True, None
 
     # ---- as a layer ----
 
     def build(self, input_shape: Shape) -> None:
         """Check that the model is connected; it is from the start."""
-        if self.graph is None:
+        if self.graph is None and not self._writes_call:
             raise ValueError(
-                f"Model {self.name!r} has no layers yet: give `inputs` and `outputs`, or use keras.Sequential. "
-                "A subclass with a `call` of its own needs automatic differentiation, which this engine has not."
+                f"Model {self.name!r} has no layers yet: give `inputs` and `outputs`, use keras.Sequential, or write "
+                "`call`."
             )
 
-    def check_input(self, shape: Shape) -> None:
-        """Raise ValueError where a batch of this shape doesn't fit the model."""
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Compute the outputs of a batch; derived classes may write their own, of calls of layers."""
+        return self(inputs, training)
+
+    @property
+    def _writes_call(self) -> bool:
+        return type(self).call is not Model.call
+
+    def check_input(self, shape: Any) -> None:
+        """Raise ValueError where a batch of this shape doesn't fit the model; a list of shapes for several inputs."""
         if self.graph is None:
             return
-        expected = self.graph.inputs.shape
-        agrees = len(shape) == len(expected) and all(
-            None in (n, e) or n == e for n, e in zip(shape, expected, strict=True)
-        )
-        if not agrees:
-            first = self.layers[0].name if self.layers else self.name
-            raise ValueError(
-                f"Input 0 of model {self.name!r} (layer {first!r}) is incompatible with it: "
-                f"expected shape={expected}, found shape={tuple(shape)}.{_reshape_advice(shape, expected)}"
+        shapes = shape if isinstance(shape, list) else [shape]
+        for i, (found, symbol) in enumerate(zip(shapes, self.graph.entrances, strict=True)):
+            expected = symbol.shape
+            if found[1:] == expected[1:] and expected[0] is None:
+                continue
+            agrees = len(found) == len(expected) and all(
+                None in (n, e) or n == e for n, e in zip(found, expected, strict=True)
             )
+            if not agrees:
+                first = symbol.layer.name if len(shapes) > 1 else self._first_layer_name
+                raise ValueError(
+                    f"Input {i} of model {self.name!r} (layer {first!r}) is incompatible with it: "
+                    f"expected shape={expected}, found shape={tuple(found)}.{_reshape_advice(found, expected)}"
+                )
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the output."""
-        return (input_shape[0], *self.graph.outputs.shape[1:])
+    @property
+    def _first_layer_name(self) -> str:
+        return next((layer.name for layer in self.layers if not isinstance(layer, InputLayer)), self.name)
 
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Run all layers; the cache is the list of theirs."""
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, in the form of the outputs; of `input_shape` the form of the inputs."""
+        if self.graph is None:
+            raise ValueError(f"Model {self.name!r}: the shape of its output is not known; it has no graph.")
+        several = isinstance(input_shape, (list, dict)) or (input_shape and isinstance(input_shape[0], (list, tuple)))
+        shapes = self._shapes_of(input_shape if several else [input_shape])
+        return shapes[0] if not is_nested(self._outputs) else packed(self._outputs, shapes)
+
+    def _shapes_of(self, input_shapes: Any) -> list[Shape]:
+        """Return the shapes of all outputs."""
+        if isinstance(input_shapes, dict):
+            input_shapes = [input_shapes[k] for k in sorted(input_shapes)]
+        shapes: list[Any] = [tuple(s) for s in input_shapes]
+        for layer, places in self.graph.steps:
+            shapes.append(layer.compute_output_shape([shapes[p] for p in places] if layer.joins else shapes[places[0]]))
+        return [shapes[end] for end in self.graph.ends]
+
+    def forward(self, x: Any, training: bool) -> tuple[Any, Any]:
+        """Run all layers; the cache holds theirs."""
+        if self.graph is None:
+            return self.call(x, training=training) if self._takes_training else self.call(x), None
         caches: list[Any] = []
         return self.graph.forward(x, training, caches), caches
 
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+    def backward(self, dy: Any, cache: Any) -> Any:
         """Run all layers' `backward` in reverse order."""
+        self._check_differentiable()
         return self.graph.backward(dy, cache, self.graph.needed(wants_dx=True))
 
-    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
+    def backward_weights(self, dy: Any, cache: Any) -> None:
         """Do as `backward`, less dx."""
+        self._check_differentiable()
         self.graph.backward(dy, cache, self.graph.needed())
 
+    def _check_differentiable(self) -> None:
+        if self.graph is None and self._writes_call:
+            raise TypeError(
+                f"Model {self.name!r}: class {type(self).__name__} writes `call`, whose derivative is not known: this "
+                "engine has no automatic differentiation. To train it, build a graph in `__init__` and end with "
+                "`super().__init__(inputs, outputs)`; or write what is special about it as a Layer with `forward` and "
+                "`backward`."
+            )
+
+    @property
+    def _takes_training(self) -> bool:
+        code = getattr(self.call, "__code__", None)
+        return code is not None and "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    @property
+    def inner_graph(self) -> Graph | None:
+        """The graph that stands for the model where it is part of another; None where a class runs in its own way."""
+        standard = all(getattr(type(self), m) is getattr(Model, m) for m in ("forward", "backward", "backward_weights"))
+        return self.graph if standard else None
+
     def __call__(self, x: Any, training: bool = False) -> Any:
-        """Compute the output of a batch; on a symbol, become a node of another model's graph."""
-        if not isinstance(x, Symbol):
-            x = self._adapted(np.asarray(x))
-        return super().__call__(x, training)
+        """Compute the output of a batch; on symbols, become a node of another model's graph."""
+        if self.graph is None:
+            if not self._writes_call:
+                return super().__call__(x, training)
+            if any(isinstance(a, Symbol) for a in flat(x)):
+                return self.call(x)  # its layers become part of the graph themselves
+            self.built = True
+            with np.errstate(all="ignore"):
+                return self.forward(_as_arrays(x, self.dtype), bool(training))[0]
+        single = not (self._has_several_inputs or is_nested(x))
+        xs = [x] if single else aligned(self._inputs, x, self._input_names, f"Model {self.name!r}")
+        kinds = {isinstance(a, Symbol) for a in xs}
+        if len(kinds) > 1:
+            raise ValueError(f"Model {self.name!r}: its inputs are symbols or arrays, not some of each.")
+        if kinds == {True}:
+            self.check_input([a.shape for a in xs])
+            node = Node(self, tuple(xs), self._shapes_of([a.shape for a in xs]), given=x)
+            self.nodes.append(node)
+            return packed(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
+        entrances = self.graph.entrances
+        xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
+        self.check_input([a.shape for a in xs])
+        with np.errstate(all="ignore"):
+            y = self.forward(xs if len(xs) > 1 else xs[0], bool(training))[0]
+        return self._as_outputs(y)
 
     # ---- what is inside ----
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in the order they run, without the input's."""
-        steps = self.graph.steps if self.graph else ()
-        return list(dict.fromkeys(layer for layer, _ in steps))
+        """The layers, inputs included, as Keras lists them: those farthest from the outputs first.
+
+        Of a class with a `call` of its own: the layers among its attributes, also in lists and dictionaries.
+        """
+        if self.graph is not None:
+            return list(self.graph.layers)
+        return list(dict.fromkeys(a for a in flat([*map(_contents, vars(self).values())]) if isinstance(a, Layer)))
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index.
@@ -173,23 +277,51 @@ class Model(Trainer, Layer):
 
     @property
     def inputs(self) -> list[Symbol]:
-        """The symbols where data enters."""
-        return [self._built_graph().inputs]
+        """The symbols where data enter, in a list."""
+        return list(self._built_graph().entrances)
 
     @property
     def outputs(self) -> list[Symbol]:
-        """The symbols that the model computes."""
-        return [self._built_graph().outputs]
+        """The symbols that the model computes, in a list."""
+        return list(self._built_graph().exits)
 
     @property
-    def input_shape(self) -> Shape:
-        """The shape of a batch, with None for its size."""
-        return self._built_graph().inputs.shape
+    def input(self) -> Any:
+        """The symbols where data enter, in the form that they were given in."""
+        self._built_graph()
+        return self._inputs
 
     @property
-    def output_shape(self) -> Shape:
-        """The shape of the output of a batch."""
-        return self._built_graph().outputs.shape
+    def output(self) -> Any:
+        """The symbols that the model computes, in the form that they were given in."""
+        self._built_graph()
+        return self._outputs
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs' layers."""
+        return [symbol.layer.name for symbol in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that compute the outputs: by these, or a dictionary's keys, losses are given."""
+        return [symbol.layer.name for symbol in self.outputs]
+
+    @property
+    def _input_names(self) -> list[tuple[str, ...]]:
+        return [(symbol.layer.name, symbol.name) for symbol in self.inputs]
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of a batch, with None for its size; in a list for several inputs."""
+        shapes = [symbol.shape for symbol in self.inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output of a batch; in a list for several outputs."""
+        shapes = [symbol.shape for symbol in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
 
     def _built_graph(self) -> Graph:
         if self.graph is None:
@@ -234,8 +366,38 @@ class Model(Trainer, Layer):
     # ---- as text ----
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the model; so far only Sequential models have that."""
-        raise TypeError(f"Model {self.name!r}: only keras.Sequential models have a config.")
+        """Return what rebuilds the model: the graph; or, of a class of one's own, its constructor's arguments.
+
+        Raises:
+            TypeError: a constructor whose arguments are not kept under their names.
+        """
+        if self.graph is not None and self.is_functional:
+            graph = graph_config(self.graph, self._inputs, self._outputs)
+            return {"name": self.name, "trainable": self.trainable, **graph}
+        own = [n for n in constructor_arguments(type(self)) if n not in ("inputs", "outputs")]
+        missing = [n for n in own if not hasattr(self, n)]
+        if missing or type(self) is Model:
+            raise TypeError(
+                f"Model {self.name!r}: class {type(self).__name__} doesn't keep its constructor's argument "
+                f"{', '.join(map(repr, missing))} under that name. Store it, or write `get_config`."
+            )
+        return {**{name: serialize(getattr(self, name)) for name in own}, "dtype": dtype_policy(self.dtype)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> "Model":
+        """Build the model that `get_config` described, with fresh weights."""
+        if "input_layers" not in config:
+            return super().from_config(config)
+        inputs, outputs, layers = symbols_of(config, custom_objects)
+        rest = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers", "dtype")}
+        if cls is not Model and cls is not Functional:
+            rest = {k: v for k, v in rest.items() if k in constructor_arguments(cls)}
+        model = (Functional if cls is Model else cls)(inputs=inputs, outputs=outputs, **rest)
+        unused = layers - set(model.layers)
+        if unused:
+            names = ", ".join(sorted(repr(layer.name) for layer in unused))
+            raise ValueError(f"the config of the model has layers that its outputs don't depend on: {names}.")
+        return model
 
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture and the compile arguments, without the weights, as Keras 3's JSON."""
@@ -256,6 +418,17 @@ class Model(Trainer, Layer):
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Fill the model from a file of weights; see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch, **kwargs)
+
+
+@keras_class("keras.src.models.functional")
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes; see there."""
+
+    is_functional = True
+
+    def extra_config(self) -> dict[str, Any]:
+        """Return what Keras writes beside the config."""
+        return {"registered_name": "Functional", **super().extra_config()}
 
 
 @keras_class("keras")
@@ -282,6 +455,7 @@ class Sequential(Model):
         super().__init__(name=name, **options)
         self._layers: list[Layer] = []
         self._input_layer: InputLayer | None = None
+        self._chain: list[Node] = []
         for layer in [layers] if isinstance(layers, (Layer, Symbol)) else layers or ():
             self._append(layer)
         if not trainable:
@@ -349,10 +523,20 @@ class Sequential(Model):
         shape = checked_shape(input_shape, f"Sequential model {self.name!r}", "input_shape")
         if self._input_layer is None or self._input_layer.batch_shape != shape:
             self._input_layer = InputLayer(batch_shape=shape, dtype=self._layers[0].dtype)
+        for layer in self._layers:  # of the chain as it was, nothing stays
+            layer.nodes = [node for node in layer.nodes if node not in self._chain]
         symbol = self._input_layer.output
+        self._chain = []
         for layer in self._layers:
             symbol = layer(symbol)
+            self._chain.append(symbol.node)
+        auto_name("Functional")  # Keras makes a functional model here: the next one's name is the same
         self._connect(self._input_layer.output, symbol)
+        self.build_input_shape = self._input_layer.batch_shape
+        for layer in self.layers:
+            if not isinstance(layer, Model):  # whose weights have their paths already
+                for v in layer.variables:
+                    v.path = f"{self.name}/{layer.name}/{v.name}"
 
     @property
     def layers(self) -> list[Layer]:
@@ -368,7 +552,7 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """Return the layers' configs in a list, as Keras 3 writes them."""
         layers = ([self._input_layer] if self._input_layer else []) + self._layers
-        config = {
+        config: dict[str, Any] = {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": dtype_policy(self.dtype),
@@ -394,9 +578,10 @@ def model_from_json(text: str, custom_objects: dict[str, type] | None = None) ->
     import json
 
     config = json.loads(text)
-    if config.get("class_name") != "Sequential":
-        raise ValueError(f"model_from_json: expected a Sequential model, received {config.get('class_name')!r}.")
-    model = Sequential.from_config(config["config"], custom_objects)
+    model = deserialize(config, custom_objects)
+    if not isinstance(model, Model):
+        kind = config.get("class_name") if isinstance(config, dict) else type(config).__name__
+        raise ValueError(f"model_from_json: expected a model, received {kind!r}.")
     if config.get("compile_config"):
         model.compile_from_config(config["compile_config"])
     return model
@@ -405,6 +590,43 @@ def model_from_json(text: str, custom_objects: dict[str, type] | None = None) ->
 def clone_model(model: Model) -> Model:
     """Return a new model of the same architecture, with fresh weights."""
     return type(model).from_config(model.get_config())
+
+
+def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """Return symbols between which a graph begins with inputs.
+
+    For a symbol from the middle of another graph, an input of the same shape takes its place, and the calls up to the
+    outputs are repeated from there: the layers are the same, and their weights.
+    """
+    entrances, exits = flat(inputs), flat(outputs)
+    if all(symbol.node is None for symbol in entrances):
+        return inputs, outputs
+    calls = Graph(entrances, exits).calls
+    twin = {
+        s: s if s.node is None else InputLayer(batch_shape=s.shape, dtype=s.dtype, name=f"{s.name}CLONE").output
+        for s in entrances
+    }
+    for node in calls:
+        if isinstance(node, Node):
+            given = packed(node.given, [twin[s] for s in flat(node.given)])
+            again = Node(node.layer, tuple(twin[s] for s in node.inputs), [s.shape for s in node.outputs], given)
+            node.layer.nodes.append(again)
+            twin.update(zip(node.outputs, again.outputs, strict=True))
+    return packed(inputs, [twin[s] for s in entrances]), packed(outputs, [twin[s] for s in exits])
+
+
+def _contents(value: Any) -> Any:
+    """Return the layers in an attribute; of dictionaries in the order of their entries."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [_contents(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _as_arrays(x: Any, dtype: str) -> Any:
+    """Return a batch for a `call` of the user's own: its arrays, in its form."""
+    leaves = flat(x) if isinstance(x, dict) or any(getattr(a, "ndim", 0) for a in x) else [x]
+    arrays = [np.ascontiguousarray(np.asarray(a), dtype) for a in leaves]
+    return packed(x, arrays) if len(leaves) > 1 or isinstance(x, dict) else arrays[0]
 
 
 def _reshape_advice(shape: Shape, expected: Shape) -> str:

@@ -68,17 +68,20 @@ class Configurable:
     The constructor stores each argument under its own name; `get_config` reads them back.  Options that Keras
     has and this engine has not stand in `only_default`: written to configs with Keras's default, accepted with
     it, refused by name with anything else.  `not_in_config` is the same for options that Keras's configs leave out.
+    Arguments that we have and Keras's configs forget stand in `left_out_at`: written unless they have this value.
     """
 
     keras_module: ClassVar[str | None] = None
     only_default: ClassVar[dict[str, Any]] = {}
     not_in_config: ClassVar[dict[str, Any]] = {}
+    left_out_at: ClassVar[dict[str, Any]] = {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this object, in plain Python types."""
         config = dict(self.__class__.only_default)
         config.update((name, serialize(getattr(self, name))) for name in constructor_arguments(type(self)))
-        return config
+        forgotten = self.left_out_at
+        return {name: value for name, value in config.items() if name not in forgotten or value != forgotten[name]}
 
     def extra_config(self) -> dict[str, Any]:
         """Return what Keras writes beside `config`, such as the shape that a layer was built for."""
@@ -148,13 +151,14 @@ def serialize(value: Any) -> Any:
     if callable(value):
         if getattr(value, "__module__", "").startswith(f"{__package__}."):
             return value.__name__
-        return {
-            "module": "builtins",
-            "class_name": "function",
-            "config": registered_name(value),
-            "registered_name": "function",
-        }
+        return function_config(value)
     return value
+
+
+def function_config(function: Any) -> dict[str, Any]:
+    """Return the form in which Keras saves a function of the user's: by its name."""
+    name = registered_name(function)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Any:

@@ -4,11 +4,14 @@ A `Symbol` knows its shape and the `Node` that made it; a `Node` is one call of 
 `graph` sorts and runs them; calls `names`.  Keras's counterpart: `KerasTensor`.
 """
 
+import itertools
 from typing import Any
 
 from .names import auto_name
 
 Layer = Any  # the room above this one
+
+_numbers = itertools.count()
 
 
 class Symbol:
@@ -19,11 +22,19 @@ class Symbol:
         dtype: the name of the float type.
         node: the call that makes this array; None for an input.
         layer: the layer whose output this is; for an input its InputLayer.
+        name: an input's own; else `keras_tensor`, `keras_tensor_1`, ...
     """
 
-    def __init__(self, shape: tuple[int | None, ...], dtype: str, layer: Layer, node: "Node | None" = None):
+    def __init__(
+        self,
+        shape: tuple[int | None, ...],
+        dtype: str,
+        layer: Layer,
+        node: "Node | None" = None,
+        name: str | None = None,
+    ):
         self.shape, self.dtype, self.layer, self.node = tuple(shape), dtype, layer, node
-        self.name = auto_name("keras_tensor")
+        self.name = auto_name("keras_tensor") if name is None else name
 
     @property
     def ndim(self) -> int:
@@ -40,8 +51,33 @@ class Symbol:
 
 
 class Node:
-    """One call of one layer: the symbols that went in and the symbol that came out."""
+    """One call of one layer: the symbols that went in and the symbols that came out.
 
-    def __init__(self, layer: Layer, inputs: tuple[Symbol, ...], output_shape: tuple[int | None, ...]):
+    Args:
+        layer: that was called.
+        inputs: the symbols, one after the other.
+        output_shape: of the output; a list of shapes where there are several outputs.
+        given: the inputs in the form of the call; by default the list where the layer joins, else the only symbol.
+
+    Attributes:
+        outputs: the symbols that came out.
+        number: later calls have larger ones.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        inputs: tuple[Symbol, ...],
+        output_shape: tuple[int | None, ...] | list[tuple[int | None, ...]],
+        given: Any = None,
+    ):
         self.layer, self.inputs = layer, inputs
-        self.output = Symbol(output_shape, layer.dtype, layer, self)
+        self.given = given if given is not None else list(inputs) if layer.joins else inputs[0]
+        shapes = output_shape if isinstance(output_shape, list) else [output_shape]
+        self.outputs = [Symbol(shape, layer.dtype, layer, self) for shape in shapes]
+        self.number = next(_numbers)
+
+    @property
+    def output(self) -> Any:
+        """The symbol that came out; a list where there are several."""
+        return self.outputs[0] if len(self.outputs) == 1 else self.outputs

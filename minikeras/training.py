@@ -16,8 +16,10 @@ from . import metrics as metrics_room
 from .callbacks import CallbackList, History
 from .fusion import scores
 from .metrics import Mean, Metric
+from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
 from .parameters import stretches
 from .serialization import custom_object, deserialize, serialize
+from .several import Bundle, aligned, flat, is_nested, packed
 from .threads import alone, one_blas_thread
 
 FEW = 8  # samples: predicting less is not worth a team of threads
@@ -36,7 +38,9 @@ class Trainer:
         self._loss_tracker = Mean(name="loss")
         self._metrics: list[Metric] | None = None
         self._weighted: list[Metric] = []
+        self._several: SeveralOutputs | None = None  # in place of loss and metrics, for a model with several outputs
         self._trained: list[Any] | None = None
+        self._chosen_for: Any = None  # the graph that losses, metrics and pairing were chosen for
         self._initial_epoch = 0
         self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
         self._compile_arguments: dict[str, Any] = {}
@@ -59,9 +63,11 @@ class Trainer:
 
         Args:
             optimizer: a name or an object of `optimizers`.
-            loss: a name, function or object of `losses`.
-            loss_weights: None; a model with one output has one loss.
-            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.
+            loss: a name, function or object of `losses`; for several outputs one for all, a list, or a dictionary by
+                the outputs' names, with None for an output that has none.
+            loss_weights: numbers that the losses are multiplied with before they are added up; likewise.
+            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.  For several
+                outputs a list of these, or a dictionary.
             weighted_metrics: likewise, for those that `sample_weight` and `class_weight` apply to.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake; every step
                 of this engine runs alone, and eagerly.
@@ -70,22 +76,23 @@ class Trainer:
             ValueError: an unknown name.
             TypeError: a loss without a gradient.
         """
-        if loss_weights is not None:
-            raise ValueError("compile: `loss_weights` is not supported, as the model has one output and one loss.")
         new_optimizer = optimizers.get(optimizer)
-        by_shape = isinstance(loss, str) and loss in ("crossentropy", "ce")  # which of the three, the targets will tell
-        new_loss = None if loss is None or by_shape else losses.as_loss(loss)
-        plain, weighted = _as_list(metrics), _as_list(weighted_metrics)
-        for identifier in plain + weighted:
-            _check_metric(identifier)
+        for one in leaves(loss):
+            if not (one is None or _is_by_shape(one)):
+                losses.as_loss(one)
+        for identifier in leaves([metrics, weighted_metrics]):
+            if identifier is not None:
+                _check_metric(identifier)
+        if self._has_several_outputs and loss is not None:
+            losses_of(loss, self._outputs, self.output_names)
         self._forget_compile()
-        self.optimizer, self.loss, self._loss = new_optimizer, loss, new_loss
+        self.optimizer, self.loss = new_optimizer, loss
         self._compile_arguments = {
             "optimizer": new_optimizer,
             "loss": loss,
-            "loss_weights": None,
-            "metrics": plain if metrics is not None else None,
-            "weighted_metrics": weighted if weighted_metrics is not None else None,
+            "loss_weights": loss_weights,
+            "metrics": _as_given(metrics),
+            "weighted_metrics": _as_given(weighted_metrics),
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": False if jit_compile == "auto" else jit_compile,
@@ -123,7 +130,7 @@ class Trainer:
         """
         caches: list[Any] = []
         with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
-            z = self.graph.forward(x, True, caches, self._scores.function is not None)
+            z = self.graph.forward(x, True, caches, self._logits)
             value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
             self._zero_gradients()
             self.graph.backward(dz, caches, self._needed, fresh=True)
@@ -134,7 +141,7 @@ class Trainer:
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
         with np.errstate(all="ignore"):
-            z = self.graph.forward(x, logits=self._scores.function is not None)
+            z = self.graph.forward(x, logits=self._logits)
             value, y_pred = self._scores.value(y, z, sample_weight)
             self._update_metrics(value + self._penalties(), y, y_pred, sample_weight)
 
@@ -153,6 +160,9 @@ class Trainer:
 
     def _update_metrics(self, value: float, y: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> None:
         self._loss_tracker.add(value, len(y_pred))
+        if self._several is not None:
+            self._several.update(y, y_pred, sample_weight)
+            return
         for metric in self._metrics:
             metric.update_state(y, y_pred)
         for metric in self._weighted:
@@ -166,24 +176,49 @@ class Trainer:
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
             )
-        output_shape = (len(y), *self.output_shape[1:])
         if self.loss is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        if self._loss is None:
-            self._loss = losses.as_loss(self.loss, y.shape, output_shape)
-        whole = y if batches.arrays is None else batches.arrays[1]
-        self._loss.check_targets(whole, self.output_shape)
-        if self._metrics is None:
-            arguments = self._compile_arguments
-            resolved = [
-                [metrics_room.resolve(m, y.shape, output_shape) for m in arguments[kind] or ()]
-                for kind in ("metrics", "weighted_metrics")
-            ]
-            self._metrics, self._weighted = resolved
+        self._target_shapes = self._output_shapes
+        if self._chosen_for is not self.graph:
+            if self._has_several_outputs:
+                self._choose_for_several(y)
+            else:
+                self._choose_for_one(y)
+            self._chosen_for = self.graph
+        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if training:
             self._choose_weights()
-        self._scores = scores(self._loss, self.graph.last)
         self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
+
+    def _choose_for_one(self, y: np.ndarray) -> None:
+        """Choose loss, metrics and pairing for the only output."""
+        output_shape, arguments = (len(y), *self.output_shape[1:]), self._compile_arguments
+        name = self.output_names[0]
+        factor = only(arguments["loss_weights"], name, "loss_weights")
+        if self._loss is None:
+            self._loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
+        if self._metrics is None:
+            self._loss.check_targets(y, self.output_shape)
+            self._metrics, self._weighted = (
+                [metrics_room.resolve(m, y.shape, output_shape) for m in _as_list(arguments[kind])]
+                for kind in ("metrics", "weighted_metrics")
+            )
+        self._scores = scores(self._loss, self.graph.lasts[0])
+        self._logits = self.graph.without_activation([self._scores.function is not None])
+        if factor is not None:
+            self._scores = WeightedScores(self._scores, factor)
+
+    def _choose_for_several(self, y: Bundle) -> None:
+        """Choose losses, metrics and pairings for several outputs."""
+        if self._several is None:
+            shapes = [(len(y), *s.shape[1:]) for s in self.outputs]
+            names = self.output_names
+            self._several = SeveralOutputs(self._compile_arguments, self._outputs, names, y.shape, shapes)
+            self._metrics = self._several.all_metrics
+        self._loss = self._several  # for its `check_targets`
+        lasts = self.graph.lasts
+        self._scores = self._several.scores(lasts)
+        self._logits = self.graph.without_activation(self._scores.chosen(len(lasts)))
 
     def _choose_weights(self) -> None:
         """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
@@ -191,7 +226,9 @@ class Trainer:
             self.gather()
             self._trained = self.trainable_weights
             self._needed = self.graph.needed()
-            written = self.graph.written()
+            # Where an output has no loss, what only it depends on gets no gradient, not even a fresh one.
+            everywhere = self._several is None or len(self._several.losses) == len(self.outputs)
+            written = self.graph.written() if everywhere else ()
             self._added_to = stretches([v for v in self._trained if v not in written])
             self.optimizer.build(self._trained)
         elif self._trained != self.trainable_weights:
@@ -200,21 +237,69 @@ class Trainer:
                 stacklevel=4,
             )
 
-    def _build_for(self, x: np.ndarray) -> None:
-        if not self.built:
+    def _build_for(self, x: Any) -> None:
+        if self.graph is None:
+            self._check_differentiable()
             self.build((None, *x.shape[1:]))
         self.check_input(self._adapted(x).shape)
 
-    def _adapted(self, x: np.ndarray) -> np.ndarray:
+    def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
         if self.graph is None:
             return x
-        expected = self.graph.inputs.shape
+        if isinstance(x, Bundle):
+            return Bundle(self._ranked(a, symbol) for a, symbol in zip(x, self.inputs, strict=True))
+        return self._ranked(x, self.graph.inputs)
+
+    @staticmethod
+    def _ranked(x: np.ndarray, symbol: Any) -> np.ndarray:
+        expected = symbol.shape
         if x.ndim == len(expected) - 1 and expected[-1] == 1:
             return x[..., None]
         if x.ndim == len(expected) + 1 and x.shape[-1] == 1:
             return x[..., 0]
         return x
+
+    # ---- several inputs and outputs ----
+
+    _has_several_inputs = _has_several_outputs = False  # settled where the graph is made
+
+    @property
+    def _output_shapes(self) -> Any:
+        return [s.shape for s in self.outputs] if self._has_several_outputs else self.output_shape
+
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Return what the user gave as arrays, or bundles of them in the order of the model's inputs and outputs."""
+        named = isinstance(x, dict) or isinstance(y, dict) or isinstance(sample_weight, dict)
+        if not (named or self._has_several_inputs or self._has_several_outputs):
+            return x, y, sample_weight
+        if self.graph is None:
+            return Bundle(flat(x)) if isinstance(x, dict) else x, y, sample_weight
+        if isinstance(x, Bundle) or isinstance(y, Bundle):
+            return x, y, sample_weight  # arranged already, for a validation split
+        xs = aligned(self._inputs, x, self._input_names, f"Model {self.name!r}, x")
+        x = xs[0] if len(xs) == 1 else Bundle(xs)
+        names = [(name,) for name in self.output_names]
+        if y is not None:
+            lossless = [False] * len(names)
+            if self._has_several_outputs and self.loss is not None:
+                with_loss = losses_of(self.loss, self._outputs, self.output_names)
+                lossless = [i not in with_loss for i in range(len(names))]
+            ys = aligned(self._outputs, y, names, f"Model {self.name!r}, y", lossless)
+            y = Bundle(ys) if self._has_several_outputs else ys[0]
+        if isinstance(sample_weight, dict) or (
+            self._has_several_outputs
+            and isinstance(sample_weight, (list, tuple))
+            and all(w is None or getattr(w, "ndim", 1) for w in sample_weight)
+        ):
+            owner = f"Model {self.name!r}, sample_weight"
+            ws = aligned(self._outputs, sample_weight, names, owner, [True] * len(names))
+            sample_weight = Bundle(ws) if self._has_several_outputs else ws[0]
+        return x, y, sample_weight
+
+    def _as_outputs(self, y: Any) -> Any:
+        """Return what the graph computed in the form of the model's outputs."""
+        return packed(self._outputs, y) if self._has_several_outputs else y
 
     # ---- fit, evaluate, predict ----
 
@@ -265,7 +350,9 @@ class Trainer:
         self._assert_compiled("fit")
         _check_counts(epochs=epochs, initial_epoch=initial_epoch)
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = data.train_validation_split(x, y, sample_weight, validation_split)
+            (x, y, sample_weight), validation_data = data.train_validation_split(
+                x, y, sample_weight, validation_split, self._arranged
+            )
         batches = data.batches(
             x,
             y,
@@ -275,6 +362,7 @@ class Trainer:
             shuffle=shuffle,
             class_weight=class_weight,
             dtype=self.dtype,
+            arrange=self._arranged,
         )
         validation = None
         if validation_data is not None:
@@ -283,6 +371,7 @@ class Trainer:
                 batch_size=validation_batch_size or batch_size,
                 steps=validation_steps,
                 dtype=self.dtype,
+                arrange=self._arranged,
             )
         self._prepare(batches, training=True)
         if validation is not None:
@@ -342,7 +431,9 @@ class Trainer:
             [loss, metric, ...]; the loss alone where there are no metrics; a dictionary with `return_dict`.
         """
         self._assert_compiled("evaluate")
-        batches = data.batches(x, y, sample_weight, batch_size=batch_size, steps=steps, dtype=self.dtype)
+        batches = data.batches(
+            x, y, sample_weight, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged
+        )
         self._prepare(batches, training=False)
         logs = self._evaluate(batches, self._callback_list(callbacks, verbose, batches))
         return logs if return_dict else self._in_order(logs)
@@ -365,21 +456,24 @@ class Trainer:
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Iterable[Any] | None = None,
-    ) -> np.ndarray:
-        """Compute the outputs for arrays, or for an iterable of batches.
+    ) -> Any:
+        """Compute the outputs for arrays, or for an iterable of batches; several in the form of the model's outputs.
 
         Where nobody watches single batches, arrays are cut into pieces that suit the processor's cache, whatever
         `batch_size` says.
         """
-        batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype)
+        batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged)
+        if self.graph is None and self._writes_call:
+            with one_blas_thread():
+                return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
         self._build_for(batches.peek()[0])
         independent = self.graph.independent_samples
         with one_blas_thread() if self.graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext():
             if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
-                return self._predict_in_pieces(self._adapted(batches.arrays[0]))
-            return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches))
+                return self._as_outputs(self._predict_in_pieces(self._adapted(batches.arrays[0])))
+            return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
-    def _predict_in_pieces(self, x: np.ndarray) -> np.ndarray:
+    def _predict_in_pieces(self, x: Any) -> Any:
         size = self.graph.samples_in_cache
         with np.errstate(all="ignore"):
             if len(x) < FEW:
@@ -388,9 +482,9 @@ class Trainer:
             if len(x) <= size:
                 return self.graph.forward(x)
             outputs = [self.graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
-        return np.concatenate(outputs)
+        return _concatenated(outputs)
 
-    def _predict_batches(self, batches: data.Batches, callbacks: CallbackList) -> np.ndarray:
+    def _predict_batches(self, batches: data.Batches, callbacks: CallbackList, given: Any) -> Any:
         callbacks.on_predict_begin()
         outputs = []
         for step, (x, _, _) in enumerate(batches.epoch()):
@@ -398,10 +492,16 @@ class Trainer:
             x = self._adapted(x)
             self.check_input(x.shape)
             with np.errstate(all="ignore"):
-                outputs.append(self.graph.forward(x))
+                outputs.append(self._computed(x, given))
             callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
         callbacks.on_predict_end()
-        return np.concatenate(outputs)
+        return _concatenated(outputs)
+
+    def _computed(self, x: Any, given: Any) -> Any:
+        """Return the outputs of a batch; `given` shows the form of the inputs to a `call` of the user's own."""
+        if self.graph is None:
+            return self(packed(given, x) if isinstance(x, Bundle) else x)
+        return self._as_outputs(self.graph.forward(x))
 
     def _callback_list(self, callbacks: Any, verbose: int | str, batches: data.Batches) -> CallbackList:
         if isinstance(callbacks, CallbackList):
@@ -416,7 +516,7 @@ class Trainer:
             x = self._adapted(x)
             if batches.arrays is None:
                 self.check_input(x.shape)
-                self._loss.check_targets(y, self.output_shape)
+                self._loss.check_targets(y, self._target_shapes)
             yield x, y, w
 
     # ---- one batch at a time ----
@@ -433,7 +533,13 @@ class Trainer:
         """Do one step on this batch; return its loss and metrics, of the weights before the step."""
         self._assert_compiled("train_on_batch")
         batches = data.batches(
-            x, y, sample_weight, batch_size=len(x), shuffle=False, class_weight=class_weight, dtype=self.dtype
+            x,
+            y,
+            sample_weight,
+            steps=1,
+            class_weight=class_weight,
+            dtype=self.dtype,
+            arrange=self._arranged,
         )
         self._prepare(batches, training=True)
         self.reset_metrics()
@@ -447,16 +553,16 @@ class Trainer:
     ) -> float | list[float] | dict[str, float]:
         """Return loss and metrics of this batch."""
         self._assert_compiled("test_on_batch")
-        batches = data.batches(x, y, sample_weight, batch_size=len(x), dtype=self.dtype)
+        batches = data.batches(x, y, sample_weight, steps=1, dtype=self.dtype, arrange=self._arranged)
         self._prepare(batches, training=False)
         self.reset_metrics()
         for batch in self._checked(batches):
             self.test_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs of this batch."""
-        return self.predict(x, batch_size=len(x), verbose=0)
+        return self.predict(x, steps=1, verbose=0)
 
     # ---- metrics ----
 
@@ -480,6 +586,8 @@ class Trainer:
         return {name: float(metric.result()) for name, metric in self._named_metrics().items()}
 
     def _named_metrics(self) -> dict[str, Metric]:
+        if self._several is not None:
+            return {"loss": self._loss_tracker, **self._several.named()}
         named: dict[str, Metric] = {}
         seen: dict[str, int] = {}
         for metric in self.metrics:
@@ -499,23 +607,35 @@ class Trainer:
         return values[0] if len(values) == 1 else values
 
 
+def _concatenated(outputs: list[Any]) -> Any:
+    """Return the outputs of several batches as those of one."""
+    if not is_nested(outputs[0]):
+        return np.concatenate(outputs)
+    return packed(outputs[0], map(np.concatenate, zip(*map(flat, outputs), strict=True)))
+
+
 def _from_config(value: Any) -> Any:
-    """Build the objects that an argument of `compile` consists of: one, or a list of them."""
+    """Build the objects that an argument of `compile` consists of: one, or a list or dictionary of them."""
     if isinstance(value, list):
         return [_from_config(v) for v in value]
-    value = (custom_object(value) or value) if isinstance(value, str) else deserialize(value)
-    if isinstance(value, dict):
-        raise ValueError(f"compile: losses or metrics by the name of an output are not supported, received {value}.")
-    return value
+    if isinstance(value, dict) and "class_name" not in value:
+        return {name: _from_config(v) for name, v in value.items()}
+    return (custom_object(value) or value) if isinstance(value, str) else deserialize(value)
+
+
+def _as_given(metrics: Any) -> Any:
+    """Return metrics as a list, or as they were given where lists or dictionaries belong to several outputs."""
+    return metrics if metrics is None or is_nested(metrics) else [metrics]
+
+
+def _is_by_shape(loss: Any) -> bool:
+    """Whether the shapes of the targets will tell which of the three crossentropies is meant."""
+    return isinstance(loss, str) and loss in ("crossentropy", "ce")
 
 
 def _as_list(identifiers: Any) -> list[Any]:
-    """Return metrics as a list: Keras 3 takes `["accuracy"]`, courses also write `"accuracy"`."""
-    if identifiers is None:
-        return []
-    if isinstance(identifiers, (list, tuple)):
-        return [m for i in identifiers for m in _as_list(i)]
-    return [identifiers]
+    """Return the only output's metrics as a list: Keras 3 takes `["accuracy"]`, courses also write `"accuracy"`."""
+    return [] if identifiers is None else leaves(identifiers)
 
 
 def _check_metric(identifier: Any) -> None:

@@ -552,9 +552,6 @@ def test_errors_name_what_is_wrong(as_path, tmp_path):
     for call in (late.save_weights, late.load_weights):
         with pytest.raises(ValueError, match="build"):
             call(as_path(tmp_path / "w.weights.h5"))
-    functional = minikeras.Model(model.inputs[0], model.outputs[0])
-    with pytest.raises(TypeError, match=r"only keras.Sequential"):
-        functional.save(as_path(tmp_path / "f.keras"))
 
 
 def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
@@ -567,10 +564,6 @@ def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
         keras.Sequential([keras.Input(shape), layer]).save(tmp_path / "m.keras")
         with pytest.raises(ModelFileError, match=name):
             minikeras.models.load_model(tmp_path / "m.keras")
-    start = keras.Input((3,))
-    keras.Model(start, keras.layers.Dense(2)(start)).save(tmp_path / "m.keras")
-    with pytest.raises(ModelFileError, match="Functional"):
-        minikeras.models.load_model(tmp_path / "m.keras")
 
 
 def test_asking_before_overwriting(tmp_path, monkeypatch, capsys):

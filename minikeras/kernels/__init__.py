@@ -12,6 +12,7 @@ and a kernel compiled, at the first call that needs it; the machine code is kept
     depthwise2d convolutions of each channel by itself
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
+    elementwise activations and their derivatives
     finite      whether all numbers of a data set are finite
     pool2d      the largest or the mean cell under a window
     scores      softmax, and its crossentropy with the gradient
@@ -36,7 +37,9 @@ import numpy as np
 
 from .. import threads
 
-_ROOMS = ("blocks2d", "conv2d", "dense", "depthwise2d", "finite", "philox", "pool2d", "scores", "updates")
+_ROOMS = (
+    "blocks2d", "conv2d", "dense", "depthwise2d", "elementwise", "finite", "philox", "pool2d", "scores", "updates",
+)  # fmt: skip
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 

@@ -72,6 +72,10 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         "weight_gradient": lambda: (_floats(3, 3, 3, 2), _floats(*_X), _floats(2, 4, 4, 6), *_GEOMETRY),
         "input_gradient": lambda: (_floats(*_X), _floats(2, 4, 4, 6), _floats(3, 3, 3, 2), *_GEOMETRY),
     },
+    "elementwise": {
+        **{name: lambda: (_floats(3), _floats(3)) for name in ("relu", "sigmoid", "tanh")},
+        **{f"{name}_gradient": lambda: tuple(_floats(3) for _ in range(3)) for name in ("relu", "sigmoid", "tanh")},
+    },
     "finite": {"look": lambda: (_floats(8), _floats(100))},
     "pool2d": {
         "max_forward": lambda: (_floats(2, 3, 3, 3), _floats(*_X), _TWO, _TWO, _NONE),
@@ -83,6 +87,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "scores": {
         "softmax": lambda: (_floats(2, 3), _floats(2, 3)),
+        "softmax_gradient": lambda: tuple(_floats(2, 3) for _ in range(3)),
         "softmax_crossentropy": lambda: (_floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64)),
     },
     "philox": {

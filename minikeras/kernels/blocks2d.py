@@ -51,31 +51,40 @@ def _forward(
 
 @twin(_forward)
 def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
-    """Do the same, image by image."""
+    """Do the same, image by image; where there are fewer images than shares, they are cut into bands of rows."""
     share_out(team, _forward_share, (y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified))
 
 
 @shared
 def _forward_share(share, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
     frame, size = conv2d.new_frame(x, outputs, w.shape[:2], strides, padding, dilation)
-    F = w.shape[3]
-    shape = (*outputs, F)
+    N, PH, PW, F = y.shape
+    bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // N)
     pooled = pool != (1, 1)
     floor = ZERO if rectified and not pooled else NO_FLOOR
-    scratch = np.empty(outputs[0] * outputs[1] * F if pooled else 0, y.dtype)
-    numbers = y.reshape(y.size)
-    for n in range(*part(share, len(x))):
-        x_n = conv2d.framed(frame, size, x, n, padding)
+    scratch = np.empty(((PH + bands - 1) // bands * pool[0] if pooled else 0) * outputs[1] * F, y.dtype)
+    numbers, framed = y.reshape(y.size), -1
+    for i in range(*part(share, N * bands)):
+        n, band = i // bands, i % bands
+        if n != framed:
+            (pixels, start), framed = conv2d.framed(frame, size, x, n, padding), n
+        top, bottom = band * PH // bands, (band + 1) * PH // bands
+        x_n = pixels, start + top * pool[0] * strides[0] * size[1] * x.shape[3]
+        place = (n * PH + top) * PW * F
         if pooled:
+            shape = (bottom - top) * pool[0], outputs[1], F
             conv2d.convolve((scratch, 0), shape, x_n, size, w, b, strides, dilation, floor)
-            _pool(numbers, winner.reshape(winner.size), n, y.shape, scratch, outputs[1], pool, rectified)
+            shape = bottom - top, PW, F
+            _pool(numbers, winner.reshape(winner.size), place, shape, scratch, outputs[1], pool, rectified)
         else:
-            conv2d.convolve((numbers, n * y[0].size), shape, x_n, size, w, b, strides, dilation, floor)
+            shape = bottom - top, PW, F
+            conv2d.convolve((numbers, place), shape, x_n, size, w, b, strides, dilation, floor)
 
 
 @inner
-def _pool(y, winner, n, shape, a, columns, pool, rectified):
-    _, PH, PW, F = shape
+def _pool(y, winner, start, shape, a, columns, pool, rectified):
+    """Fill rows of y, from position `start` on, with the maxima of a's windows."""
+    PH, PW, F = shape
     zero, off = fill(ZERO), fill(np.float32(-1))
     for p in range(PH):
         for q in range(PW):
@@ -91,7 +100,7 @@ def _pool(y, winner, n, shape, a, columns, pool, rectified):
                 if rectified:
                     on = either(greater(best, zero), missing(best))
                     best, cell = where(on, best, zero), where(on, cell, off)
-                place = ((n * PH + p) * PW + q) * F + f
+                place = start + (p * PW + q) * F + f
                 store(y, place, left, best)
                 if winner.size:
                     store(winner, place, left, cell)

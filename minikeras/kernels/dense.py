@@ -17,7 +17,7 @@ import numpy as np
 
 from . import twin
 from .products import NO_FLOOR, grid, product
-from .team import SHARES, part, share_out, shared
+from .team import LITTLE, SHARES, part, share_out, shared
 from .vectors import LANES, TILE_ROWS, fill, greater, inner, load, store, where
 
 ZERO = np.float32(0)
@@ -39,13 +39,13 @@ def forward(team, z, x, w, b, rectified):
     Of few samples each share takes some of the inputs, so that w, by far the largest array then, is read once and in
     the order of memory; the shares' sums are added at the end.  Of many samples each share takes some.
     """
-    (N, I), floor = x.shape, ZERO if rectified else NO_FLOOR
-    if N <= FEW_SAMPLES and I >= MANY_INPUTS:
+    (N, I), work, floor = x.shape, x.size * w.shape[1], ZERO if rectified else NO_FLOOR
+    if N <= FEW_SAMPLES and I >= MANY_INPUTS and work > LITTLE:
         sums = np.empty((SHARES, z.size), z.dtype)
         share_out(team, _some_inputs, (sums, x, w))
         share_out(team, _added, (z, sums, b, floor))
     else:
-        share_out(team, _some_samples, (z, x, w, b, floor))
+        share_out(team, _some_samples, (z, x, w, b, floor), work)
 
 
 @shared
@@ -93,7 +93,7 @@ def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
 @twin(_weight_gradient)
 def weight_gradient(team, dw, x, dz):
     """Do the same, tile by tile."""
-    share_out(team, weight_gradient_share, (dw, x, dz, True))
+    share_out(team, weight_gradient_share, (dw, x, dz, True), dw.size * len(x))
 
 
 @shared
@@ -118,21 +118,21 @@ def _input_gradient(dx: np.ndarray, dz: np.ndarray, w: np.ndarray) -> None:
 
 @twin(_input_gradient)
 def input_gradient(team, dx, dz, w):
-    """Do the same, tile by tile: of many samples as the product dz @ w^T, of few as rows of w times dz^T."""
+    """Do the same, tile by tile: as dz @ w^T, or where w is large and the samples are few, as rows of w times dz^T."""
     _fill_dx(team, dx, dz, w)
 
 
 @inner
 def _fill_dx(team, dx, dz, w):
     (N, I), O = dx.shape, w.shape[1]
-    if N > MANY_SAMPLES:
+    if N > MANY_SAMPLES or w.size <= dx.size + dz.size:
         turned = np.empty((O, I), w.dtype)
-        share_out(team, _turn, (turned, w))
-        share_out(team, _some_samples, (dx, dz, turned, np.zeros(I, w.dtype), NO_FLOOR))
+        share_out(team, _turn, (turned, w), w.size)
+        share_out(team, _some_samples, (dx, dz, turned, np.zeros(I, w.dtype), NO_FLOOR), dx.size * O)
     else:
         turned = np.empty((O, N), w.dtype)
-        share_out(team, _turn, (turned, dz))
-        share_out(team, input_gradient_share, (dx, w, turned))
+        share_out(team, _turn, (turned, dz), dz.size)
+        share_out(team, input_gradient_share, (dx, w, turned), dx.size * O)
 
 
 @shared
@@ -187,8 +187,8 @@ def _backward(
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
     dz = np.empty_like(dy)
-    share_out(team, _gate, (dz, db, dy, y, rectified, add))
-    share_out(team, weight_gradient_share, (dw, x, dz, add))
+    share_out(team, _gate, (dz, db, dy, y, rectified, add), dy.size)
+    share_out(team, weight_gradient_share, (dw, x, dz, add), dw.size * len(x))
     if dx.size:
         _fill_dx(team, dx, dz, w)
 

@@ -19,7 +19,10 @@ import numpy as np
 
 from . import twin
 from .team import part, share_out, shared
-from .vectors import inner
+from .vectors import LANES, copy, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
+
+ZERO, INFINITY = np.float32(0), np.float32(np.inf)
+WORK = 20  # for each number: about as many multiplications
 
 
 def _softmax(p: np.ndarray, z: np.ndarray) -> None:
@@ -29,31 +32,59 @@ def _softmax(p: np.ndarray, z: np.ndarray) -> None:
 
 
 @twin(_softmax)
-def softmax(team, *arguments):
-    """Do the same in loops."""
-    share_out(team, _softmax_share, arguments)
+def softmax(team, p, z):
+    """Do the same in registers."""
+    share_out(team, _softmax_share, (p, z), WORK * p.size)
 
 
 @shared
 def _softmax_share(share, p, z):
+    C, probabilities, scores = z.shape[1], p.reshape(p.size), z.reshape(z.size)
     for n in range(*part(share, len(z))):
-        _probabilities(p[n], z[n])
+        _probabilities(probabilities, scores, n * C, C)
 
 
 @inner
-def _probabilities(p, z):
-    """Fill p for one sample; return the largest score, and the sum of the exponentials of what is below it."""
-    top = z[0]
-    for c in range(z.size):
-        if z[c] > top or z[c] != z[c]:
-            top = z[c]
-    total = np.float32(0)
-    for c in range(z.size):
-        p[c] = np.exp(z[c] - top)
-        total += p[c]
-    for c in range(z.size):
-        p[c] /= total
-    return top, total
+def _probabilities(p, z, start, C):
+    """Fill p for the sample that begins at `start`; return the largest score, and the sum of the exponentials."""
+    most = fill(-INFINITY)
+    for c in range(0, C, LANES):
+        scores = inside(C - c, load(z, start + c, C - c), most)
+        most = where(greater(scores, most), scores, most)
+    top = largest(most)
+    sums = fill(ZERO)
+    for c in range(0, C, LANES):
+        e = inside(C - c, exp(load(z, start + c, C - c) - fill(top)), fill(ZERO))
+        store(p, start + c, C - c, e)
+        sums = sums + e
+    sum_of_all = total(sums)
+    for c in range(0, C, LANES):
+        store(p, start + c, C - c, load(p, start + c, C - c) / fill(sum_of_all))
+    return top, sum_of_all
+
+
+def _softmax_gradient(dz: np.ndarray, dp: np.ndarray, p: np.ndarray) -> None:
+    """Fill dz: since dp_i / dz_j = p_i ([i = j] - p_j), dz = p (dp - sum of dp p)."""
+    dz[...] = p * (dp - (dp * p).sum(axis=1, keepdims=True))
+
+
+@twin(_softmax_gradient)
+def softmax_gradient(team, dz, dp, p):
+    """Do the same in registers."""
+    share_out(team, _softmax_gradient_share, (dz, dp, p), WORK * p.size)
+
+
+@shared
+def _softmax_gradient_share(share, dz, dp, p):
+    C, result, gradients, probabilities = p.shape[1], dz.reshape(dz.size), dp.reshape(dp.size), p.reshape(p.size)
+    for n in range(*part(share, len(p))):
+        sums = fill(ZERO)
+        for c in range(0, C, LANES):
+            sums = multiplied(load(gradients, n * C + c, C - c), load(probabilities, n * C + c, C - c), sums)
+        mean = fill(total(sums))
+        for c in range(0, C, LANES):
+            i, left = n * C + c, C - c
+            store(result, i, left, load(probabilities, i, left) * (load(gradients, i, left) - mean))
 
 
 def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray) -> None:
@@ -72,20 +103,20 @@ def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: 
 
 
 @twin(_softmax_crossentropy)
-def softmax_crossentropy(team, *arguments):
+def softmax_crossentropy(team, values, p, dz, z, t):
     """Do the same in loops."""
-    share_out(team, _softmax_crossentropy_share, arguments)
+    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t), WORK * p.size)
 
 
 @shared
 def _softmax_crossentropy_share(share, values, p, dz, z, t):
+    C, probabilities, gradients, scores = z.shape[1], p.reshape(p.size), dz.reshape(dz.size), z.reshape(z.size)
     for n in range(*part(share, len(z))):
-        top, total = _probabilities(p[n], z[n])
-        if 0 <= t[n] < z.shape[1]:
-            for c in range(z.shape[1]):
-                dz[n, c] = p[n, c]
+        top, sum_of_all = _probabilities(probabilities, scores, n * C, C)
+        if 0 <= t[n] < C:
+            copy(gradients, n * C, probabilities, n * C, C)
             dz[n, t[n]] -= np.float32(1)
-            values[n] = np.log(total) + top - z[n, t[n]]
+            values[n] = np.log(sum_of_all) + top - z[n, t[n]]
         else:
             dz[n] = np.nan
             values[n] = np.nan

@@ -10,7 +10,7 @@
         share_out(team, doubled, (y, x))
 
 The work is always cut into the same shares, and each sum has one owner: the result has the same bits on any number of
-threads.
+threads.  Work that is done sooner than others could be told of it is not cut at all: share WHOLE is all of it.
 
 Threads of Python run `work`, machine code that needs no interpreter.  They watch a board, a small array in memory that
 all threads see: the thread that has work writes it there, takes shares itself, and comes back when all are done.
@@ -34,6 +34,8 @@ from .cache import kept_on_disk
 from .vectors import inner
 
 SHARES = 8
+WHOLE = -1
+LITTLE, MUCH = 2**17, 2**62  # multiplications: some microseconds of one core; more than any work has
 
 # Fields of the board, on cache lines of their own where several threads write.
 TAKEN = 0  # whether somebody's work is on the board
@@ -61,6 +63,8 @@ def new_board(threads: int) -> np.ndarray:
 @inner
 def part(share, n):
     """Return where the share of n things begins and ends."""
+    if share == WHOLE:
+        return 0, n
     return share * n // SHARES, (share + 1) * n // SHARES
 
 
@@ -215,9 +219,15 @@ def _do(typing, function, arguments, share):
 
 
 @inner
-def share_out(team, function, arguments):
-    """Call function(share, *arguments) for share = 0, ..., SHARES - 1, on all threads of the team."""
+def share_out(team, function, arguments, work=MUCH):
+    """Call function(share, *arguments) for share = 0, ..., SHARES - 1, on all threads of the team.
+
+    Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
+    """
     function, arguments = _addresses(function, arguments)
+    if work <= LITTLE:
+        _do(function, arguments, WHOLE)
+        return
     if len(team) == 0 or _exchange(team, TAKEN, 1):
         for share in range(SHARES):
             _do(function, arguments, share)

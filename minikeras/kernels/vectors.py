@@ -9,8 +9,11 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     fill(0.5)                            the same number in all lanes
     v + w, v - w, v * w, v / w           lane by lane
     greater(v, w), equal(v, w), missing(v)        a mask: where v > w; v = w; v is NaN
-    copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
     either(m, n), where(m, v, w)         where one mask or the other holds; v where the mask holds, else w
+    inside(left, v, w)                   v in the first `left` lanes, else w
+    multiplied(u, v, w), exp(v)          u v + w; e to the power of v
+    largest(v), total(v)                 of all lanes, as one number
+    copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
 
@@ -21,9 +24,11 @@ width, and splits or widens them to what the processor has.
 Called by the kernels; `products` adds the multiplications.
 """
 
+import math
 import operator
 import platform
 
+import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
@@ -178,7 +183,7 @@ def fill(typing, number):
 
 
 def _lane_by_lane(result, arguments, instruction):
-    """Make a function of registers out of one instruction, `instruction(builder, *values)`."""
+    """Make a function of registers out of an instruction, `instruction(builder, *values)`."""
 
     def typed(typing, *given):
         return result(*arguments), lambda context, b, signature, values: instruction(b, *values)
@@ -188,7 +193,7 @@ def _lane_by_lane(result, arguments, instruction):
         return intrinsic(lambda typing, v: typed(typing, v))
     if len(arguments) == 2:
         return intrinsic(lambda typing, v, w: typed(typing, v, w))
-    return intrinsic(lambda typing, m, v, w: typed(typing, m, v, w))
+    return intrinsic(lambda typing, u, v, w: typed(typing, u, v, w))
 
 
 greater = _lane_by_lane(mask, (lanes, lanes), lambda b, v, w: b.fcmp_ordered(">", v, w))
@@ -196,6 +201,8 @@ equal = _lane_by_lane(mask, (lanes, lanes), lambda b, v, w: b.fcmp_ordered("==",
 missing = _lane_by_lane(mask, (lanes,), lambda b, v: b.fcmp_unordered("uno", v, v))
 either = _lane_by_lane(mask, (mask, mask), lambda b, m, n: b.or_(m, n))
 where = _lane_by_lane(lanes, (mask, lanes, lanes), lambda b, m, v, w: b.select(m, v, w))
+inside = _lane_by_lane(lanes, (types.intp, lanes, lanes), lambda b, n, v, w: b.select(first_lanes(b, n), v, w))
+multiplied = _lane_by_lane(lanes, (lanes, lanes, lanes), multiply_add)
 
 
 def _operator(sign, instruction):
@@ -211,6 +218,63 @@ _operator(operator.add, lambda b, v, w: b.fadd(v, w))
 _operator(operator.sub, lambda b, v, w: b.fsub(v, w))
 _operator(operator.mul, lambda b, v, w: b.fmul(v, w))
 _operator(operator.truediv, lambda b, v, w: b.fdiv(v, w))
+
+
+def _folded(instruction):
+    """Make a function of one register out of an instruction that joins two: halves are joined until one lane is left.
+
+    Lane l first meets lane l + LANES / 2, so the order of additions is the same on every processor of so many lanes.
+    """
+
+    def emit(context, b, signature, values):
+        (v,), half = values, LANES // 2
+        while half:
+            other = ir.Constant(ir.VectorType(I32, LANES), [(lane + half) % LANES for lane in range(LANES)])
+            v, half = instruction(b, v, b.shuffle_vector(v, v, other)), half // 2
+        return b.extract_element(v, I32(0))
+
+    return intrinsic(lambda typing, v: (types.float32(lanes), emit))
+
+
+largest = _folded(lambda b, v, w: b.select(b.fcmp_ordered(">", v, w), v, w))
+total = _folded(lambda b, v, w: b.fadd(v, w))
+
+# A float is a sign, 8 bits of exponent (127 stands for 2^0) and 23 of fraction.  A small number to which 1.5 x 2^23 is
+# added has no bits left for its own fraction: it is rounded to an integer, which stands in the lowest bits of the sum.
+_ROUNDER = np.float32(1.5 * 2**23)
+
+
+def _two_to_the(b, v):
+    """Return 2^n, where v is _ROUNDER + n: n + 127 moves to the place of the exponent."""
+    integers = ir.VectorType(I32, LANES)
+    exponent = b.add(b.bitcast(v, integers), ir.Constant(integers, [I32(127)] * LANES))
+    return b.bitcast(b.shl(exponent, ir.Constant(integers, [I32(23)] * LANES)), VECTOR)
+
+
+two_to_the = _lane_by_lane(lanes, (lanes,), _two_to_the)
+
+LEAST, MOST = np.float32(-87), np.float32(88)  # e^-87 is about the smallest normal float, e^88 about the largest
+_LOG2_E, _LN_2_HIGH, _LN_2_LOW = np.float32(math.log2(math.e)), np.float32(0.693359375), np.float32(-2.12194440e-4)
+_INVERSE_FACTORIALS = tuple(np.float32(1 / math.factorial(n)) for n in range(8))
+
+
+@inner
+def exp(v):
+    """Return e^v to the last bit or two: 0 below LEAST, e^MOST above MOST.
+
+    With v = n ln 2 + r, |r| <= ln(2) / 2, e^v is 2^n e^r, and of e^r = 1 + r + r^2/2! + ... eight terms are enough.
+    n ln 2 is subtracted in two parts, the first of so few bits that n times it is exact.
+    """
+    one_by_factorial = _INVERSE_FACTORIALS
+    high = fill(MOST)
+    v_in = where(greater(v, high), high, v)
+    n = multiplied(v_in, fill(_LOG2_E), fill(_ROUNDER))
+    whole = n - fill(_ROUNDER)
+    r = multiplied(whole, fill(-_LN_2_LOW), multiplied(whole, fill(-_LN_2_HIGH), v_in))
+    power = fill(one_by_factorial[7])
+    for k in range(6, -1, -1):
+        power = multiplied(power, r, fill(one_by_factorial[k]))
+    return where(greater(fill(LEAST), v), fill(np.float32(0)), power * two_to_the(n))
 
 
 @inner

@@ -278,12 +278,12 @@ class Layer(Configurable):
 
     @property
     def input(self) -> Symbol:
-        """The symbol that the layer was last called on; a list of them where it joins several."""
+        """The symbol that the layer was first called on; a list of them where it joins several."""
         return self._as_given(list(self._node().inputs))
 
     @property
     def output(self) -> Symbol:
-        """The symbol that the layer last returned."""
+        """The symbol that the layer's first call returned."""
         return self._node().output
 
     @property
@@ -304,7 +304,7 @@ class Layer(Configurable):
     def _node(self) -> Node:
         if not self.nodes:
             raise AttributeError(f"Layer '{self.name}' has never been called on a symbol: it has no input or output.")
-        return self.nodes[-1]
+        return self.nodes[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer, as Keras 3 writes them."""

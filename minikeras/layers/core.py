@@ -50,9 +50,9 @@ class InputLayer(Layer):
         self.dtype = integers or self.dtype
         if self.batch_input_shape is None:
             raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
-        self.batch_shape = self.batch_input_shape
+        self.batch_shape = self.build_input_shape = self.batch_input_shape
         self.built = True
-        self.symbol = Symbol(self.batch_shape, self.dtype, self)
+        self.symbol = Symbol(self.batch_shape, self.dtype, self, name=name)
 
     @property
     def output(self) -> Symbol:

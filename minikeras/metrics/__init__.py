@@ -13,7 +13,7 @@ counterpart: `keras.metrics`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,16 +23,15 @@ from ..losses import (
     Loss,
     binary_crossentropy,
     categorical_crossentropy,
-    function_config,
     huber,
-    kind_of_targets,
     mean_absolute_error,
     mean_squared_error,
-    same_rank,
     sparse_categorical_crossentropy,
 )
+from ..losses.functions import same_rank
+from ..losses.targets import kind_of_targets
 from ..names import missing_attribute
-from ..serialization import Table, keras_class
+from ..serialization import Table, function_config, keras_class
 from ..serialization import deserialize as _deserialize
 from ..serialization import serialize as _serialize
 from .base import Metric
@@ -219,9 +218,10 @@ class MeanMetricWrapper(Mean):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; a wrapped function by its name."""
-        if type(self) is not MeanMetricWrapper:
-            return super().get_config()
-        return {"name": self.name, "dtype": self.dtype, "fn": function_config(self.fn), **_serialize(self.options)}
+        arguments = super().get_config()
+        if type(self) is MeanMetricWrapper:
+            arguments.update(fn=function_config(self.fn), **_serialize(self.options))
+        return arguments
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -278,6 +278,8 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the integer target is among the `k` largest: see `sparse_top_k_categorical_accuracy`."""
 
+    left_out_at: ClassVar[dict[str, Any]] = {"from_sorted_ids": False}
+
     def __init__(
         self,
         k: int = 5,
@@ -286,13 +288,6 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         from_sorted_ids: bool = False,
     ):
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; like Keras, `from_sorted_ids` only where it is set."""
-        arguments = super().get_config()
-        if not self.from_sorted_ids:
-            del arguments["from_sorted_ids"]
-        return arguments
 
 
 @keras_class("keras.metrics")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
-from ..losses import same_rank
+from ..losses.functions import same_rank
 from ..names import did_you_mean
 from ..serialization import keras_class
 from .base import Metric

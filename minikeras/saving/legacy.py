@@ -101,7 +101,8 @@ def _old_form(config: Any) -> Any:
     arguments = config["config"]
     if isinstance(arguments, dict) and isinstance(arguments.get("layers"), list):
         arguments = {**arguments, "layers": [_old_form(layer) for layer in arguments["layers"]]}
-    return {"class_name": config["registered_name"] or config["class_name"], "config": arguments}
+    calls = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
+    return {"class_name": config["registered_name"] or config["class_name"], "config": arguments, **calls}
 
 
 # Reading -----------------------------------------------------------------------------------------------------------
@@ -243,7 +244,8 @@ def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
             for k, v in arguments.items()
             if k not in dropped
         }
-    return {"module": module, "class_name": short, "config": arguments, "registered_name": registered}
+    calls = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
+    return {"module": module, "class_name": short, "config": arguments, "registered_name": registered, **calls}
 
 
 def _compile_arguments(training: dict[str, Any]) -> dict[str, Any]:

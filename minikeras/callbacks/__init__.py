@@ -1,0 +1,49 @@
+"""What may happen beside training: a record of it, a progress line, stopping early, another learning rate.
+
+`base` says what a callback is, `calling` how they are called; those in `reporting` tell what happens, those in
+`steering` change its course.  A callback looks back at the model (`self.model`) through its public face only:
+`stop_training`, `optimizer.learning_rate`, `metrics`, `get_weights` and `set_weights`.  Keras's counterpart:
+`keras.callbacks`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ..names import missing_attribute
+from .base import Callback, LambdaCallback
+from .calling import CallbackList
+from .reporting import CSVLogger, History, ProgbarLogger
+from .steering import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau, TerminateOnNaN
+
+if TYPE_CHECKING:
+    from ..checkpoints import BackupAndRestore, ModelCheckpoint
+    from ..plotting import TrainingCurves
+
+__all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+    "TrainingCurves",
+]
+
+_missing = missing_attribute(__name__, __all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("BackupAndRestore", "ModelCheckpoint"):  # which need files, and this room
+        from .. import checkpoints
+
+        return getattr(checkpoints, name)
+    if name == "TrainingCurves":
+        from ..plotting import TrainingCurves
+
+        return TrainingCurves
+    return _missing(name)

@@ -1,0 +1,163 @@
+"""Callbacks that tell what happens: a record of it, a progress line, a file.
+
+Calls `base`, and `console` for the line.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..console import ProgressLine, say, verbosity
+from .base import Callback, Logs, plain_logs
+
+
+class History(Callback):
+    """The record that `fit` returns.
+
+    Attributes:
+        history: name -> its value after each epoch, such as `{"accuracy": [...], "loss": [...]}`.
+        epoch: the numbers of the epochs, from 0.
+    """
+
+    def __init__(self):
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Number the epochs anew; the record of an earlier `fit` goes on."""
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Append to the record."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        self.model.history = self
+
+
+class ProgbarLogger(Callback):
+    """Show how far `fit`, `evaluate` or `predict` has come.  They add one by themselves unless `verbose=0`."""
+
+    lazy_logs = True
+
+    def __init__(self):
+        self.verbose, self.epochs = 1, 1
+        self.target: int | None = None
+        self.seen = 0
+        self._line: ProgressLine | None = None
+        self._in_fit = False
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Receive `verbose`, `epochs` and `steps`."""
+        super().set_params(params)
+        self.verbose = verbosity(params["verbose"])
+        self.epochs, self.target = params["epochs"], params["steps"]
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Remember that validations are silent now."""
+        self._in_fit = True
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Let a later `evaluate` be seen again."""
+        self._in_fit = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Begin a line."""
+        self._begin()
+        if self.verbose and self.epochs > 1:
+            say(f"Epoch {epoch + 1}/{self.epochs}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """End the line."""
+        self._finish(logs)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Begin a line, outside `fit`."""
+        if not self._in_fit:
+            self._begin()
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """End the line, outside `fit`."""
+        if not self._in_fit:
+            self._finish(logs)
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Begin a line."""
+        self._begin()
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """End the line."""
+        self._finish(logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Redraw the line where it is due."""
+        if self._line is None:  # a loop of the user's own, that began no epoch
+            self._begin()
+        self.seen = batch + 1
+        if self.verbose == 1 and self._line.due(self.seen):
+            self._line.draw(plain_logs(logs))
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Redraw the line where it is due, outside `fit`."""
+        if not self._in_fit:
+            self.on_train_batch_end(batch, logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Redraw the line where it is due, without the predictions."""
+        self.on_train_batch_end(batch)
+
+    def _begin(self) -> None:
+        self.seen = 0
+        self._line = ProgressLine(self.target, self.verbose)
+
+    def _finish(self, logs: Logs) -> None:
+        if self.target is None:  # the first epoch has shown how many steps there are
+            self.target = self._line.target = self.seen
+        self._line.finish(logs)
+
+
+class CSVLogger(Callback):
+    """Write a line of numbers per epoch to a CSV file: `epoch`, then the logs in the order of their names.
+
+    The file is closed between epochs, so that it is whole whenever training is interrupted.
+
+    Args:
+        filename: where to write.
+        separator: between the numbers.
+        append: go on with an existing file, instead of writing it anew.
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False):
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self.keys: list[str] | None = None
+        self.append_header = True
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Make or empty the file, or look whether it has a header."""
+        self.keys = None
+        with open(self.filename, "a" if self.append else "w", encoding="utf-8") as file:
+            self.append_header = file.tell() == 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Write a line."""
+        import csv
+
+        logs = logs or {}
+        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=self.sep)
+            if self.keys is None:
+                self.keys = sorted(logs)
+                if not any(key.startswith("val_") for key in self.keys):
+                    # The first epoch may be one without validation (`validation_freq`): leave room for it.
+                    self.keys += [f"val_{key}" for key in self.keys]
+                if self.append_header:
+                    writer.writerow(["epoch", *self.keys])
+            writer.writerow([epoch, *(_csv_value(logs.get(key, "NA")) for key in self.keys)])
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:
+        return value
+    return f'"[{", ".join(map(str, value))}]"'

@@ -1,0 +1,173 @@
+"""Activations of single numbers, and their derivatives, at the speed of memory.
+
+| name  | shape | meaning                                                |
+|-------|-------|--------------------------------------------------------|
+| x, dx | (n,)  | what the activation is applied to; d loss / d x        |
+| y, dy | (n,)  | what comes out; d loss / d y                           |
+
+Each is a formula of one register, which the team applies to its shares of the vectors.  Called by `activations`; calls
+`team` and `vectors`.
+"""
+
+import numpy as np
+
+from . import twin
+from .team import part, share_out, shared
+from .vectors import LANES, exp, fill, greater, inner, load, multiplied, store, where
+
+ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+WORK = 20  # for each number: about as many multiplications
+
+
+def _each(formula):
+    """Return work: y = formula(x), register by register."""
+
+    def apply(share, y, x):
+        first, last = part(share, x.size)
+        for i in range(first, last, LANES):
+            store(y, i, last - i, formula(load(x, i, last - i)))
+
+    apply.__qualname__ = formula.py_func.__qualname__
+    return shared(apply)
+
+
+def _each_pair(formula):
+    """Return work: dx = formula(dy, x)."""
+
+    def apply(share, dx, dy, x):
+        first, last = part(share, x.size)
+        for i in range(first, last, LANES):
+            store(dx, i, last - i, formula(load(dy, i, last - i), load(x, i, last - i)))
+
+    apply.__qualname__ = formula.py_func.__qualname__
+    return shared(apply)
+
+
+# Rectifier: y = max(x, 0) -------------------------------------------------------------------------------------------
+
+
+@inner
+def _rectified(x):
+    return where(greater(fill(ZERO), x), fill(ZERO), x)  # NaN stays
+
+
+@inner
+def _rectified_gradient(dy, x):
+    return where(greater(x, fill(ZERO)), dy, fill(ZERO))
+
+
+_relu_share, _relu_gradient_share = _each(_rectified), _each_pair(_rectified_gradient)
+
+
+def _relu(y: np.ndarray, x: np.ndarray) -> None:
+    """Fill y."""
+    np.maximum(x, 0, out=y)
+
+
+@twin(_relu)
+def relu(team, y, x):
+    """Do the same in registers."""
+    share_out(team, _relu_share, (y, x), WORK * x.size)
+
+
+def _relu_gradient(dx: np.ndarray, dy: np.ndarray, x: np.ndarray) -> None:
+    """dx = dy where x > 0, else 0."""
+    dx[...] = np.where(x > 0, dy, 0)
+
+
+@twin(_relu_gradient)
+def relu_gradient(team, dx, dy, x):
+    """Do the same in registers."""
+    share_out(team, _relu_gradient_share, (dx, dy, x), WORK * x.size)
+
+
+# Sigmoid: y = 1 / (1 + exp(-x)) -------------------------------------------------------------------------------------
+
+
+@inner
+def _logistic(x):
+    return fill(ONE) / (fill(ONE) + exp(fill(ZERO) - x))
+
+
+@inner
+def _logistic_gradient(dy, y):
+    return dy * y * (fill(ONE) - y)
+
+
+_sigmoid_share, _sigmoid_gradient_share = _each(_logistic), _each_pair(_logistic_gradient)
+
+
+def _sigmoid(y: np.ndarray, x: np.ndarray) -> None:
+    """Fill y."""
+    # sigmoid(-87) = 1.6e-38 is about the smallest normal float32: as good as 0, and exp(87) is still finite.
+    y[...] = 1 / (1 + np.exp(np.minimum(-x, 87)))
+
+
+@twin(_sigmoid)
+def sigmoid(team, y, x):
+    """Do the same in registers."""
+    share_out(team, _sigmoid_share, (y, x), WORK * x.size)
+
+
+def _sigmoid_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
+    """dx = dy y (1 - y)."""
+    dx[...] = dy * y * (1 - y)
+
+
+@twin(_sigmoid_gradient)
+def sigmoid_gradient(team, dx, dy, y):
+    """Do the same in registers."""
+    share_out(team, _sigmoid_gradient_share, (dx, dy, y), WORK * y.size)
+
+
+# Hyperbolic tangent: y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)) ----------------------------------------------------
+
+NEAR = np.float32(0.625)
+
+
+@inner
+def _hyperbolic(x):
+    """1 - 2 / (exp(2 |x|) + 1), with the sign of x; near 0, where that would cancel, x + x^3 p(x^2).
+
+    (p is the polynomial of Moshier's Cephes library, 1989.)
+    """
+    size = where(greater(fill(ZERO), x), fill(ZERO) - x, x)
+    far = fill(ONE) - fill(TWO) / (exp(size + size) + fill(ONE))
+    square = x * x
+    p = fill(np.float32(-5.70498872745e-3))
+    p = multiplied(p, square, fill(np.float32(2.06390887954e-2)))
+    p = multiplied(p, square, fill(np.float32(-5.37397155531e-2)))
+    p = multiplied(p, square, fill(np.float32(1.33314422036e-1)))
+    p = multiplied(p, square, fill(np.float32(-3.33332819422e-1)))
+    near = multiplied(p * square, x, x)
+    return where(greater(size, fill(NEAR)), where(greater(x, fill(ZERO)), far, fill(ZERO) - far), near)
+
+
+@inner
+def _hyperbolic_gradient(dy, y):
+    return dy * (fill(ONE) - y * y)
+
+
+_tanh_share, _tanh_gradient_share = _each(_hyperbolic), _each_pair(_hyperbolic_gradient)
+
+
+def _tanh(y: np.ndarray, x: np.ndarray) -> None:
+    """Fill y."""
+    np.tanh(x, out=y)
+
+
+@twin(_tanh)
+def tanh(team, y, x):
+    """Do the same in registers."""
+    share_out(team, _tanh_share, (y, x), WORK * x.size)
+
+
+def _tanh_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
+    """dx = dy (1 - y^2)."""
+    dx[...] = dy * (1 - y * y)
+
+
+@twin(_tanh_gradient)
+def tanh_gradient(team, dx, dy, y):
+    """Do the same in registers."""
+    share_out(team, _tanh_gradient_share, (dx, dy, y), WORK * y.size)

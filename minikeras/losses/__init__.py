@@ -1,0 +1,353 @@
+"""Losses, as functions and as classes: how far predictions are from their targets, and the gradient of that.
+
+`functions` holds the formulas, each with its gradient under it; `base` what every loss is: values per sample made one
+number; `targets` which targets fit which outputs.  Here are the classes, and how they are looked up.
+
+The trainer calls `as_loss`, then `check_targets`, then `value_and_gradient` for each batch.  Keras's counterpart:
+`keras.losses`, whose numbers these are.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..differentiable import Differentiable
+from ..names import missing_attribute
+from ..serialization import Table, function_config, keras_class
+from ..serialization import deserialize as _deserialize
+from ..serialization import serialize as _serialize
+from .base import Loss
+from .functions import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    huber,
+    mean_absolute_error,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
+from .targets import check_binary, check_finite, check_labels, check_one_hot, kind_of_targets
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Huber",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "as_loss",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "deserialize",
+    "get",
+    "huber",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "serialize",
+    "sparse_categorical_crossentropy",
+]  # fmt: skip
+
+
+@keras_class("keras.losses")
+class LossFunctionWrapper(Loss):
+    """A `differentiable` function as a loss.
+
+    Args:
+        fn: f(y_true, y_pred, **options) with its `derivative`.
+        reduction: see `Loss`.
+        name: see `Loss`.
+        dtype: see `Loss`.
+        options: further arguments of `fn`; also attributes of the object.
+    """
+
+    #: The last activation that `on_logits` can merge with this loss: "softmax", "sigmoid" or None.
+    pairs_with: ClassVar[str | None] = None
+
+    #: Called by `check_targets` with (y_true, output_shape, loss); None where any targets will do.
+    targets_checker: ClassVar[Callable[..., None] | None] = None
+
+    def __init__(
+        self,
+        fn: Differentiable,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+        **options: Any,
+    ):
+        super().__init__(name, reduction, dtype)
+        self.fn = _differentiable_or_error(fn)
+        self.options = options
+        vars(self).update(options)
+
+    def call(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
+        """Return f(y_true, y_pred)."""
+        return self.fn(y_true, y_pred, **self.options)
+
+    def gradient(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
+        """Return f.gradient(y_true, y_pred)."""
+        return self.fn.gradient(y_true, y_pred, **self.options)
+
+    def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:
+        """Raise ValueError or TypeError where the targets cannot belong to outputs of this shape."""
+        checker = type(self).targets_checker
+        if checker is not None:
+            y_true = np.asarray(y_true)
+            if y_true.dtype.kind not in "buif":
+                raise TypeError(f"{self.fn.__name__}: the targets must be numbers, received dtype {y_true.dtype}.")
+            checker(y_true, tuple(output_shape), self)
+
+    def on_logits(self, activation: str | None) -> "Loss | None":
+        """Return the same loss for the logits of `pairs_with`; None where it is overridden, or of another axis.
+
+        A loss that was made with `from_logits=True` although the model ends in the activation means the same logits.
+        """
+        kind = type(self)
+        original = kind.call is LossFunctionWrapper.call and kind.gradient is LossFunctionWrapper.gradient
+        if activation is None or activation != self.pairs_with or not original or self.options["axis"] != -1:
+            return None
+        if self.from_logits:
+            warnings.warn(
+                f"Loss {self.name!r} was made with from_logits=True, but the model ends in a {activation} activation: "
+                "the loss takes what enters the activation. Drop one of the two.",
+                stacklevel=2,
+            )
+            return self
+        twin = copy.copy(self)
+        twin.from_logits, twin.options = True, {**self.options, "from_logits": True}
+        return twin
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; a wrapped function by its name."""
+        arguments = super().get_config()
+        if type(self) is LossFunctionWrapper:
+            arguments.update(fn=function_config(self.fn), **_serialize(self.options))
+        return arguments
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Build a loss from what `get_config` returned."""
+        if isinstance(config.get("fn"), dict):
+            config = {**config, "fn": get(config["fn"]["config"])}
+        return super().from_config(config)
+
+
+# The classes -------------------------------------------------------------------------------------------------------
+
+
+@keras_class("keras.losses")
+class MeanSquaredError(LossFunctionWrapper):
+    """mean((p - t)^2): see `mean_squared_error`, and `Loss` for the arguments."""
+
+    targets_checker = staticmethod(check_finite)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: str | None = None,
+    ):
+        super().__init__(mean_squared_error, reduction, name, dtype)
+
+
+@keras_class("keras.losses")
+class MeanAbsoluteError(LossFunctionWrapper):
+    """mean(|p - t|): see `mean_absolute_error`, and `Loss` for the arguments."""
+
+    targets_checker = staticmethod(check_finite)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: str | None = None,
+    ):
+        super().__init__(mean_absolute_error, reduction, name, dtype)
+
+
+@keras_class("keras.losses")
+class Huber(LossFunctionWrapper):
+    """Squares for small errors, straight lines beyond `delta`: see `huber`, and `Loss` for the other arguments."""
+
+    targets_checker = staticmethod(check_finite)
+    left_out_at: ClassVar[dict[str, Any]] = {"delta": 1.0}
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        dtype: str | None = None,
+    ):
+        super().__init__(huber, reduction, name, dtype, delta=delta)
+
+
+@keras_class("keras.losses")
+class BinaryCrossentropy(LossFunctionWrapper):
+    """-t log(p) - (1 - t) log(1 - p): see `binary_crossentropy`, and `Loss` for the other arguments."""
+
+    pairs_with = "sigmoid"
+    targets_checker = staticmethod(check_binary)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
+    ):
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(binary_crossentropy, reduction, name, dtype, **options)
+
+
+@keras_class("keras.losses")
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """-sum(t log(p)) for one-hot t: see `categorical_crossentropy`, and `Loss` for the other arguments."""
+
+    pairs_with = "softmax"
+    targets_checker = staticmethod(check_one_hot)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
+    ):
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
+
+
+@keras_class("keras.losses")
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """-log(p[t]) for the class t: see `sparse_categorical_crossentropy`, and `Loss` for the other arguments.
+
+    Samples of the class `ignore_class` do not count, in means neither.
+    """
+
+    pairs_with = "softmax"
+    targets_checker = staticmethod(check_labels)
+    left_out_at: ClassVar[dict[str, Any]] = {"axis": -1}
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
+    ):
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
+
+    def mask(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray | None:
+        """Return which samples are not of the class to ignore."""
+        if self.ignore_class is None:
+            return None
+        return (np.asarray(y_true) != self.ignore_class).reshape(y_pred.shape[:-1])
+
+
+# Looking up --------------------------------------------------------------------------------------------------------
+
+_CLASS_OF = {
+    mean_squared_error: MeanSquaredError,
+    mean_absolute_error: MeanAbsoluteError,
+    huber: Huber,
+    binary_crossentropy: BinaryCrossentropy,
+    categorical_crossentropy: CategoricalCrossentropy,
+    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
+}
+_TABLE = Table(
+    "loss",
+    "keras.losses",
+    [*_CLASS_OF, *_CLASS_OF.values()],
+    {
+        "mse": mean_squared_error, "MSE": mean_squared_error, "mae": mean_absolute_error, "MAE": mean_absolute_error,
+        "bce": binary_crossentropy, "BCE": binary_crossentropy,
+    },
+)  # fmt: skip
+
+_HOW_TO_WRITE_ONE = (
+    "derive a class from keras.losses.Loss and write call(self, y_true, y_pred) and gradient(self, y_true, y_pred), "
+    "or write a function with @differentiable and its @name.derivative"
+)
+
+
+def _differentiable_or_error(function: Any) -> Differentiable:
+    if isinstance(function, Differentiable) and function.gradient is not None:
+        return function
+    name = getattr(function, "__name__", repr(function))
+    raise TypeError(f"Loss {name!r}: a bare function cannot be trained with, its gradient is needed too. "
+                    f"A loss is a value and a gradient: {_HOW_TO_WRITE_ONE}.")  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """Return a loss from its name, class, config, function, or the object itself; None stays None.
+
+    The name of a function (`"mse"`) gives the function, the name of a class (`"MeanSquaredError"`) an object.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: a function without a gradient, or something that is no loss at all.
+    """
+    found = identifier if identifier is None else _TABLE.get(identifier)
+    if isinstance(found, type) and issubclass(found, Loss):
+        found = found()
+    if found is None or isinstance(found, Loss):
+        return found
+    if callable(found) and not isinstance(found, type) and not hasattr(found, "call"):
+        return _differentiable_or_error(found)
+    raise TypeError(f"Loss: expected a name, a function with its gradient, or a Loss, received {identifier!r}. "
+                    f"For a loss of your own, {_HOW_TO_WRITE_ONE}.")  # fmt: skip
+
+
+def as_loss(
+    identifier: Any,
+    y_true_shape: Sequence[int | None] | None = None,
+    y_pred_shape: Sequence[int | None] | None = None,
+) -> Loss | None:
+    """Return the `Loss` that a model is compiled with.
+
+    As `get`, but functions become objects named as the user named them, and `"crossentropy"` or `"ce"` is the
+    binary, sparse or categorical kind that fits the shapes.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: no loss, or one without `call` or `gradient`.
+    """
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce") and y_pred_shape is not None:
+        kinds = {"binary": BinaryCrossentropy, "sparse": SparseCategoricalCrossentropy}
+        return kinds.get(kind_of_targets(y_true_shape, y_pred_shape), CategoricalCrossentropy)(name=identifier)
+    found = get(identifier)
+    if isinstance(found, Differentiable):
+        name = identifier if isinstance(identifier, str) else found.__name__
+        return _CLASS_OF[found](name=name) if found in _CLASS_OF else LossFunctionWrapper(found, name=name)
+    if found is not None:
+        for method in ("call", "gradient"):
+            if getattr(type(found), method) is getattr(Loss, method):
+                raise TypeError(f"Loss {type(found).__name__}: {method}(self, y_true, y_pred) is missing. "
+                                f"A loss is a value and a gradient: {_HOW_TO_WRITE_ONE}.")  # fmt: skip
+    return found
+
+
+def serialize(loss: Any) -> Any:
+    """Return the name of a loss function, or the config of a loss object."""
+    return _serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Return the loss that `serialize` described; `custom_objects` holds the user's own by name."""
+    if isinstance(name, str) and name in (custom_objects or {}):
+        return get(custom_objects[name])
+    return get(_deserialize(name, custom_objects))
+
+
+__getattr__ = missing_attribute(__name__, __all__)
