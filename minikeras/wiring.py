@@ -4,7 +4,7 @@
 `lockstep` call this room, which only asks symbols for the nodes that made them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ def origin(symbol: Any) -> Origin | None:
     node = symbol.node
     if node is None:
         return None
-    return Origin(node, node.layer, tuple(node.inputs), tuple(getattr(node, "outputs", None) or (node.output,)))
+    return Origin(node, node.layer, tuple(node.inputs), tuple(node.outputs))
 
 
 def wiring(model: Any, expand_nested: bool = True, origin: Callable[[Any], Origin | None] = origin) -> Wiring:
@@ -131,7 +131,7 @@ class Run:
         wires: of a model of ours.
         inputs: one array for each of the model's inputs.
         training: whether Dropout and its like are active.
-        logits: leave out the last layer's activation; see `ActivatedLayer.forward_logits`.
+        logits: places that the layers before leave without their activation; see `ActivatedLayer.forward_logits`.
 
     Attributes:
         values: the array at each place.
@@ -139,7 +139,9 @@ class Run:
         dy: for each call the gradients of what came out.
     """
 
-    def __init__(self, wires: Wiring, inputs: Sequence[np.ndarray], training: bool = False, logits: bool = False):
+    def __init__(
+        self, wires: Wiring, inputs: Sequence[np.ndarray], training: bool = False, logits: Collection[int] = ()
+    ):
         self.wires = wires
         self.values: list[Any] = [*inputs, *[None] * (wires.size - len(inputs))]
         self.dx: list[Any] = [None] * len(wires.calls)
@@ -147,7 +149,7 @@ class Run:
         self._caches = []
         for call in wires.calls:
             x = joined([self.values[p] for p in call.inputs], call.layer)
-            if logits and call is wires.calls[-1]:
+            if call.outputs[0] in logits:
                 y, cache = call.layer.forward_logits(x)
             else:
                 y, cache = call.layer.forward(x, training)
