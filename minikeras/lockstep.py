@@ -334,7 +334,10 @@ class _Comparison:
         ]
         if not wanted:
             return
-        scale = 1e-2 * max((_largest(d) for c in self._calls_of(layer) for d in self._dy(c[1], layer)), default=0)
+        # Sums of n terms of either sign are about sqrt(n) terms large; where they cancel, as before a
+        # BatchNormalization, what remains is rounding.
+        dys = [d for c in self._calls_of(layer) for d in self._dy(c[1], layer)]
+        scale = 1e-2 * max((_largest(d) * (d.size / max(d.shape[-1], 1)) ** 0.5 for d in dys), default=0)
         right = [self._check(call, "backward", f"{v.name} gradient", e, v.gradient, scale) for v, e in wanted]
         if not all(right):
             return

@@ -201,11 +201,9 @@ def separate(arrays: Any, count: int) -> list[Any]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return one array, or several in a list, tuple or dictionary, as a list."""
+    """Return one array, or several in a list or tuple, as a list."""
     if value is None:
         return []
-    if isinstance(value, dict):
-        return list(value.values())
     return list(value) if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value) else [value]
 
 
