@@ -22,8 +22,7 @@ from . import config, kernels
 from .differentiable import Differentiable, differentiable
 from .kernels import Kernel
 from .names import missing_attribute
-from .serialization import Table
-from .serialization import deserialize as _deserialize
+from .serialization import Table, deserializer, serialize
 
 __all__ = [
     "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
@@ -421,6 +420,7 @@ swish, hard_swish = silu, hard_silu
 _TABLE = Table(
     "activation",
     "keras.activations",
+    None,
     [
         linear, relu, relu6, leaky_relu, hard_sigmoid, hard_silu, hard_tanh, sigmoid, log_sigmoid, tanh, tanh_shrink,
         silu, softplus, softsign, mish, exponential, elu, selu, softmax, log_softmax, gelu,
@@ -466,18 +466,5 @@ def _how_to_differentiate(function: Any) -> str:
     )
 
 
-def serialize(activation: Any) -> Any:
-    """Return the name of an activation function, or the config of an activation object."""
-    from .serialization import serialize as to_config
-
-    return to_config(activation)
-
-
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the activation that `serialize` described; `custom_objects` holds the user's own by name."""
-    if isinstance(config, str) and config in (custom_objects or {}):
-        return get(custom_objects[config])
-    return get(_deserialize(config, custom_objects))
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

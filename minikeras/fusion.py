@@ -180,11 +180,14 @@ class SoftmaxCrossentropy(Scores):
         """Return the loss, its gradient by z, and the probabilities."""
         values = np.empty(z.shape[:-1], z.dtype)
         p, dz = np.empty_like(z), np.empty_like(z)
+        scale = 1 / max(values.size, 1)
         kernels.scores.softmax_crossentropy(
-            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64)
-        )
-        value, weights, scale = self.loss.reduced(values, sample_weight)
-        dz *= scale
+            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64, copy=False),
+            z.dtype.type(scale),
+        )  # fmt: skip
+        if sample_weight is None:
+            return float(values.sum()) * scale, dz, p
+        value, weights, _ = self.loss.reduced(values, sample_weight)
         if weights is not None:
             dz *= np.broadcast_to(weights, values.shape)[..., None]
         return value, dz, p

@@ -162,6 +162,16 @@ class Graph:
         return max(SMALLEST_PIECE, CACHE // (4 * largest))
 
     @functools.cached_property
+    def multiply_adds(self) -> int:
+        """About how many a sample takes: each weight of a matrix or a kernel has one at each place of the output."""
+        return sum(
+            math.prod(v.shape) * max(math.prod(n or 1 for n in node.output.shape[1:-1]) for node in layer.nodes)
+            for layer, _ in self.steps
+            for v in layer.weights
+            if len(v.shape) > 1
+        )
+
+    @functools.cached_property
     def independent_samples(self) -> bool:
         """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
         package = __name__.partition(".")[0]

@@ -19,9 +19,7 @@ import numpy as np
 from . import config as settings
 from . import random
 from .names import missing_attribute
-from .serialization import Configurable, Table, keras_class
-from .serialization import deserialize as _deserialize
-from .serialization import serialize as _serialize
+from .serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
@@ -272,9 +270,8 @@ class VarianceScaling(RandomInitializer):
 _TRUNCATED = 0.87962566103423978  # standard deviation of a normal distribution cut off at -2 and 2
 
 
-@entered
-class GlorotUniform(VarianceScaling):
-    """Variance 2 / (fan_in + fan_out), uniform: for tanh and softmax; Keras's default (Glorot & Bengio, 2010).
+class Scaled(VarianceScaling):
+    """Base of those that fix the scale, the mode and the distribution.
 
     Args:
         seed: see `RandomInitializer`.
@@ -282,60 +279,52 @@ class GlorotUniform(VarianceScaling):
         output_axes: see `compute_fans`.
     """
 
+    fixed: ClassVar[tuple[float, str, str]]
+
     def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_avg", "uniform", seed, input_axes, output_axes)
+        super().__init__(*self.fixed, seed, input_axes, output_axes)
 
 
 @entered
-class GlorotNormal(VarianceScaling):
+class GlorotUniform(Scaled):
+    """Variance 2 / (fan_in + fan_out), uniform: for tanh and softmax; Keras's default (Glorot & Bengio, 2010)."""
+
+    fixed = (1.0, "fan_avg", "uniform")
+
+
+@entered
+class GlorotNormal(Scaled):
     """Variance 2 / (fan_in + fan_out), truncated normal; see `GlorotUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_avg", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_avg", "truncated_normal")
 
 
 @entered
-class HeUniform(VarianceScaling):
-    """Variance 2 / fan_in, uniform: for relu, which passes half of the variance on (He et al., 2015).
+class HeUniform(Scaled):
+    """Variance 2 / fan_in, uniform: for relu, which passes half of the variance on (He et al., 2015)."""
 
-    Args:
-        seed: see `RandomInitializer`.
-        input_axes: see `compute_fans`.
-        output_axes: see `compute_fans`.
-    """
-
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(2.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    fixed = (2.0, "fan_in", "uniform")
 
 
 @entered
-class HeNormal(VarianceScaling):
+class HeNormal(Scaled):
     """Variance 2 / fan_in, truncated normal; see `HeUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(2.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (2.0, "fan_in", "truncated_normal")
 
 
 @entered
-class LecunUniform(VarianceScaling):
-    """Variance 1 / fan_in, uniform (LeCun et al., 1998).
+class LecunUniform(Scaled):
+    """Variance 1 / fan_in, uniform (LeCun et al., 1998)."""
 
-    Args:
-        seed: see `RandomInitializer`.
-        input_axes: see `compute_fans`.
-        output_axes: see `compute_fans`.
-    """
-
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_in", "uniform", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_in", "uniform")
 
 
 @entered
-class LecunNormal(VarianceScaling):
+class LecunNormal(Scaled):
     """Variance 1 / fan_in, truncated normal: for selu (Klambauer et al., 2017); see `LecunUniform`."""
 
-    def __init__(self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None):
-        super().__init__(1.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
+    fixed = (1.0, "fan_in", "truncated_normal")
 
 
 @entered
@@ -380,6 +369,7 @@ IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 _TABLE = Table(
     "initializer",
     "keras.initializers",
+    Initializer,
     [
         Constant, Identity, Ones, Zeros, GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform,
         Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling,
@@ -399,13 +389,9 @@ def get(identifier: Any) -> Callable[..., np.ndarray] | None:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
     if isinstance(identifier, (np.ndarray, np.generic)):
         return _given(np.array(identifier))
     found = _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Initializer):
-        found = found()
     if not callable(found):
         raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
     return found
@@ -422,17 +408,5 @@ def _given(values: np.ndarray) -> Callable[..., np.ndarray]:
     return given_values
 
 
-def serialize(initializer: Initializer) -> dict[str, Any]:
-    """Return the config of an initializer."""
-    return _serialize(initializer)
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the initializer that a config describes; the user's own classes stand in `custom_objects` by name."""
-    known = _TABLE.entries.get(config.get("class_name"))
-    if known is not None:  # older configs name no module, and "zeros" for the class
-        config = {**config, "module": known.keras_module, "class_name": known.__name__}
-    return _deserialize(config, custom_objects)
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from .names import missing_attribute
-from .serialization import Configurable, Table, keras_class
-from .serialization import deserialize as _deserialize
-from .serialization import serialize as _serialize
+from .serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 
@@ -118,7 +116,7 @@ def _factor(value: Any, name: str) -> float:
 
 l1, l2, l1_l2 = L1, L2, L1L2
 
-_TABLE = Table("regularizer", "keras.regularizers", [L1, L2, L1L2])
+_TABLE = Table("regularizer", "keras.regularizers", Regularizer, [L1, L2, L1L2])
 
 
 def get(identifier: Any) -> Any:
@@ -134,9 +132,7 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str) and identifier == "l1_l2":
         return L1L2(0.01, 0.01)
-    found = deserialize(identifier) if isinstance(identifier, dict) else _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Regularizer):
-        found = found()
+    found = _TABLE.get(identifier)
     if not callable(found):
         raise ValueError(f"Could not interpret regularizer identifier: {identifier!r}")
     if not callable(getattr(found, "gradient", None)):
@@ -147,17 +143,5 @@ def get(identifier: Any) -> Any:
     return found
 
 
-def serialize(regularizer: Regularizer) -> dict[str, Any]:
-    """Return the config of a regularizer."""
-    return _serialize(regularizer)
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the regularizer that a config describes; the user's own classes stand in `custom_objects` by name."""
-    known = _TABLE.entries.get(config.get("class_name"))
-    if known is not None:  # older configs name no module, and "l2" for the class
-        config = {**config, "module": known.keras_module, "class_name": known.__name__}
-    return _deserialize(config, custom_objects)
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

@@ -209,12 +209,20 @@ class Table:
     Args:
         kind: what an error calls them, such as `"initializer"`.
         module: the Keras module of the classes, such as `"keras.initializers"`.
+        base: the class of the objects; None where there are functions only.
         entries: the classes and functions; a class answers to its name and to its snake_case form.
         aliases: further names.
     """
 
-    def __init__(self, kind: str, module: str, entries: Iterable[Any], aliases: dict[str, Any] | None = None):
-        self.kind, self.module = kind, module
+    def __init__(
+        self,
+        kind: str,
+        module: str,
+        base: type | None,
+        entries: Iterable[Any],
+        aliases: dict[str, Any] | None = None,
+    ):
+        self.kind, self.module, self.base = kind, module, base or ()
         self.entries: dict[str, Any] = {}
         for entry in entries:
             self.entries[entry.__name__] = entry
@@ -232,13 +240,28 @@ class Table:
         return self.entries[name]
 
     def get(self, identifier: Any) -> Any:
-        """Return an object from a name (classes are called without arguments), a config or an object."""
-        if isinstance(identifier, str):
-            entry = self.find(identifier)
-            return entry() if isinstance(entry, type) else entry
+        """Return an object from its config, its name or its class, which is called; anything else as it is."""
         if isinstance(identifier, dict):
-            found = deserialize(identifier)
-            return self.get(found) if isinstance(found, str) else found
-        if isinstance(identifier, type) and identifier in self.entries.values():
-            return identifier()
-        return identifier
+            identifier = deserialize(self._completed(identifier))
+        named = isinstance(identifier, str)
+        found = self.find(identifier) if named else identifier
+        return found() if isinstance(found, type) and (named or issubclass(found, self.base)) else found
+
+    def _completed(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return the config with what older ones lack: they name no module, and `"zeros"` for the class."""
+        name = config.get("class_name")
+        known = self.entries.get(name) if isinstance(name, str) else None
+        if not isinstance(known, type) or config.get("module") not in (None, self.module):
+            return config
+        return {**config, "module": known.keras_module, "class_name": known.__name__}
+
+
+def deserializer(get: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return the `deserialize` of a room that looks its objects up by `get`."""
+
+    def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """Return the object that `serialize` described; the user's own stand in `custom_objects` by name."""
+        with custom_objects_known(custom_objects):
+            return get(config)
+
+    return deserialize

@@ -22,7 +22,7 @@ from .serialization import custom_object, deserialize, serialize
 from .several import Bundle, aligned, flat, is_nested, packed
 from .threads import alone, one_blas_thread
 
-FEW = 8  # samples: predicting less is not worth a team of threads
+WORTH_A_TEAM = 2**20  # multiply-adds: to predict with fewer, one thread is done before others are awake
 
 
 class Trainer:
@@ -164,7 +164,10 @@ class Trainer:
             self._several.update(y, y_pred, sample_weight)
             return
         for metric in self._metrics:
-            metric.update_state(y, y_pred)
+            if self._keeps_batches:
+                metric.postpone(y, y_pred)
+            else:
+                metric.update_state(y, y_pred)
         for metric in self._weighted:
             metric.update_state(y, y_pred, sample_weight)
 
@@ -185,6 +188,7 @@ class Trainer:
             else:
                 self._choose_for_one(y)
             self._chosen_for = self.graph
+        self._keeps_batches = batches.arrays is not None  # a stream may write over its last batch
         self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if training:
             self._choose_weights()
@@ -476,7 +480,7 @@ class Trainer:
     def _predict_in_pieces(self, x: Any) -> Any:
         size = self.graph.samples_in_cache
         with np.errstate(all="ignore"):
-            if len(x) < FEW:
+            if len(x) * self.graph.multiply_adds < WORTH_A_TEAM:
                 with alone():
                     return self.graph.forward(x)
             if len(x) <= size:
@@ -569,7 +573,10 @@ class Trainer:
     @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, and the metrics once the model has seen data."""
-        return [self._loss_tracker, *(self._metrics or ()), *self._weighted] if self.compiled else []
+        metrics = [self._loss_tracker, *(self._metrics or ()), *self._weighted] if self.compiled else []
+        for metric in metrics:
+            metric.catch_up()
+        return metrics
 
     @property
     def metrics_names(self) -> list[str]:

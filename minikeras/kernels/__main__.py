@@ -88,7 +88,9 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "scores": {
         "softmax": lambda: (_floats(2, 3), _floats(2, 3)),
         "softmax_gradient": lambda: tuple(_floats(2, 3) for _ in range(3)),
-        "softmax_crossentropy": lambda: (_floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64)),
+        "softmax_crossentropy": lambda: (
+            _floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64), np.float32(1),
+        ),
     },
     "philox": {
         "stream": lambda: (_words(1, 4), _words(2), _words(4), np.zeros(1, np.uint64)),

@@ -132,7 +132,7 @@ def _backward(
 def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
     """Do the same, image by image; each share adds up its images, and then the shares are added."""
     wants_dx = dx.size > 0
-    wt = conv2d.reversed_kernel(w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
+    wt = conv2d.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
     sums, bias_sums = np.empty((SHARES, dw.size), dw.dtype), np.empty((SHARES, db.size), db.dtype)
     share_out(
         team, _backward_share,

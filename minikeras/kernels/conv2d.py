@@ -220,7 +220,7 @@ def _input_gradient(
 @twin(_input_gradient)
 def input_gradient(team, dx, dy, w, strides, padding, dilation):
     """Do the same as a convolution of dy with the reversed kernel, one for each phase of the strides."""
-    wt = reversed_kernel(w, strides, padding, dilation)
+    wt = reversed_kernel(team, w, strides, padding, dilation)
     share_out(team, _input_gradient_share, (dx, dy, wt, w.shape[:2], strides, padding, dilation))
 
 
@@ -254,19 +254,27 @@ def phase(a, kernel, stride, padding, dilation):
 
 
 @inner
-def reversed_kernel(w, strides, padding, dilation):
+def reversed_kernel(team, w, strides, padding, dilation):
     """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
 
     Of few channels, as `scatter` needs it: transposed to (F, KH KW C).
     """
-    KH, KW, C, F = w.shape
     wt = np.empty(w.size, w.dtype)
+    share_out(team, _reverse, (wt, w, strides, padding, dilation), w.size)
+    return wt
+
+
+@shared
+def _reverse(share, wt, w, strides, padding, dilation):
+    """Do a share of the filters."""
+    KH, KW, C, F = w.shape
+    filters = range(*part(share, F))
     if C <= NARROW:
         taps, cells = KH * KW * C, w.reshape(KH * KW * C, F)
-        for f in range(F):
+        for f in filters:
             for tap in range(taps):
                 wt[f * taps + tap] = cells[tap, f]
-        return wt
+        return
     end = 0
     for a in range(strides[0]):
         i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
@@ -275,11 +283,10 @@ def reversed_kernel(w, strides, padding, dilation):
             for row in range(rows - 1, -1, -1):
                 for column in range(columns - 1, -1, -1):
                     cell = w[i + row * i_step, j + column * j_step]
-                    for f in range(F):
+                    for f in filters:
                         for c in range(C):
                             wt[end + f * C + c] = cell[c, f]
                     end += F * C
-    return wt
 
 
 @inner

@@ -15,7 +15,7 @@ from . import twin
 from .team import part, share_out, shared
 from .vectors import LANES, exp, fill, greater, inner, load, multiplied, store, where
 
-ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+ZERO, ONE = np.float32(0), np.float32(1)
 WORK = 20  # for each number: about as many multiplications
 
 
@@ -122,25 +122,28 @@ def sigmoid_gradient(team, dx, dy, y):
 
 # Hyperbolic tangent: y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)) ----------------------------------------------------
 
-NEAR = np.float32(0.625)
+FLAT = np.float32(7.99881172180175781)  # from here on, tanh rounds to 1
+ODD = tuple(np.float32(c) for c in (
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08, 1.48572235717979e-05,
+    6.37261928875436e-04, 4.89352455891786e-03,
+))  # fmt: skip
+EVEN = tuple(
+    np.float32(c) for c in (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+)
 
 
 @inner
 def _hyperbolic(x):
-    """1 - 2 / (exp(2 |x|) + 1), with the sign of x; near 0, where that would cancel, x + x^3 p(x^2).
-
-    (p is the polynomial of Moshier's Cephes library, 1989.)
-    """
-    size = where(greater(fill(ZERO), x), fill(ZERO) - x, x)
-    far = fill(ONE) - fill(TWO) / (exp(size + size) + fill(ONE))
-    square = x * x
-    p = fill(np.float32(-5.70498872745e-3))
-    p = multiplied(p, square, fill(np.float32(2.06390887954e-2)))
-    p = multiplied(p, square, fill(np.float32(-5.37397155531e-2)))
-    p = multiplied(p, square, fill(np.float32(1.33314422036e-1)))
-    p = multiplied(p, square, fill(np.float32(-3.33332819422e-1)))
-    near = multiplied(p * square, x, x)
-    return where(greater(size, fill(NEAR)), where(greater(x, fill(ZERO)), far, fill(ZERO) - far), near)
+    """x p(x^2) / q(x^2), as the Eigen library computes it, and so TensorFlow: two polynomials, and no exponential."""
+    x = where(greater(x, fill(FLAT)), fill(FLAT), x)
+    x = where(greater(fill(-FLAT), x), fill(-FLAT), x)
+    odd, even, square = ODD, EVEN, x * x
+    p, q = fill(odd[0]), fill(even[0])
+    for i in range(1, 7):
+        p = multiplied(p, square, fill(odd[i]))
+    for i in range(1, 4):
+        q = multiplied(q, square, fill(even[i]))
+    return x * p / q
 
 
 @inner

@@ -20,9 +20,13 @@ Python loops over the tile's rows and registers write the instructions out, once
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as a batch of 32 would
 waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
 
-**The cache.**  `product` walks over z tile by tile, down each column of tiles before the next: the part of w that a
-column needs stays in the nearest cache (32 KiB), as long as it has at most DEPTH rows; a longer k is cut, and its sums
-are taken up again.  What memory has to deliver is asked for AHEAD rows before it is needed.
+**The cache.** A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a whole row of w
+away from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and
+forgets them before the next tile comes.  So where z has many rows, `product` copies these pieces one behind the other
+first, into a strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A k of
+more than DEPTH is cut, and its sums are taken up again.  Where z has few rows, w is read once, so memory has to
+deliver it: then k is cut into so few rows of w that they are read in the order of memory, and asked for AHEAD rows
+before they are needed.
 
 Called by `conv2d` and `dense`; calls `vectors`.
 """
@@ -54,7 +58,10 @@ from .vectors import (
 
 TILE_COLUMNS = TILE_REGISTERS * LANES
 EDGE_ROWS = (TILE_ROWS + 2) // 4  # of the lower tiles that finish a table
+MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
 DEPTH = 256
+PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
+BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
 AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
@@ -72,7 +79,7 @@ def grid(rows, row_step, columns, column_step):
 def _tile(height, registers):
     """Return a function that computes the tile of z whose upper left corner is `corner`; see `product`.
 
-    z, to, start, x, at and w are addresses.
+    z, to, start, x, at and w are addresses; w that of the tile's own columns.
     """
 
     def emit(context, b, signature, arguments):
@@ -115,9 +122,9 @@ def _tile(height, registers):
             with cgutils.for_range_slice(b, INT(0), end, x_steps[2], inc=True) as (k, _):
                 w_row = b.load(w_place)
                 b.store(b.gep(w_row, [w_steps[2]]), w_place)
-                for column in columns:
-                    prefetch(b, b.gep(w_row, [b.add(b.mul(INT(AHEAD), w_steps[2]), column)]))
-                weights = [load_vector(b, b.gep(w_row, [c]), m) for c, m in zip(columns, inside, strict=True)]
+                for v in range(registers):
+                    prefetch(b, b.gep(w_row, [b.add(b.mul(INT(AHEAD), w_steps[2]), INT(v * LANES))]))
+                weights = [load_vector(b, b.gep(w_row, [INT(v * LANES)]), inside[v]) for v in range(registers)]
                 x_k = b.gep(x_start, [k])
                 for r in range(height):
                     number = broadcast(b, b.load(b.gep(x_k, [x_rows[r]])))
@@ -148,13 +155,13 @@ def _sweep(height, registers):
     tile, width = _tile(height, registers), registers * LANES
 
     @inner
-    def sweep(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, end, size):
+    def sweep(z, to, start, add, x, at, x_steps, w, w_across, w_steps, depth, floor, corner, end, size):
         heights, widths = (end[0] - corner[0] + height - 1) // height, (end[1] - corner[1] + width - 1) // width
-        along_rows = size[0] > depth[0] * depth[1] * depth[2]  # z is larger than w: write it in the order of memory
-        for t in range(heights * widths):
-            i = corner[0] + (t // widths if along_rows else t % heights) * height
-            j = corner[1] + (t % widths if along_rows else t // heights) * width
-            tile(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, (i, j), size)
+        for row in range(heights):
+            for column in range(widths):
+                i, j = corner[0] + row * height, corner[1] + column * width
+                w_here = w + column * width * w_across
+                tile(z, to, start, add, x, at, x_steps, w_here, w_steps, depth, floor, (i, j), size)
 
     return sweep
 
@@ -163,20 +170,64 @@ sweep_inside, sweep_bottom = _sweep(TILE_ROWS, TILE_REGISTERS), _sweep(EDGE_ROWS
 sweep_right, sweep_corner = _sweep(TILE_ROWS, 1), _sweep(EDGE_ROWS, 1)
 
 
+@intrinsic
+def _move(typing, to, source, left):
+    """Copy what fits into a register, as far as `left` reaches, from one address to another."""
+
+    def emit(context, b, signature, arguments):
+        to, source, left = arguments
+        mask = first_lanes(b, left)
+        value = load_vector(b, b.inttoptr(source, FLOAT.as_pointer()), mask)
+        store_vector(b, value, b.inttoptr(to, FLOAT.as_pointer()), mask)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
+@inner
+def _strips(panel, w, w_steps, depth, columns):
+    """Copy columns of w to strips of TILE_COLUMNS, one behind the other."""
+    for j in range(0, columns, TILE_COLUMNS):
+        for s in range(depth[0]):
+            for t in range(depth[1]):
+                row = w + 4 * (s * w_steps[0] + t * w_steps[1] + j)
+                for _ in range(depth[2]):
+                    for lane in range(0, TILE_COLUMNS, LANES):
+                        _move(panel + 4 * lane, row + 4 * lane, columns - j - lane)
+                    row += 4 * w_steps[2]
+                    panel += 4 * TILE_COLUMNS
+
+
 def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, floor, rows, columns):
     """Compute the table of sums above, of addresses and plain numbers."""
     x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
     right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    for k in range(0, max(d2, 1), DEPTH):
-        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(DEPTH, d2 - k))
-        going_on, least = add or k > 0, floor if k + DEPTH >= d2 else NO_FLOOR
-        shared = (z, to, start, going_on, k_x, at, x_steps, k_w, w_steps, depth, least)
-        sweep_inside(*shared, (top, top), (low, right), size)
-        sweep_bottom(*shared, (low, top), (rows, right), size)
-        sweep_right(*shared, (top, right), (low, columns), size)
-        sweep_corner(*shared, (low, right), (rows, columns), size)
+    copied = rows >= MANY_ROWS and d0 * d1 * d2 > 0
+    longest = DEPTH if copied else min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1)))
+    strip = d0 * d1 * min(longest, d2) * TILE_COLUMNS
+    group = max(1, PANEL // strip) * TILE_COLUMNS if copied else max(columns, 1)
+    numbers = np.empty(strip * ((min(group, columns) + TILE_COLUMNS - 1) // TILE_COLUMNS) if copied else 0, np.float32)
+    panel = place(numbers, 0)
+    for k in range(0, max(d2, 1), longest):
+        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(longest, d2 - k))
+        going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
+        for j in range(0, columns, group):
+            last, end = min(j + group, right), min(j + group, columns)
+            j_w, across, steps = k_w + 4 * j, 4 + top, w_steps
+            if copied:
+                _strips(panel, j_w, w_steps, depth, end - j)
+                j_w, across = panel, 4 * d0 * d1 * depth[2]
+                steps = d1 * depth[2] * TILE_COLUMNS, depth[2] * TILE_COLUMNS, TILE_COLUMNS + top
+            shared = (z, to, start, going_on, k_x, at, x_steps)
+            rest = (steps, depth, least)
+            sweep_inside(*shared, j_w, across, *rest, (top, j), (low, last), size)
+            sweep_bottom(*shared, j_w, across, *rest, (low, j), (rows, last), size)
+            if right < end:
+                j_w += (right - j) * across
+                sweep_right(*shared, j_w, across, *rest, (top, right), (low, end), size)
+                sweep_corner(*shared, j_w, across, *rest, (low, right), (rows, end), size)
 
 
 # Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.

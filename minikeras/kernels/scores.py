@@ -2,14 +2,15 @@
 
 | name     | shape  | meaning                                                       |
 |----------|--------|---------------------------------------------------------------|
-| z, dz    | (N, C) | scores of C classes for N samples; d loss / d z, per sample   |
+| z, dz    | (N, C) | scores of C classes for N samples; d loss / d z               |
 | p        | (N, C) | probabilities                                                 |
 | t        | (N,)   | the true classes, integers in [0, C)                          |
 | values   | (N,)   | the losses                                                    |
+| scale    | ()     | what each of them counts in the whole loss                    |
 
     p[n, c] = exp(z[n, c]) / sum over k of exp(z[n, k])            softmax
     values[n] = log(sum over k of exp(z[n, k])) - z[n, t[n]]       crossentropy: -log p[n, t[n]]
-    dz[n, c] = p[n, c] - [c = t[n]]                                as d log(sum exp z) / d z[c] = p[c]
+    dz[n, c] = scale (p[n, c] - [c = t[n]])                        as d log(sum exp z) / d z[c] = p[c]
 
 The largest score of a sample is taken out of the exponents first, so that nothing overflows.  A class outside [0, C)
 gives NaN.  Called by `fusion`; calls `team` and `vectors`.
@@ -19,7 +20,7 @@ import numpy as np
 
 from . import twin
 from .team import part, share_out, shared
-from .vectors import LANES, copy, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
+from .vectors import LANES, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
 
 ZERO, INFINITY = np.float32(0), np.float32(np.inf)
 WORK = 20  # for each number: about as many multiplications
@@ -87,7 +88,9 @@ def _softmax_gradient_share(share, dz, dp, p):
             store(result, i, left, load(probabilities, i, left) * (load(gradients, i, left) - mean))
 
 
-def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray) -> None:
+def _softmax_crossentropy(
+    values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray, scale: np.floating
+) -> None:
     """Fill values, p and dz."""
     C = z.shape[1]
     known = (t >= 0) & (t < C)
@@ -98,24 +101,26 @@ def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: 
     p[...] = e / total
     dz[...] = p
     dz[rows, t] -= 1
+    dz *= scale
     values[...] = (np.log(total) + top)[:, 0] - z[rows, t]
     values[~known], dz[~known] = np.nan, np.nan
 
 
 @twin(_softmax_crossentropy)
-def softmax_crossentropy(team, values, p, dz, z, t):
+def softmax_crossentropy(team, values, p, dz, z, t, scale):
     """Do the same in loops."""
-    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t), WORK * p.size)
+    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t, scale), WORK * p.size)
 
 
 @shared
-def _softmax_crossentropy_share(share, values, p, dz, z, t):
+def _softmax_crossentropy_share(share, values, p, dz, z, t, scale):
     C, probabilities, gradients, scores = z.shape[1], p.reshape(p.size), dz.reshape(dz.size), z.reshape(z.size)
     for n in range(*part(share, len(z))):
         top, sum_of_all = _probabilities(probabilities, scores, n * C, C)
         if 0 <= t[n] < C:
-            copy(gradients, n * C, probabilities, n * C, C)
-            dz[n, t[n]] -= np.float32(1)
+            for c in range(0, C, LANES):
+                store(gradients, n * C + c, C - c, fill(scale) * load(probabilities, n * C + c, C - c))
+            dz[n, t[n]] -= scale
             values[n] = np.log(sum_of_all) + top - z[n, t[n]]
         else:
             dz[n] = np.nan

@@ -16,9 +16,7 @@ import numpy as np
 
 from ..differentiable import Differentiable
 from ..names import missing_attribute
-from ..serialization import Table, function_config, keras_class
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Loss
 from .functions import (
     binary_crossentropy,
@@ -124,7 +122,7 @@ class LossFunctionWrapper(Loss):
         """Return the constructor's arguments; a wrapped function by its name."""
         arguments = super().get_config()
         if type(self) is LossFunctionWrapper:
-            arguments.update(fn=function_config(self.fn), **_serialize(self.options))
+            arguments.update(fn=function_config(self.fn), **serialize(self.options))
         return arguments
 
     @classmethod
@@ -268,6 +266,7 @@ _CLASS_OF = {
 _TABLE = Table(
     "loss",
     "keras.losses",
+    Loss,
     [*_CLASS_OF, *_CLASS_OF.values()],
     {
         "mse": mean_squared_error, "MSE": mean_squared_error, "mae": mean_absolute_error, "MAE": mean_absolute_error,
@@ -298,9 +297,7 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name.
         TypeError: a function without a gradient, or something that is no loss at all.
     """
-    found = identifier if identifier is None else _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Loss):
-        found = found()
+    found = _TABLE.get(identifier)
     if found is None or isinstance(found, Loss):
         return found
     if callable(found) and not isinstance(found, type) and not hasattr(found, "call"):
@@ -338,16 +335,5 @@ def as_loss(
     return found
 
 
-def serialize(loss: Any) -> Any:
-    """Return the name of a loss function, or the config of a loss object."""
-    return _serialize(loss)
-
-
-def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the loss that `serialize` described; `custom_objects` holds the user's own by name."""
-    if isinstance(name, str) and name in (custom_objects or {}):
-        return get(custom_objects[name])
-    return get(_deserialize(name, custom_objects))
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

@@ -31,9 +31,7 @@ from ..losses import (
 from ..losses.functions import same_rank
 from ..losses.targets import kind_of_targets
 from ..names import missing_attribute
-from ..serialization import Table, function_config, keras_class
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Metric
 from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
 
@@ -208,6 +206,7 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **options: Any):
+        self._postponed: list[tuple[np.ndarray, np.ndarray]] = []
         super().__init__(name=name, dtype=dtype)
         self.fn, self.options = fn, options
         vars(self).update(options)
@@ -216,11 +215,40 @@ class MeanMetricWrapper(Mean):
         """Add the values of one batch."""
         super().update_state(self.fn(y_true, y_pred, **self.options), sample_weight)
 
+    def postpone(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
+        """Take in many batches at once, where that gives the same bits: sums of zeros and ones are exact."""
+        if (
+            self.fn not in _COUNTING
+            or y_pred.ndim != 2
+            or type(self).update_state is not MeanMetricWrapper.update_state
+        ):
+            self.update_state(y_true, y_pred)
+            return
+        self._postponed.append((y_true, y_pred))
+        if len(self._postponed) * y_pred.size > AT_ONCE:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Do what was postponed."""
+        if self._postponed:
+            batches, self._postponed = self._postponed, []
+            self.update_state(*(np.concatenate(part) for part in zip(*batches, strict=True)))
+
+    def result(self) -> float:
+        """Return the mean."""
+        self.catch_up()
+        return super().result()
+
+    def reset_state(self) -> None:
+        """Start again at 0."""
+        self._postponed = []
+        super().reset_state()
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; a wrapped function by its name."""
         arguments = super().get_config()
         if type(self) is MeanMetricWrapper:
-            arguments.update(fn=function_config(self.fn), **_serialize(self.options))
+            arguments.update(fn=function_config(self.fn), **serialize(self.options))
         return arguments
 
     @classmethod
@@ -230,6 +258,9 @@ class MeanMetricWrapper(Mean):
             config = {**config, "fn": _FUNCTIONS.find(config["fn"]["config"])}
         return super().from_config(config)
 
+
+_COUNTING = (categorical_accuracy, sparse_categorical_accuracy)  # of matrices: 0 or 1 for each sample
+AT_ONCE = 2**16  # numbers
 
 # The classes -------------------------------------------------------------------------------------------------------
 
@@ -386,6 +417,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 _FUNCTIONS = Table(
     "metric function",
     "keras.metrics",
+    None,
     [
         accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
         sparse_top_k_categorical_accuracy, binary_crossentropy, categorical_crossentropy,
@@ -395,6 +427,7 @@ _FUNCTIONS = Table(
 _TABLE = Table(
     "metric",
     "keras.metrics",
+    Metric,
     [
         Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
         SparseTopKCategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, Sum,
@@ -415,9 +448,7 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name.
         TypeError: something that is no metric at all.
     """
-    found = identifier if identifier is None else _TABLE.get(identifier)
-    if isinstance(found, type) and issubclass(found, Metric):
-        found = found()
+    found = _TABLE.get(identifier)
     if found is not None and (not callable(found) or isinstance(found, type)):
         raise TypeError(
             f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
@@ -462,16 +493,5 @@ _CROSSENTROPIES = {
 _KINDS = {"accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENTROPIES, "ce": _CROSSENTROPIES}
 
 
-def serialize(metric: Any) -> Any:
-    """Return the config of a metric object, or the name of a function."""
-    return _serialize(metric)
-
-
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the metric that `serialize` described; `custom_objects` holds the user's own by name."""
-    if isinstance(config, str) and config in (custom_objects or {}):
-        return get(custom_objects[config])
-    return get(_deserialize(config, custom_objects))
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

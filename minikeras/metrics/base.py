@@ -43,6 +43,13 @@ class Metric(Configurable):
             f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
         )
 
+    def postpone(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
+        """Do what `update_state` does, now or before somebody asks for a result; the arrays stay as they are."""
+        self.update_state(y_true, y_pred)
+
+    def catch_up(self) -> None:
+        """Do what was postponed."""
+
     def result(self) -> Any:
         """Return the value over all batches since the last `reset_state`."""
         raise NotImplementedError(f"{type(self).__name__}: write result(self), which returns a number.")

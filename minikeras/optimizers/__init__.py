@@ -7,9 +7,7 @@ Training calls `get`, `build` and `step`; Keras's counterpart: `keras.optimizers
 from typing import Any
 
 from ..names import missing_attribute
-from ..serialization import Table
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..serialization import Table, deserializer, serialize
 from . import schedules
 from .base import Optimizer
 from .rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
@@ -19,8 +17,8 @@ __all__ = [
     "get", "schedules", "serialize",
 ]  # fmt: skip
 
-_RULES = {rule.__name__.lower(): rule for rule in (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop)}
-_TABLE = Table("optimizer", "keras.optimizers", [], _RULES)
+_RULES = (SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop)
+_TABLE = Table("optimizer", "keras.optimizers", Optimizer, _RULES, {rule.__name__.lower(): rule for rule in _RULES})
 
 
 def get(identifier: Any) -> Optimizer | None:
@@ -29,28 +27,11 @@ def get(identifier: Any) -> Optimizer | None:
     Raises:
         ValueError: anything else, or an unknown name.
     """
-    if identifier is None or isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, str):
-        return _TABLE.get(identifier.lower())
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
+    found = _TABLE.get(identifier.lower() if isinstance(identifier, str) else identifier)
+    if found is None or isinstance(found, Optimizer):
+        return found
     raise ValueError(f"Could not interpret optimizer identifier: {identifier!r}")
 
 
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the config of an optimizer."""
-    return _serialize(optimizer)
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
-    """Return the optimizer that a config describes; the user's own classes stand in `custom_objects` by name."""
-    known = _RULES.get(str(config.get("class_name")).lower())
-    if known is not None:  # older configs name no module, and "adam" for the class
-        config = {**config, "module": known.keras_module, "class_name": known.__name__}
-    return _deserialize(config, custom_objects)
-
-
+deserialize = deserializer(get)
 __getattr__ = missing_attribute(__name__, __all__)

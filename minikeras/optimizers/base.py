@@ -99,6 +99,7 @@ class Optimizer(Configurable):
         "gradient_accumulation_steps": None,
     }
     slot_start: float = 0.0  # what slots hold before the first step
+    limits: ClassVar[dict[str, str]] = {}  # name -> interval, of numbers that a rule has stored by now
     own_numbers: ClassVar[int] = 0  # how many single numbers the built rule adds at the end of `variables`
 
     def __init__(
@@ -128,6 +129,8 @@ class Optimizer(Configurable):
         for option, value in {**clips, "weight_decay": weight_decay}.items():
             if value is not None:
                 self.check_number(option, value)
+        for option, interval in self.limits.items():
+            self.check_number(option, getattr(self, option), interval)
         rate = self._checked_rate(learning_rate)
 
         self.weight_decay = weight_decay
@@ -161,13 +164,13 @@ class Optimizer(Configurable):
         raise NotImplementedError(f"{type(self).__name__}: write `update(self, w, g, learning_rate, *slots)`.")
 
     @classmethod
-    def check_number(cls, name: str, value: Any, low: float = 0, high: float = math.inf, above: bool = False) -> None:
-        """Raise ValueError unless `value` is a number in [low, high], or, where `above`, in (low, high]."""
+    def check_number(cls, name: str, value: Any, interval: str = "[0, inf)") -> None:
+        """Raise ValueError unless `value` is a finite number in an interval such as `"[0, 1)"`, 1 excluded."""
+        low, high = map(float, interval[1:-1].split(","))
         good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-        if not (good and low <= value <= high and not (above and value == low)):
-            limits = f"> {low}" if above else f">= {low}"
-            limits += "" if high == math.inf else f" and <= {high}"
-            raise ValueError(f"{cls.__name__}: expected `{name}` to be a finite number {limits}, received {value!r}.")
+        excluded = ([low] if interval[0] == "(" else []) + ([high] if interval[-1] == ")" else [])
+        if not (good and low <= value <= high and value not in excluded):
+            raise ValueError(f"{cls.__name__}: expected `{name}` to be a number in {interval}, received {value!r}.")
 
     # ---- the learning rate ----
 

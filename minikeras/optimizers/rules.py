@@ -13,7 +13,7 @@ The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,10 +44,11 @@ class SGD(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits: ClassVar = {"momentum": "[0, 1]"}
+
     def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any):
-        self.check_number("momentum", momentum, high=1)
-        super().__init__(learning_rate, **options)
         self.momentum, self.nesterov = momentum, nesterov
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m, where there is momentum."""
@@ -77,6 +78,8 @@ class Adagrad(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits: ClassVar = {"initial_accumulator_value": "[0, inf)", "epsilon": "(0, inf)"}
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -84,11 +87,9 @@ class Adagrad(Optimizer):
         epsilon: float = 1e-7,
         **options: Any,
     ):
-        self.check_number("initial_accumulator_value", initial_accumulator_value)
-        self.check_number("epsilon", epsilon, above=True)
+        self.initial_accumulator_value = self.slot_start = initial_accumulator_value
+        self.epsilon = epsilon
         super().__init__(learning_rate, **options)
-        self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
-        self.slot_start = initial_accumulator_value
 
     def slots(self) -> list[tuple[str, ...]]:
         """a."""
@@ -121,6 +122,8 @@ class RMSprop(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits: ClassVar = {"rho": "[0, 1]", "momentum": "[0, 1]", "epsilon": "(0, inf)"}
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -130,11 +133,8 @@ class RMSprop(Optimizer):
         centered: bool = False,
         **options: Any,
     ):
-        self.check_number("rho", rho, high=1)
-        self.check_number("momentum", momentum, high=1)
-        self.check_number("epsilon", epsilon, above=True)
-        super().__init__(learning_rate, **options)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """v, then m where there is momentum, then a where centered."""
@@ -160,14 +160,6 @@ class RMSprop(Optimizer):
             w -= s
 
 
-def check_betas(rule: type[Optimizer], beta_1: float, beta_2: float) -> None:
-    """Raise ValueError unless both are in [0, 1): at 1, the corrections for the moments' start would divide by 0."""
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-        rule.check_number(name, beta, high=1)
-        if beta == 1:
-            raise ValueError(f"{rule.__name__}: expected `{name}` to be less than 1, received {beta!r}.")
-
-
 @entered
 class Adam(Optimizer):
     """Momentum, in units of each weight's recent gradients (Kingma & Ba, 2015).
@@ -190,6 +182,9 @@ class Adam(Optimizer):
         ValueError: a number out of range.
     """
 
+    # At beta_1 = 1, alpha would divide by 0.
+    limits: ClassVar = {"beta_1": "[0, 1)", "beta_2": "[0, 1)", "epsilon": "(0, inf)"}
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -199,10 +194,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Any,
     ):
-        check_betas(type(self), beta_1, beta_2)
-        self.check_number("epsilon", epsilon, above=True)
-        super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m and v together, then the largest v where `amsgrad`."""
@@ -269,6 +262,7 @@ class Nadam(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits = Adam.limits
     own_numbers = 1
 
     def __init__(
@@ -279,10 +273,8 @@ class Nadam(Optimizer):
         epsilon: float = 1e-7,
         **options: Any,
     ):
-        check_betas(type(self), beta_1, beta_2)
-        self.check_number("epsilon", epsilon, above=True)
-        super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m and v together."""
@@ -345,6 +337,8 @@ class Adamax(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits = Adam.limits
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -353,10 +347,8 @@ class Adamax(Optimizer):
         epsilon: float = 1e-7,
         **options: Any,
     ):
-        check_betas(type(self), beta_1, beta_2)
-        self.check_number("epsilon", epsilon, above=True)
-        super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m and u together."""
@@ -392,11 +384,11 @@ class Adadelta(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits: ClassVar = {"rho": "[0, 1]", "epsilon": "(0, inf)"}
+
     def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options: Any):
-        self.check_number("rho", rho, high=1)
-        self.check_number("epsilon", epsilon, above=True)
-        super().__init__(learning_rate, **options)
         self.rho, self.epsilon = rho, epsilon
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """a and d together."""
@@ -429,11 +421,11 @@ class Lion(Optimizer):
         ValueError: a number out of range.
     """
 
+    limits: ClassVar = {"beta_1": "(0, 1]", "beta_2": "[0, 1]"}
+
     def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **options: Any):
-        self.check_number("beta_1", beta_1, high=1, above=True)
-        self.check_number("beta_2", beta_2, high=1)
-        super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2 = beta_1, beta_2
+        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m."""

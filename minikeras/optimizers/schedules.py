@@ -14,9 +14,7 @@ import numpy as np
 
 from .. import config as settings
 from ..names import missing_attribute
-from ..serialization import Configurable, keras_class
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
     "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "PiecewiseConstantDecay",
@@ -233,14 +231,12 @@ class CosineDecay(LearningRateSchedule):
         return top * ((1 - self.alpha) * wave + self.alpha)
 
 
-def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """Return the config of a schedule."""
-    return _serialize(learning_rate_schedule)
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-    """Return the schedule that a config describes; the user's own classes stand in `custom_objects` by name."""
-    return _deserialize({"module": "keras.optimizers.schedules", **config}, custom_objects)
-
+_TABLE = Table(
+    "learning rate schedule",
+    "keras.optimizers.schedules",
+    LearningRateSchedule,
+    [CosineDecay, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay],
+)
+deserialize = deserializer(_TABLE.get)
 
 __getattr__ = missing_attribute(__name__, __all__)
