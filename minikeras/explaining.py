@@ -253,22 +253,29 @@ def _parts(explanation: Explanation) -> list[Any]:
     rows = explanation.rows
     forward = Table(
         Column("Layer (type)", overflow="fold"),
-        Column("Output, its memory, and how its shape comes about", min_width=30),
+        Column("Output, its memory,\nand how its shape comes about"),
         Column("Weights", justify="right"),
         Column("Multiply-adds", justify="right"),
         Column("Min\nmean\nmax", justify="right", no_wrap=True),
         width=WIDTH,
         show_lines=True,
     )
-    for row in rows:
-        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
-        forward.add_row(
-            f"{escape(row.name)}\n({escape(row.class_name)})",
-            f"{shape}\n[dim]{escape(row.arithmetic)}[/]" if row.arithmetic else shape,
+    cells = [
+        (
+            f"{row.name}\n({row.class_name})",
             _on_lines(row.parameters_formula),
             _on_lines(row.multiply_adds_formula),
             f"{row.low:.3g}\n{row.mean:.3g}\n{row.high:.3g}",
         )
+        for row in rows
+    ]
+    columns = zip(("Layer (type)", "Weights", "Multiply-adds", "mean"), *cells, strict=True)
+    taken = sum(max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+    room = WIDTH - 16 - taken  # what the other columns leave, lines and spaces deducted
+    for row, (name, *others) in zip(rows, cells, strict=True):
+        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
+        arithmetic = f"\n[dim]{escape(_broken(row.arithmetic, room))}[/]" if row.arithmetic else ""
+        forward.add_row(escape(name), shape + arithmetic, *others)
     parts = [f'[bold]One sample through model "{escape(explanation.model_name)}", forward[/]', forward]
     parts.append(
         f"[bold] Sums:[/] {explanation.parameters:,} weights, {explanation.multiply_adds:,} multiply-adds, "
@@ -310,8 +317,16 @@ def _number(norm: float | None) -> str:
 
 
 def _on_lines(formula: str) -> str:
-    """Break a formula before its result, so that columns stay narrow."""
-    return formula.replace(" = ", "\n= ")
+    """Break a formula before its result, and a long sum before each term, so that columns stay narrow."""
+    terms, equals, result = formula.replace(" = ", "\n= ").partition("\n")
+    return (terms.replace(" + ", "\n+ ") if len(terms) > 18 else terms) + equals + result
+
+
+def _broken(text: str, room: int) -> str:
+    """Break long lines where a reader would: after what is computed, and before a remark."""
+    return "\n".join(
+        line if len(line) <= room else line.replace(": ", ":\n").replace("; ", ";\n") for line in text.split("\n")
+    )
 
 
 def _memory(size: int) -> str:

@@ -302,8 +302,25 @@ def test_large_networks_fit_the_table():
     model.compile("sgd", "sparse_categorical_crossentropy")
     text = str(quiet(model, np.ones((112, 112, 256)), 1))
     assert_whole_tables(text)
-    for part in (name, "112*56*3*5*256*512", "3*5*256*512 + 512", "12.2 MiB"):
+    equations_of_windows = ("(112 + 2*1 - 3) // 1 + 1 = 112", "(112 + 1 + 2 - 5) // 2 + 1 = 56")
+    for part in (name, "112*56*3*5*256*512", "3*5*256*512 + 512", "12.2 MiB", *equations_of_windows):
         assert part in text, part
+
+
+def test_wide_layers_fit_the_table():
+    image, words = keras.Input((8, 8, 3)), keras.Input((5,))
+    x = layers.BatchNormalization()(layers.Conv2D(6, 3, groups=3, padding="same")(image))
+    x = layers.Add()([x, layers.SeparableConv2D(6, 3, padding="same", dilation_rate=2)(image)])
+    x = layers.Conv2DTranspose(4, 3, strides=2, padding="same", name="a_layer_of_a_very_long_name_indeed")(x)
+    y = layers.Flatten()(layers.Embedding(10, 4)(words))
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), y])
+    model = keras.Model([image, words], layers.LayerNormalization()(x))
+    model.compile("sgd", "mse")
+    e = quiet(model, [np.ones((8, 8, 3)), np.arange(5)], np.ones(24))
+    assert_whole_tables(str(e))
+    for row in e.rows:
+        for equation in re.findall(r"[(\d][^:;\n]* = \d+", row.arithmetic):
+            assert equation in str(e), equation
 
 
 @pytest.mark.parametrize("form", [IMAGE, IMAGE[None], IMAGE[..., None], IMAGE[None, ..., None], IMAGE.tolist()])
