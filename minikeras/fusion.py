@@ -88,20 +88,20 @@ class DenseBlock(Block):
     """y = activation(x W + b); see `layers.Dense` and `kernels.dense`."""
 
     def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
-        z = np.empty((*x.shape[:-1], self.layer.units), x.dtype)
-        kernels.dense.forward(_matrix(z), _matrix(x), self.layer.kernel.value, self._bias()[0], rectified)
-        return z, x
+        rows, layer = _matrix(x), self.layer
+        z = np.empty((len(rows), layer.units), x.dtype)
+        kernels.dense.forward(z, rows, layer.kernel.value, self._bias()[0], rectified)
+        return z if x.ndim == 2 else z.reshape(*x.shape[:-1], layer.units), (rows, x.shape)
 
     def _gradients(
-        self, dy: np.ndarray, y: np.ndarray, x: np.ndarray, rectified: bool, add: bool, wants_dx: bool
+        self, dy: np.ndarray, y: np.ndarray, cache: Any, rectified: bool, add: bool, wants_dx: bool
     ) -> np.ndarray | None:
-        kernel = self.layer.kernel
-        dx = np.empty(x.shape if wants_dx else (*x.shape[:-1], 0), x.dtype)
+        (rows, shape), kernel = cache, self.layer.kernel
+        dx = np.empty(rows.shape if wants_dx else (len(rows), 0), rows.dtype)
         kernels.dense.backward(
-            kernel.gradient, self._bias()[1], _matrix(dx), _matrix(dy), _matrix(y), _matrix(x), kernel.value,
-            rectified, add,
-        )  # fmt: skip
-        return dx if wants_dx else None
+            kernel.gradient, self._bias()[1], dx, _matrix(dy), _matrix(y), rows, kernel.value, rectified, add
+        )
+        return dx.reshape(shape) if wants_dx else None
 
 
 class ConvolutionBlock(Block):
@@ -182,7 +182,7 @@ class SoftmaxCrossentropy(Scores):
         p, dz = np.empty_like(z), np.empty_like(z)
         scale = 1 / max(values.size, 1)
         kernels.scores.softmax_crossentropy(
-            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64, copy=False),
+            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64),
             z.dtype.type(scale),
         )  # fmt: skip
         if sample_weight is None:

@@ -75,13 +75,14 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the machine code, or the reference where that is asked for (see above)."""
+        code = self.machine_code
+        if code is not None and arguments[0].dtype.char == "f":  # the usual case
+            return code(threads.team(), *arguments) if self.has_team else code(*arguments)
         if _NUMPY_ONLY or arguments[0].dtype.char == "d" or (self.same_bits and "numba" not in sys.modules):
             # On some processors BLAS also computes with lanes that it throws away, and NumPy warns of what they held.
             with np.errstate(invalid="ignore"):
                 return self.reference(*arguments)
-        if self.machine_code is None:
-            return self.compiled(*arguments)
-        return self.machine_code(threads.team(), *arguments) if self.has_team else self.machine_code(*arguments)
+        return self.compiled(*arguments)
 
 
 def twin(reference: Callable[..., Any], same_bits: bool = False) -> Callable[[Callable[..., Any]], Kernel]:

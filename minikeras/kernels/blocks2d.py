@@ -52,12 +52,18 @@ def _forward(
 @twin(_forward)
 def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
     """Do the same, image by image; where there are fewer images than shares, they are cut into bands of rows."""
-    share_out(team, _forward_share, (y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified))
+    v, across = conv2d.laid_out(team, w, len(x) * outputs[0] * outputs[1] * w.shape[3])
+    share_out(
+        team, _forward_share,
+        (y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
+    )  # fmt: skip
 
 
 @shared
-def _forward_share(share, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
-    frame, size = conv2d.new_frame(x, outputs, w.shape[:2], strides, padding, dilation)
+def _forward_share(
+    share, y, winner, x, window, w, across, b, strides, padding, dilation, pool, outputs, rectified
+):  # fmt: skip
+    frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation)
     N, PH, PW, F = y.shape
     bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // N)
     pooled = pool != (1, 1)
@@ -73,12 +79,12 @@ def _forward_share(share, y, winner, x, w, b, strides, padding, dilation, pool, 
         place = (n * PH + top) * PW * F
         if pooled:
             shape = (bottom - top) * pool[0], outputs[1], F
-            conv2d.convolve((scratch, 0), shape, x_n, size, w, b, strides, dilation, floor)
+            conv2d.convolve((scratch, 0), shape, x_n, size, window, w, across, b, strides, dilation, floor)
             shape = bottom - top, PW, F
             _pool(numbers, winner.reshape(winner.size), place, shape, scratch, outputs[1], pool, rectified)
         else:
             shape = bottom - top, PW, F
-            conv2d.convolve((numbers, place), shape, x_n, size, w, b, strides, dilation, floor)
+            conv2d.convolve((numbers, place), shape, x_n, size, window, w, across, b, strides, dilation, floor)
 
 
 @inner

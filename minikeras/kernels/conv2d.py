@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import twin
-from .products import NO_FLOOR, grid, product
+from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_COLUMNS, grid, in_strips, product, strip_columns
 from .team import SHARES, part, share_out, shared
 from .vectors import LANES, add_to, copy, fill, inner, load, store
 
@@ -76,15 +76,26 @@ def _forward(
 @twin(_forward)
 def forward(team, y, x, w, b, strides, padding, dilation):
     """Do the same, image by image."""
-    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation))
+    v, across = laid_out(team, w, y.size)
+    share_out(team, _forward_share, (y, x, w.shape, v, across, b, strides, padding, dilation))
 
 
 @shared
-def _forward_share(share, y, x, w, b, strides, padding, dilation):
-    frame, size = new_frame(x, y.shape[1:3], w.shape[:2], strides, padding, dilation)
+def _forward_share(share, y, x, shape, w, across, b, strides, padding, dilation):
+    frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation)
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding)
-        convolve((y.reshape(y.size), n * y[0].size), y.shape[1:], x_n, size, w, b, strides, dilation, NO_FLOOR)
+        z = y.reshape(y.size), n * y[0].size
+        convolve(z, y.shape[1:], x_n, size, shape, w, across, b, strides, dilation, NO_FLOOR)
+
+
+@inner
+def laid_out(team, w, outputs):
+    """Return the kernel as a vector, and the step from filter to filter: in strips, where many outputs need them."""
+    depth = w.size // w.shape[3]
+    if outputs < SHARES * MANY_ROWS * w.shape[3]:
+        return w.reshape(w.size), IN_ROWS
+    return in_strips(team, w, depth), depth
 
 
 @inner
@@ -110,17 +121,21 @@ def framed(frame, size, x, n, padding):
 
 
 @inner
-def convolve(y, shape, x, size, w, b, strides, dilation, floor):
-    """Compute y = max(b + x * w, floor) for one framed image; y and x are pairs (vector, position)."""
+def convolve(y, shape, x, size, window, w, across, b, strides, dilation, floor):
+    """Compute y = max(b + x * w, floor) for one framed image.
+
+    y and x are pairs (vector, position); w is laid out, and `window` its shape.
+    """
     OH, OW, F = shape
-    KH, KW, C, _ = w.shape
-    row = size[1] * C
+    KH, KW, C, _ = window
+    row, step = size[1] * C, F if across == IN_ROWS else TILE_COLUMNS
     if dilation[1] == 1:  # the cells under a row of the kernel are neighbours: one long row
-        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C * F, 0, F)
+        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C * step, 0, step)
     else:
-        depth, x_steps, w_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1), (KW * C * F, C * F, F)
+        depth, x_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1)
+        w_steps = KW * C * step, C * step, step
     to, at = grid(OH, OW * F, OW, F), grid(OH, strides[0] * row, OW, strides[1] * C)
-    product(y, to, (b, 0), False, x, at, x_steps, (w.reshape(w.size), 0), w_steps, depth, floor, (OH * OW, F))
+    product(y, to, (b, 0), False, x, at, x_steps, (w, 0), w_steps, across, depth, floor, (OH * OW, F))
 
 
 def _weight_gradient(
@@ -181,7 +196,10 @@ def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation)
     depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * C)
     w_steps = (dz_image, dz_row * F, F)
     to = grid(1, 0, KH * KW * C, F)
-    product((dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, depth, NO_FLOOR, (KH * KW * C, F))
+    product(
+        (dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth, NO_FLOOR,
+        (KH * KW * C, F),
+    )  # fmt: skip
 
 
 @shared
@@ -257,9 +275,10 @@ def phase(a, kernel, stride, padding, dilation):
 def reversed_kernel(team, w, strides, padding, dilation):
     """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
 
-    Of few channels, as `scatter` needs it: transposed to (F, KH KW C).
+    The channels stand in strips.  Of few, as `scatter` needs it: transposed to (F, KH KW C).
     """
-    wt = np.empty(w.size, w.dtype)
+    C = w.shape[2]
+    wt = np.empty(w.size if C <= NARROW else w.size // C * strip_columns(C), w.dtype)
     share_out(team, _reverse, (wt, w, strides, padding, dilation), w.size)
     return wt
 
@@ -280,13 +299,15 @@ def _reverse(share, wt, w, strides, padding, dilation):
         i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
         for b in range(strides[1]):
             j, j_step, columns, _, _ = phase(b, KW, strides[1], padding[1], dilation[1])
-            for row in range(rows - 1, -1, -1):
-                for column in range(columns - 1, -1, -1):
-                    cell = w[i + row * i_step, j + column * j_step]
-                    for f in filters:
-                        for c in range(C):
-                            wt[end + f * C + c] = cell[c, f]
-                    end += F * C
+            cells = rows * columns
+            for place in range(cells):
+                row, column = (cells - 1 - place) // columns, (cells - 1 - place) % columns
+                cell = w[i + row * i_step, j + column * j_step]
+                for f in filters:
+                    for c in range(C):
+                        strip, lane = c // TILE_COLUMNS, c % TILE_COLUMNS
+                        wt[end + ((strip * cells + place) * F + f) * TILE_COLUMNS + lane] = cell[c, f]
+            end += cells * F * strip_columns(C)
 
 
 @inner
@@ -328,27 +349,17 @@ def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, d
                 to = grid(height, strides[0] * W * C, width, strides[1] * C)
                 at = grid(height, row, width, F)
                 start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
+                w_steps = columns * F * TILE_COLUMNS, F * TILE_COLUMNS, TILE_COLUMNS
                 if j_gap == 1:
-                    depth, x_steps, w_steps = (rows, 1, columns * F), (i_gap * row, 0, 1), (columns * F * C, 0, C)
+                    depth, x_steps = (rows, 1, columns * F), (i_gap * row, 0, 1)
                 else:
-                    depth = (rows, columns, F)
-                    x_steps, w_steps = (i_gap * row, j_gap * F, 1), (columns * F * C, F * C, C)
+                    depth, x_steps = (rows, columns, F), (i_gap * row, j_gap * F, 1)
                 z = dx.reshape(dx.size), ((n * H + a) * W + b) * C
                 product(
-                    z,
-                    to,
-                    (zeros, 0),
-                    False,
-                    (frame, start),
-                    at,
-                    x_steps,
-                    (wt, end),
-                    w_steps,
-                    depth,
-                    NO_FLOOR,
-                    (height * width, C),
-                )
-            end += rows * columns * F * C
+                    z, to, (zeros, 0), False, (frame, start), at, x_steps, (wt, end), w_steps, rows * columns * F,
+                    depth, NO_FLOOR, (height * width, C),
+                )  # fmt: skip
+            end += rows * columns * F * strip_columns(C)
 
 
 @inner
@@ -369,7 +380,7 @@ def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding
     for p in range(outputs[0]):
         x = frame, ((border[0] + p) * size[1] + border[1]) * F
         product(
-            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, taps), (1, 1, F), NO_FLOOR,
+            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, taps), IN_ROWS, (1, 1, F), NO_FLOOR,
             (outputs[1], taps),
         )  # fmt: skip
         for q in range(outputs[1]):

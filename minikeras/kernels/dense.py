@@ -16,7 +16,7 @@ samples, or inputs where these are more.  Called by `layers.core` and `fusion`; 
 import numpy as np
 
 from . import twin
-from .products import NO_FLOOR, grid, product
+from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_COLUMNS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
 from .vectors import LANES, TILE_ROWS, fill, greater, inner, load, store, where
 
@@ -45,7 +45,17 @@ def forward(team, z, x, w, b, rectified):
         share_out(team, _some_inputs, (sums, x, w))
         share_out(team, _added, (z, sums, b, floor))
     else:
-        share_out(team, _some_samples, (z, x, w, b, floor), work)
+        _multiply(team, z, x, w, b, floor)
+
+
+@inner
+def _multiply(team, z, x, w, b, floor):
+    """Do the same for many samples."""
+    (N, I), O = x.shape, w.shape[1]
+    if N < SHARES * MANY_ROWS:
+        share_out(team, _some_samples, (z, x, w.reshape(w.size), IN_ROWS, O, b, floor), N * I * O)
+    else:
+        share_out(team, _some_samples, (z, x, in_strips(team, w, I), I, TILE_COLUMNS, b, floor), N * I * O)
 
 
 @shared
@@ -54,7 +64,8 @@ def _some_inputs(share, sums, x, w):
     first, last = part(share, I)
     product(
         (sums[share], 0), grid(N, O, 1, 0), (np.zeros(O, w.dtype), 0), False, (x.reshape(x.size), first),
-        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, O), (1, 1, last - first), NO_FLOOR, (N, O),
+        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, O), IN_ROWS, (1, 1, last - first), NO_FLOOR,
+        (N, O),
     )  # fmt: skip
 
 
@@ -70,15 +81,15 @@ def _added(share, z, sums, b, floor):
 
 
 @shared
-def _some_samples(share, z, x, w, b, floor):
-    (N, I), O = x.shape, w.shape[1]
+def _some_samples(share, z, x, w, across, step, b, floor):
+    (N, I), O = x.shape, z.shape[1]
     tiles = (N + TILE_ROWS - 1) // TILE_ROWS
     first, last = part(share, tiles)
     n = first * TILE_ROWS
     rows = min(N, last * TILE_ROWS) - n
     product(
         (z.reshape(z.size), n * O), grid(rows, O, 1, 0), (b, 0), False, (x.reshape(x.size), n * I),
-        grid(rows, I, 1, 0), (0, 0, 1), (w.reshape(w.size), 0), (0, 0, O), (1, 1, I), floor, (rows, O),
+        grid(rows, I, 1, 0), (0, 0, 1), (w, 0), (0, 0, step), across, (1, 1, I), floor, (rows, O),
     )  # fmt: skip
 
 
@@ -93,21 +104,37 @@ def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
 @twin(_weight_gradient)
 def weight_gradient(team, dw, x, dz):
     """Do the same, tile by tile."""
-    share_out(team, weight_gradient_share, (dw, x, dz, True), dw.size * len(x))
+    _add_weight_gradient(team, dw, x, dz, True)
+
+
+@inner
+def _add_weight_gradient(team, dw, x, dz, add):
+    """Do the same, or overwrite dw unless `add`."""
+    N, O = dz.shape
+    work = dw.size * N
+    if N > MANY_SAMPLES:
+        share_out(team, _some_rows, (dw, x, in_strips(team, dz, N), N, TILE_COLUMNS, add), work)
+    else:
+        share_out(team, _some_rows, (dw, x, dz.reshape(dz.size), IN_ROWS, O, add), work)
 
 
 @shared
-def weight_gradient_share(share, dw, x, dz, add):
-    """Do a share of the rows; they overwrite dw unless `add`."""
-    (N, I), O = x.shape, dz.shape[1]
+def _some_rows(share, dw, x, dz, across, step, add):
+    """Do a share of dw's rows: of many samples, with its part of x turned, so that their numbers are neighbours."""
+    (N, I), O = x.shape, dw.shape[1]
     tiles = (I + TILE_ROWS - 1) // TILE_ROWS
     first, last = part(share, tiles)
     i = first * TILE_ROWS
     rows = min(I, last * TILE_ROWS) - i
+    inputs, at, x_step = (x.reshape(x.size), i), grid(rows, 1, 1, 0), I
+    if N > MANY_SAMPLES:
+        width = N + LANES  # rows a power of two apart would meet in one place of the cache
+        turned = np.empty((rows, width), x.dtype)
+        turn(turned, x[:, i : i + rows])
+        inputs, at, x_step = (turned.reshape(turned.size), 0), grid(rows, width, 1, 0), 1
     product(
-        (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add,
-        (x.reshape(x.size), i), grid(rows, 1, 1, 0), (0, 0, I), (dz.reshape(dz.size), 0), (0, 0, O), (1, 1, N),
-        NO_FLOOR, (rows, O),
+        (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add, inputs, at, (0, 0, x_step),
+        (dz, 0), (0, 0, step), across, (1, 1, N), NO_FLOOR, (rows, O),
     )  # fmt: skip
 
 
@@ -128,7 +155,7 @@ def _fill_dx(team, dx, dz, w):
     if N > MANY_SAMPLES or w.size <= dx.size + dz.size:
         turned = np.empty((O, I), w.dtype)
         share_out(team, _turn, (turned, w), w.size)
-        share_out(team, _some_samples, (dx, dz, turned, np.zeros(I, w.dtype), NO_FLOOR), dx.size * O)
+        _multiply(team, dx, dz, turned, np.zeros(I, w.dtype), NO_FLOOR)
     else:
         turned = np.empty((O, N), w.dtype)
         share_out(team, _turn, (turned, dz), dz.size)
@@ -137,13 +164,18 @@ def _fill_dx(team, dx, dz, w):
 
 @shared
 def _turn(share, turned, x):
-    """Do a share of turned = x^T, in squares that fit the cache."""
-    rows = turned[slice(*part(share, len(turned)))]
-    columns = x[:, slice(*part(share, len(turned)))]
+    """Do a share of turned = x^T."""
+    here = slice(*part(share, len(turned)))
+    turn(turned[here], x[:, here])
+
+
+@inner
+def turn(turned, x):
+    """Fill turned = x^T, in pieces that fit the cache."""
     for i in range(0, len(x), LANES):
-        for row in range(len(rows)):
+        for row in range(len(turned)):
             for k in range(i, min(i + LANES, len(x))):
-                rows[row, k] = columns[k, row]
+                turned[row, k] = x[k, row]
 
 
 @shared
@@ -158,7 +190,7 @@ def input_gradient_share(share, dx, w, dzt):
         rows = min(TILE_ROWS, I - i)
         product(
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
-            (dzt.reshape(dzt.size), 0), (0, 0, N), (1, 1, O), NO_FLOOR, (rows, N),
+            (dzt.reshape(dzt.size), 0), (0, 0, N), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
         into, result = dx[:, i : i + rows], turned.reshape(TILE_ROWS, N)
         for n in range(N):
@@ -188,7 +220,7 @@ def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
     dz = np.empty_like(dy)
     share_out(team, _gate, (dz, db, dy, y, rectified, add), dy.size)
-    share_out(team, weight_gradient_share, (dw, x, dz, add), dw.size * len(x))
+    _add_weight_gradient(team, dw, x, dz, add)
     if dx.size:
         _fill_dx(team, dx, dz, w)
 

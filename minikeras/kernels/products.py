@@ -21,12 +21,12 @@ arguments.  Rows below the last are computed as copies of it, columns beyond the
 waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
 
 **The cache.** A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a whole row of w
-away from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and
-forgets them before the next tile comes.  So where z has many rows, `product` copies these pieces one behind the other
-first, into a strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A k of
-more than DEPTH is cut, and its sums are taken up again.  Where z has few rows, w is read once, so memory has to
-deliver it: then k is cut into so few rows of w that they are read in the order of memory, and asked for AHEAD rows
-before they are needed.
+away from the next. The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets
+them before the next tile comes. So where z has many rows, `product` copies these pieces one behind the other first,
+into a strip; as many strips as the cache may hold are used for all rows before the next ones are made; a w that many
+products need comes `in_strips` already. A k of more than DEPTH is cut, and its sums are taken up again. Where z has
+few rows, w is read once, so memory has to deliver it: then k is cut into so few rows of w that they are read in the
+order of memory, and asked for AHEAD rows before they are needed.
 
 Called by `conv2d` and `dense`; calls `vectors`.
 """
@@ -39,6 +39,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .cache import called_by_name
+from .team import part, share_out, shared
 from .vectors import (
     FLOAT,
     INT,
@@ -47,6 +48,7 @@ from .vectors import (
     TILE_ROWS,
     VECTOR,
     broadcast,
+    copy,
     first_lanes,
     inner,
     load_vector,
@@ -62,6 +64,7 @@ MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
 DEPTH = 256
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
+IN_ROWS = 1
 AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
@@ -185,7 +188,7 @@ def _move(typing, to, source, left):
 
 
 @inner
-def _strips(panel, w, w_steps, depth, columns):
+def _copy_strips(panel, w, w_steps, depth, columns):
     """Copy columns of w to strips of TILE_COLUMNS, one behind the other."""
     for j in range(0, columns, TILE_COLUMNS):
         for s in range(depth[0]):
@@ -198,16 +201,17 @@ def _strips(panel, w, w_steps, depth, columns):
                     panel += 4 * TILE_COLUMNS
 
 
-def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, floor, rows, columns):
+def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
     """Compute the table of sums above, of addresses and plain numbers."""
     x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
     right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    copied = rows >= MANY_ROWS and d0 * d1 * d2 > 0
-    longest = DEPTH if copied else min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1)))
+    copied = across == IN_ROWS and rows >= MANY_ROWS and d0 * d1 * d2 > 0
+    in_order = across == IN_ROWS and not copied
+    longest = min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1))) if in_order else DEPTH
     strip = d0 * d1 * min(longest, d2) * TILE_COLUMNS
-    group = max(1, PANEL // strip) * TILE_COLUMNS if copied else max(columns, 1)
+    group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * TILE_COLUMNS
     numbers = np.empty(strip * ((min(group, columns) + TILE_COLUMNS - 1) // TILE_COLUMNS) if copied else 0, np.float32)
     panel = place(numbers, 0)
     for k in range(0, max(d2, 1), longest):
@@ -215,30 +219,30 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, d0, d1, d2, fl
         going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
         for j in range(0, columns, group):
             last, end = min(j + group, right), min(j + group, columns)
-            j_w, across, steps = k_w + 4 * j, 4 + top, w_steps
+            j_w, bytes_across, steps = k_w + 4 * j * across, 4 * across, w_steps
             if copied:
-                _strips(panel, j_w, w_steps, depth, end - j)
-                j_w, across = panel, 4 * d0 * d1 * depth[2]
+                _copy_strips(panel, j_w, w_steps, depth, end - j)
+                j_w, bytes_across = panel, 4 * d0 * d1 * depth[2]
                 steps = d1 * depth[2] * TILE_COLUMNS, depth[2] * TILE_COLUMNS, TILE_COLUMNS + top
             shared = (z, to, start, going_on, k_x, at, x_steps)
             rest = (steps, depth, least)
-            sweep_inside(*shared, j_w, across, *rest, (top, j), (low, last), size)
-            sweep_bottom(*shared, j_w, across, *rest, (low, j), (rows, last), size)
+            sweep_inside(*shared, j_w, bytes_across, *rest, (top, j), (low, last), size)
+            sweep_bottom(*shared, j_w, bytes_across, *rest, (low, j), (rows, last), size)
             if right < end:
-                j_w += (right - j) * across
-                sweep_right(*shared, j_w, across, *rest, (top, right), (low, end), size)
-                sweep_corner(*shared, j_w, across, *rest, (low, right), (rows, end), size)
+                j_w += (right - j) * bytes_across
+                sweep_right(*shared, j_w, bytes_across, *rest, (top, right), (low, end), size)
+                sweep_corner(*shared, j_w, bytes_across, *rest, (low, right), (rows, end), size)
 
 
 # Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.
-_ARGUMENTS = (*["int64"] * 3, "boolean", *["int64"] * 12, "float32", "int64", "int64")
+_ARGUMENTS = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", "int64", "int64")
 _machine_code = called_by_name(
     "minikeras.product", _product, types.void(*(getattr(types, name) for name in _ARGUMENTS))
 )
 
 
 @inner
-def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
+def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor, size):
     """Compute the table of sums above.
 
     Args:
@@ -249,14 +253,40 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, size):
         x: (vector, position): the inputs.
         at: position of each row's first input, counted from there.
         x_steps: of x, for s, t and k.
-        w: (vector, position): the weights; columns are neighbours.
-        w_steps: of w, for s, t and k.
+        w: (vector, position): the weights, ...
+        w_steps: ... their steps for s, t and k, ...
+        across: ... and from column to column: IN_ROWS where columns are neighbours, or the length of a strip.
         depth: how many s, t and k there are.
         floor: the smallest number that z may hold; 0 is a rectifier, `NO_FLOOR` none.
         size: how many rows and columns.
     """
     _machine_code(
         place(z[0], z[1]), place(to, 0), place(start[0], start[1]), add, place(x[0], x[1]), place(at, 0),
-        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w_steps[0], w_steps[1], w_steps[2],
+        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w_steps[0], w_steps[1], w_steps[2], across,
         depth[0], depth[1], depth[2], floor, size[0], size[1],
     )  # fmt: skip
+
+
+@inner
+def in_strips(team, w, depth):
+    """Return the columns of w in strips of TILE_COLUMNS, each of `depth` rows one behind the other.
+
+    Row k of column j, the first of a strip, stands at j * depth + k * TILE_COLUMNS.
+    """
+    columns = w.size // depth
+    strips = np.empty(strip_columns(columns) * depth, w.dtype)
+    share_out(team, _strips_share, (strips, w.reshape(w.size), depth, columns), w.size)
+    return strips
+
+
+@inner
+def strip_columns(columns):
+    """Return how many columns there are in the strips of a table of so many."""
+    return (columns + TILE_COLUMNS - 1) // TILE_COLUMNS * TILE_COLUMNS
+
+
+@shared
+def _strips_share(share, strips, w, depth, columns):
+    for k in range(*part(share, depth)):
+        for j in range(0, columns, TILE_COLUMNS):
+            copy(strips, j * depth + k * TILE_COLUMNS, w, k * columns + j, min(TILE_COLUMNS, columns - j))
