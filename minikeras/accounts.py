@@ -74,7 +74,7 @@ def _span(window: int, dilation: int) -> tuple[int, str]:
 
 def _convolution(layer: Any, xs: list[Shape], y: Shape) -> Account:
     (x,), kernel = xs, layer.kernel.shape
-    stretch = f", each on {x[-1]} / {layer.groups} = {kernel[2]} of the input's" if layer.groups > 1 else ""
+    stretch = f"\neach sees {x[-1]} / {layer.groups} = {kernel[2]} of the input's" if layer.groups > 1 else ""
     return f"{_windows(layer, kernel, x)}\nchannels: {y[-1]} filters{stretch}", [(*y[:2], *kernel)]
 
 
@@ -132,7 +132,7 @@ def _dense(layer: Any, xs: list[Shape], y: Shape) -> Account:
 
 
 def _embedding(layer: Any, xs: list[Shape], y: Shape) -> Account:
-    return f"integers: {product(xs[0])}, each below {layer.input_dim}; for each its row of {y[-1]} weights", []
+    return f"{product(xs[0])} integers below {layer.input_dim}\na row of {y[-1]} weights for each", []
 
 
 def _flattening(layer: Any, xs: list[Shape], y: Shape) -> Account:

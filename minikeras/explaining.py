@@ -3,8 +3,8 @@
     model.explain(x_train[0], y_train[0])
 
 `Model.explain` calls this room; it calls `wiring` to run the layers one at a time, `accounts` for their arithmetic,
-`losses`, and `console` to print.  A layer that `accounts` doesn't know still gets its weights counted (from their
-shapes), its memory and its numbers.
+`outputs` and `fusion` for the losses, and `console` to print.  A layer that `accounts` doesn't know still gets its
+weights counted (from their shapes), its memory and its numbers.
 """
 
 import math
@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import activations, console, losses
+from . import console
 from .accounts import Shape, account
-from .layers.base import ActivatedLayer
-from .wiring import Run, as_list, is_wired, one_sample, wiring
+from .fusion import scores
+from .losses import as_loss
+from .outputs import for_each, losses_of
+from .several import aligned
+from .wiring import Run, is_wired, one_sample, wiring
 
 
 class Row(NamedTuple):
@@ -67,15 +70,22 @@ class Explanation:
     Attributes:
         model_name: of the model.
         rows: in the order the layers run.
-        loss: of the sample; None without a target.
-        loss_name: the loss's class.
-        paired: whether the loss was computed from what enters the last activation; dy of that row is then d loss / d
-            of that.
+        loss: of the sample, without the penalties of regularizers; None without a target.
+        loss_name: the loss's class; several, of several outputs.
+        paired: the names of layers whose activation the loss took over, as in training: it starts from z, what enters
+            the activation, and dy of these rows is d loss / d z.
     """
 
-    def __init__(self, model_name: str, rows: list[Row], loss: float | None, loss_name: str, paired: bool):
+    def __init__(
+        self,
+        model_name: str,
+        rows: list[Row],
+        loss: float | None = None,
+        loss_name: str = "",
+        paired: Sequence[str] = (),
+    ):
         self.model_name, self.rows, self.loss, self.loss_name = model_name, rows, loss, loss_name
-        self.paired = paired
+        self.paired = list(paired)
 
     @property
     def parameters(self) -> int:
@@ -109,11 +119,10 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
     """Follow one sample through a model, print what happens in each layer, and return it; see `Model.explain`."""
     if not is_wired(model):
         raise ValueError(f"explain: model {model.name!r} isn't built; start it with keras.Input, or call build.")
-    xs = as_list(x, model)
-    if len(xs) != len(model.inputs):
-        raise ValueError(f"explain: model {model.name!r} has {len(model.inputs)} inputs, received {len(xs)}.")
     if y is not None and not (model.compiled and model.loss is not None):
         raise ValueError(f"explain: a target needs a loss: call compile(loss=...) on model {model.name!r}.")
+    names = [(symbol.layer.name, symbol.name) for symbol in model.inputs]
+    xs = aligned(model.input, x, names, f"explain: model {model.name!r}, x")
     xs = [one_sample(symbol, value, "explain") for symbol, value in zip(model.inputs, xs, strict=True)]
     wires = wiring(model)
     with np.errstate(all="ignore"):
@@ -122,10 +131,7 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
         for call in wires.calls:
             rows.append(_row(call, run, first_time=id(call.layer) not in counted))
             counted.add(id(call.layer))
-        loss, loss_name, paired = None, "", False
-        if y is not None:
-            loss, loss_name, paired = _backward(model, wires, xs, run.outputs, as_list(y, model, "output"), rows)
-    explanation = Explanation(model.name, rows, loss, loss_name, paired)
+        explanation = Explanation(model.name, rows, *(() if y is None else _backward(model, run, y, rows)))
     console.show(_parts(explanation), WIDTH, print_fn)
     return explanation
 
@@ -157,29 +163,40 @@ def _sum_of_products(terms: Iterable[Sequence[int]], total: int) -> str:
     return f"{total:,}" if formula in ("", str(total)) else f"{formula} = {total:,}"
 
 
-def _backward(
-    model: Any, wires: Any, xs: list[np.ndarray], outputs: list[np.ndarray], ys: list[Any], rows: list[Row]
-) -> tuple[float, str, bool]:
-    """Run the loss and all layers backward, and add the norms to the rows; return the loss."""
-    if len(ys) != len(outputs):
-        raise ValueError(f"explain: model {model.name!r} has {len(outputs)} outputs, received {len(ys)} targets.")
-    ys = [_as_batch(y, o) for y, o in zip(ys, outputs, strict=True)]
-    chosen = as_list(model.loss, model, "output") if isinstance(model.loss, dict) else model.loss
-    chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
-    functions = [losses.as_loss(f, y.shape, o.shape) for f, y, o in zip(chosen, ys, outputs, strict=True)]
-    for function, y, symbol in zip(functions, ys, model.outputs, strict=True):
-        function.check_targets(y, symbol.shape)
-    on_logits = _on_logits(wires, functions)
-    run = Run(wires, xs, logits=on_logits is not None)
-    steps = [on_logits] if on_logits is not None else functions
-    results = [f.value_and_gradient(y, o, None) for f, y, o in zip(steps, ys, run.outputs, strict=True)]
+def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float, str, list[str]]:
+    """Run the losses and all layers backward, and add the norms to the rows.
+
+    Returns:
+        The loss, the names of its parts, and those of the layers that were left without their activation.
+    """
+    wires, names = forward.wires, model.output_names
+    given = losses_of(model.loss, model.output, names)
+    weights = model._compile_arguments["loss_weights"]
+    weights = weights if weights is None or isinstance(weights, (list, tuple, dict)) else [weights]
+    factors = {} if weights is None else for_each(weights, model.output, names, "loss_weights")
+    ys = aligned(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
+                 [i not in given for i in range(len(names))])  # fmt: skip
+    parts = {}
+    for i, loss in given.items():
+        ys[i] = _as_batch(ys[i], forward.outputs[i])
+        loss = as_loss(loss, ys[i].shape, forward.outputs[i].shape)
+        loss.check_targets(ys[i], model.outputs[i].shape)
+        parts[i] = loss, scores(loss, model.graph.lasts[i])
+    paired = {wires.outputs[i] for i, (_, part) in parts.items() if part.function is not None}
+
+    run = Run(wires, forward.values[: len(wires.inputs)], logits=paired)
+    total, dys = 0.0, [np.zeros_like(output) for output in run.outputs]
+    for i, (_, part) in parts.items():
+        value, dy, _ = part.value_and_gradient(ys[i], run.outputs[i], None)
+        total += factors.get(i, 1) * float(value)
+        dys[i][...] = factors.get(i, 1) * dy
 
     variables = list(dict.fromkeys(v for call in wires.calls for v in call.layer.trainable_weights))
     kept = [v.gradient.copy() for v in variables]
     for v in variables:
         v.gradient[...] = 0
     try:
-        run.backward([np.asarray(d, o.dtype) for (_, d), o in zip(results, run.outputs, strict=True)])
+        run.backward(dys)
         gradients = {v: _norm([v.gradient]) for v in variables}
     finally:
         for v, gradient in zip(variables, kept, strict=True):
@@ -187,25 +204,17 @@ def _backward(
 
     needed = _needed(wires)
     for i, (call, row) in enumerate(zip(wires.calls, rows, strict=True)):
-        weights = call.layer.trainable_weights
+        trained = call.layer.trainable_weights
         wanted = sum(needed[p] for p in call.inputs)
         rows[i] = row._replace(
             dy_norm=_norm(run.dy[i]) if any(needed[p] for p in call.outputs) else None,
             dx_norm=_norm(run.dx[i]) if wanted else None,
-            gradient_norms={v.name: gradients[v] for v in weights},
-            weight_norms={v.name: _norm([v.value]) for v in weights},
-            backward_multiply_adds=row.multiply_adds * (bool(weights) + wanted),
+            gradient_norms={v.name: gradients[v] for v in trained},
+            weight_norms={v.name: _norm([v.value]) for v in trained},
+            backward_multiply_adds=row.multiply_adds * (bool(trained) + wanted),
         )
-    return float(sum(value for value, _ in results)), ", ".join(type(f).__name__ for f in functions), bool(on_logits)
-
-
-def _on_logits(wires: Any, functions: list[Any]) -> Any:
-    """Return the loss that starts from what enters the last activation, as training does; None where it doesn't."""
-    last = wires.calls[-1]
-    if len(functions) > 1 or wires.outputs[0] not in last.outputs or not isinstance(last.layer, ActivatedLayer):
-        return None
-    function = last.layer.function
-    return functions[0].on_logits(function.__name__) if function in (activations.softmax, activations.sigmoid) else None
+    kinds = ", ".join(type(loss).__name__ for loss, _ in parts.values())
+    return total, kinds, [call.name for call in wires.calls if call.outputs[0] in paired]
 
 
 def _needed(wires: Any) -> list[bool]:
@@ -244,22 +253,29 @@ def _parts(explanation: Explanation) -> list[Any]:
     rows = explanation.rows
     forward = Table(
         Column("Layer (type)", overflow="fold"),
-        Column("Output, its memory, and how its shape comes about", min_width=30),
+        Column("Output, its memory,\nand how its shape comes about"),
         Column("Weights", justify="right"),
         Column("Multiply-adds", justify="right"),
         Column("Min\nmean\nmax", justify="right", no_wrap=True),
         width=WIDTH,
         show_lines=True,
     )
-    for row in rows:
-        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
-        forward.add_row(
-            f"{escape(row.name)}\n({escape(row.class_name)})",
-            f"{shape}\n[dim]{escape(row.arithmetic)}[/]" if row.arithmetic else shape,
+    cells = [
+        (
+            f"{row.name}\n({row.class_name})",
             _on_lines(row.parameters_formula),
             _on_lines(row.multiply_adds_formula),
             f"{row.low:.3g}\n{row.mean:.3g}\n{row.high:.3g}",
         )
+        for row in rows
+    ]
+    columns = zip(("Layer (type)", "Weights", "Multiply-adds", "mean"), *cells, strict=True)
+    taken = sum(max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+    room = WIDTH - 16 - taken  # what the other columns leave, lines and spaces deducted
+    for row, (name, *others) in zip(rows, cells, strict=True):
+        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
+        arithmetic = f"\n[dim]{escape(_broken(row.arithmetic, room))}[/]" if row.arithmetic else ""
+        forward.add_row(escape(name), shape + arithmetic, *others)
     parts = [f'[bold]One sample through model "{escape(explanation.model_name)}", forward[/]', forward]
     parts.append(
         f"[bold] Sums:[/] {explanation.parameters:,} weights, {explanation.multiply_adds:,} multiply-adds, "
@@ -291,7 +307,7 @@ def _parts(explanation: Explanation) -> list[Any]:
         )
     start = f"loss = {explanation.loss:.4g} ({explanation.loss_name})"
     if explanation.paired:
-        start += f", from what enters the activation of {escape(rows[-1].name)}: its dy is d loss / d z"
+        start += f", from z, what enters the activation of {escape(' and '.join(explanation.paired))}; dy there is dz"
     parts += ["", f"[bold]And backward:[/] {start}", backward]
     return parts
 
@@ -301,8 +317,16 @@ def _number(norm: float | None) -> str:
 
 
 def _on_lines(formula: str) -> str:
-    """Break a formula before its result, so that columns stay narrow."""
-    return formula.replace(" = ", "\n= ")
+    """Break a formula before its result, and a long sum before each term, so that columns stay narrow."""
+    terms, equals, result = formula.replace(" = ", "\n= ").partition("\n")
+    return (terms.replace(" + ", "\n+ ") if len(terms) > 18 else terms) + equals + result
+
+
+def _broken(text: str, room: int) -> str:
+    """Break long lines where a reader would: after what is computed, and before a remark."""
+    return "\n".join(
+        line if len(line) <= room else line.replace(": ", ":\n").replace("; ", ";\n") for line in text.split("\n")
+    )
 
 
 def _memory(size: int) -> str:

@@ -32,7 +32,7 @@ from .traces import (
     streams,
     trace,
 )
-from .wiring import as_taken, one_or_list, separate, wiring
+from .wiring import joined, separate, wiring
 
 
 class Difference(NamedTuple):
@@ -161,7 +161,7 @@ def compare(
     if not isinstance(model, Layer):
         raise TypeError(f"compare: `model` is a model or a layer of this library, received {model!r}.")
     record = _recorded(model, reference, x, y, loss, training, randomize, step, seed)
-    model = as_model(model, one_or_list(record.x))
+    model = as_model(model, joined(record.x))
     if tolerance is None:
         tolerance = 1e-4 if model.dtype == "float32" else 1e-7
     report = Report()
@@ -232,7 +232,7 @@ class _Comparison:
                 continue
             given = self._given(layer, expected.inputs)
             try:
-                y, self.caches[i] = layer.forward(as_taken(given, layer), self.record.training)
+                y, self.caches[i] = layer.forward(joined(given, layer), self.record.training)
                 received = separate(y, len(expected.outputs))
             except Exception as error:
                 self._differs(call, "forward", "output", f"was not computed: {type(error).__name__}: {error}")
@@ -299,7 +299,7 @@ class _Comparison:
         for call, expected in zip(self.calls, self.record.calls, strict=True):
             other = [np.ascontiguousarray(np.flip(v)) for v in self._given(call.layer, expected.inputs)]
             with contextlib.suppress(Exception):  # what fails has failed before, and is reported
-                call.layer.forward(as_taken(other, call.layer), False)
+                call.layer.forward(joined(other, call.layer), False)
 
     def _backward(self) -> None:
         for layer in self.layers:
@@ -316,7 +316,7 @@ class _Comparison:
     def _backward_of(self, i: int, call: Any, expected: TracedCall) -> None:
         dy = self._dy(expected, call.layer)
         try:
-            dx = separate(call.layer.backward(one_or_list(dy), self.caches[i]), len(expected.dx))
+            dx = separate(call.layer.backward(joined(dy), self.caches[i]), len(expected.dx))
         except Exception as error:
             self._differs(call, "backward", "dx", f"was not computed: {type(error).__name__}: {error}")
             return
@@ -334,7 +334,10 @@ class _Comparison:
         ]
         if not wanted:
             return
-        scale = 1e-2 * max((_largest(d) for c in self._calls_of(layer) for d in self._dy(c[1], layer)), default=0)
+        # Sums of n terms of either sign are about sqrt(n) terms large; where they cancel, as before a
+        # BatchNormalization, what remains is rounding.
+        dys = [d for c in self._calls_of(layer) for d in self._dy(c[1], layer)]
+        scale = 1e-2 * max((_largest(d) * (d.size / max(d.shape[-1], 1)) ** 0.5 for d in dys), default=0)
         right = [self._check(call, "backward", f"{v.name} gradient", e, v.gradient, scale) for v, e in wanted]
         if not all(right):
             return
@@ -353,7 +356,7 @@ class _Comparison:
     def _again(self, layer: Layer, backward: Any) -> None:
         for i, expected in reversed(self._calls_of(layer)):
             if i in self.caches and any(d is not None for d in expected.dy):
-                backward(one_or_list(self._dy(expected, layer)), self.caches[i])
+                backward(joined(self._dy(expected, layer)), self.caches[i])
 
     def _step(self) -> None:
         weights = [layer.weights for layer in self.record.layers]

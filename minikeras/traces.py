@@ -14,8 +14,11 @@ import numpy as np
 
 from . import losses
 from .layers.base import Layer
-from .models import Model, Sequential
-from .wiring import Origin, Run, as_list, in_form, wiring
+from .layers.core import Input
+from .models import Model
+from .several import packed
+from .symbolic import Symbol
+from .wiring import Origin, Run, as_list, wiring
 
 FORMAT = "minikeras trace 1"
 
@@ -125,9 +128,10 @@ def trace(
 
     Args:
         model: a model or a layer of this library or of Keras (with the TensorFlow backend).
-        x: a batch; a list or dictionary of arrays where the model has several inputs.
+        x: a batch; a list of arrays where the model has several inputs, or a dictionary by the names of their layers.
         y: the targets, likewise; where None, the gradient at the output is random, and there is no loss.
-        loss: a name or a loss of either library, or a list of them; where None, the one the model was compiled with.
+        loss: a name or a loss of either library, a list or a dictionary of them, one for each output; where None, what
+            the model was compiled with.
         training: whether Dropout and its like are active.
         randomize: for this pass, replace weights that are all 0 or all 1 by random numbers, as zeros hide errors.
         step: also record the weights after one step of the model's optimizer; needs `y` and a compiled model.
@@ -160,7 +164,7 @@ def _trace_own(
     model: Layer, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
 ) -> Trace:
     model = as_model(model, x)
-    xs, ys = as_list(x, model), as_list(y, model, "output")
+    xs, ys = by_place(x, _names(model.inputs)), by_place(y, _names(model.outputs))
     wires = wiring(model)
     layers = layers_of(wires)
     with restored(layers):
@@ -213,10 +217,11 @@ def _trace_keras(
             "trace: a model of Keras is traced with TensorFlow's GradientTape; set KERAS_BACKEND=tensorflow."
         )
     if not hasattr(model, "layers"):
-        model = keras.Sequential([model])
-    xs, ys = as_list(x, model), as_list(y, model, "output")
+        inputs = [keras.Input(np.shape(a)[1:]) for a in as_list(x)]
+        model = keras.Model(inputs, model(inputs if isinstance(x, (list, tuple)) else inputs[0]))
     if not model.built:
-        model.build(xs[0].shape if len(xs) == 1 else [a.shape for a in xs])
+        model.build(np.shape(x))
+    xs, ys = by_place(x, _names(model.inputs)), by_place(y, _names(model.outputs))
     wires = wiring(model, origin=_keras_origin)
     layers = layers_of(wires)
     variables = list({id(v): v for v in [*model.variables, *(s.state for v in layers for s in streams(v))]}.values())
@@ -237,8 +242,11 @@ def _trace_keras(
             for call in wires.calls:
                 # A copy for each that takes it: so its gradient is this call's share of the sum.
                 inputs.append([tf.identity(values[p]) for p in call.inputs])
-                given = {id(s): v for s, v in zip(call.origin.inputs, inputs[-1], strict=True)}
-                arguments, options = call.origin.node.arguments.fill_in(given)
+                copies, given = iter(inputs[-1]), call.origin.node.arguments
+                arguments, options = tree.map_structure(
+                    lambda a, copies=copies: next(copies) if isinstance(a, keras.KerasTensor) else a,
+                    (given.args, given.kwargs),
+                )
                 if getattr(call.layer, "_call_has_training_arg", False):
                     options["training"] = training
                 made = tree.flatten(call.layer(*arguments, **options))
@@ -326,17 +334,25 @@ def _keras_origin(symbol: Any) -> Origin | None:
 
 
 def as_model(layer: Layer, x: Any) -> Model:
-    """Return a built model: the model itself, or a layer as the only one of a Sequential model."""
+    """Return a built model: the model itself, or a layer as the only one of a model."""
     if isinstance(layer, Model):
         if not layer.built:
             layer.build(np.shape(x))
         return layer
-    model = Sequential([layer], name="alone")
-    shapes = [np.shape(a) for a in as_list(x)]
-    if len(shapes) != 1:
-        raise ValueError(f"Layer {layer.name!r} takes several inputs: put it into a Model to trace or compare it.")
-    model.build((None, *shapes[0][1:]))
-    return model
+    inputs = [Input(np.shape(a)[1:]) for a in as_list(x)]
+    return Model(inputs, layer(inputs if layer.joins else inputs[0]), name="alone")
+
+
+def by_place(given: Any, names: list[str]) -> list[Any]:
+    """Return arrays as a list: those of a dictionary in the order of these names, or, under other keys, sorted."""
+    if not isinstance(given, dict):
+        return as_list(given)
+    return [given[name] for name in (names if set(names) <= set(given) else sorted(given))]
+
+
+def _names(symbols: list[Any]) -> list[str]:
+    """Return the names of the layers that made symbols of either library."""
+    return [s.layer.name if isinstance(s, Symbol) else s._keras_history.operation.name for s in symbols]
 
 
 def layers_of(wires: Any) -> list[Any]:
@@ -383,7 +399,7 @@ def losses_for(loss: Any, model: Any, library: str, outputs: list[Any]) -> list[
     loss = loss if loss is not None else getattr(model, "loss", None)
     if loss is None:
         return []
-    chosen = as_list(loss, model, "output") if isinstance(loss, dict) else loss
+    chosen = by_place(loss, _names(model.outputs)) if isinstance(loss, dict) else loss
     chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
     return [_converted(one, library) for one in chosen]
 
@@ -425,12 +441,13 @@ def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], 
         for stream, state in zip(streams(layer), states, strict=False):
             stream.state[...] = state
     twin.compile_from_config(twin.get_compile_config())
-    twin.train_on_batch(in_form(xs, twin), in_form(ys, twin, "output"))
+    twin.train_on_batch(packed(twin.input, xs), packed(twin.output, ys))
     return [layer.get_weights() for layer in layers]
 
 
 def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
     import keras
+    from keras import tree
 
     twin = keras.models.clone_model(model)
     layers = layers_of(wiring(twin, origin=_keras_origin))
@@ -441,5 +458,9 @@ def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any],
             stream.state.assign(state)
     twin.compile_from_config(model.get_compile_config())
     twin.run_eagerly = True
-    twin.train_on_batch(in_form(xs, twin), in_form(ys, twin, "output"))
+    if hasattr(twin, "_inputs_struct"):  # a functional model's; a Sequential has one of each
+        xs, ys = (tree.pack_sequence_as(s, v) for s, v in ((twin._inputs_struct, xs), (twin._outputs_struct, ys)))
+    else:
+        xs, ys = xs[0], ys[0]
+    twin.train_on_batch(xs, ys)
     return [layer.get_weights() for layer in layers]

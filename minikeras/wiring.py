@@ -1,15 +1,13 @@
 """Which layer is called on what between a model's inputs and outputs: a list to draw, to explain, to run by hand.
 
 `graph` runs a model as fast as it can; here every array on the way stays visible.  `drawing`, `explaining` and
-`lockstep` call this room, which only asks symbols for the nodes that made them; calls `several`.
+`lockstep` call this room, which only asks symbols for the nodes that made them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from .several import aligned, packed
 
 
 class Origin(NamedTuple):
@@ -65,7 +63,7 @@ def origin(symbol: Any) -> Origin | None:
     node = symbol.node
     if node is None:
         return None
-    return Origin(node, node.layer, tuple(node.inputs), tuple(getattr(node, "outputs", None) or (node.output,)))
+    return Origin(node, node.layer, tuple(node.inputs), tuple(node.outputs))
 
 
 def wiring(model: Any, expand_nested: bool = True, origin: Callable[[Any], Origin | None] = origin) -> Wiring:
@@ -133,7 +131,7 @@ class Run:
         wires: of a model of ours.
         inputs: one array for each of the model's inputs.
         training: whether Dropout and its like are active.
-        logits: leave out the last layer's activation; see `ActivatedLayer.forward_logits`.
+        logits: places that the layers before leave without their activation; see `ActivatedLayer.forward_logits`.
 
     Attributes:
         values: the array at each place.
@@ -141,15 +139,17 @@ class Run:
         dy: for each call the gradients of what came out.
     """
 
-    def __init__(self, wires: Wiring, inputs: Sequence[np.ndarray], training: bool = False, logits: bool = False):
+    def __init__(
+        self, wires: Wiring, inputs: Sequence[np.ndarray], training: bool = False, logits: Collection[int] = ()
+    ):
         self.wires = wires
         self.values: list[Any] = [*inputs, *[None] * (wires.size - len(inputs))]
         self.dx: list[Any] = [None] * len(wires.calls)
         self.dy: list[Any] = [None] * len(wires.calls)
         self._caches = []
         for call in wires.calls:
-            x = as_taken([self.values[p] for p in call.inputs], call.layer)
-            if logits and call is wires.calls[-1]:
+            x = joined([self.values[p] for p in call.inputs], call.layer)
+            if call.outputs[0] in logits:
                 y, cache = call.layer.forward_logits(x)
             else:
                 y, cache = call.layer.forward(x, training)
@@ -181,52 +181,30 @@ class Run:
             whole = [
                 np.zeros_like(self.values[p]) if d is None else d for p, d in zip(call.outputs, self.dy[i], strict=True)
             ]
-            dx = call.layer.backward(one_or_list(whole), self._caches[i])
+            dx = call.layer.backward(joined(whole), self._caches[i])
             self.dx[i] = tuple(separate(dx, len(call.inputs)))
             for place, d in zip(call.inputs, self.dx[i], strict=True):
                 if d is not None:
                     gradients[place] = d if gradients[place] is None else gradients[place] + d
 
 
-def as_taken(arrays: Sequence[Any], layer: Any) -> Any:
-    """Return inputs as a layer takes them: in a list where it joins several, be it only one."""
-    return list(arrays) if layer.joins else one_or_list(arrays)
-
-
-def one_or_list(arrays: Sequence[Any]) -> Any:
-    """Return the only array as itself, several as a list."""
-    return arrays[0] if len(arrays) == 1 else list(arrays)
+def joined(arrays: Sequence[Any], layer: Any = None) -> Any:
+    """Return several arrays as a layer takes them: one as itself, unless the layer joins; more as a list."""
+    return arrays[0] if len(arrays) == 1 and not getattr(layer, "joins", False) else list(arrays)
 
 
 def separate(arrays: Any, count: int) -> list[Any]:
-    """Return what a layer gave, an array or a list of them, as a list of `count` arrays."""
+    """Undo `joined`: return what a layer gave as a list of `count` arrays."""
     if count == 1 and not isinstance(arrays, (list, tuple)):
         return [arrays]
     return [None] * count if arrays is None else list(arrays)
 
 
-def as_list(value: Any, model: Any = None, end: str = "input") -> list[Any]:
-    """Return a batch as a list of arrays; of a dictionary those of the model's inputs, in their order.
-
-    Args:
-        value: one array, or several in a list, tuple or dictionary; None for none.
-        model: built, ours or Keras's; only a dictionary needs it.
-        end: "output" where the arrays are for the model's outputs.
-    """
-    if isinstance(value, dict):
-        symbols = getattr(model, f"{end}s")
-        layers = [s.layer if hasattr(s, "layer") else s._keras_history.operation for s in symbols]
-        names = [(layer.name,) for layer in layers]
-        return aligned(getattr(model, end, symbols), value, names, f"Model {model.name!r}, {end}s")
-    if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value):
-        return list(value)
-    return [] if value is None else [value]
-
-
-def in_form(arrays: Sequence[Any], model: Any, end: str = "input") -> Any:
-    """Undo `as_list`: return the arrays in the form of the model's inputs or outputs."""
-    symbols = getattr(model, f"{end}s")
-    return packed(getattr(model, end, symbols if len(symbols) > 1 else None), arrays)
+def as_list(value: Any) -> list[Any]:
+    """Return one array, or several in a list or tuple, as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value) else [value]
 
 
 def one_sample(symbol: Any, value: Any, caller: str) -> np.ndarray:

@@ -6,24 +6,31 @@ import keras as real
 import numpy as np
 import pytest
 from layer_table import LAYERS
+from test_functional import branching, compiled, data
 
 import minikeras
 from minikeras import testing
 from minikeras.layers import (
     Activation,
+    Add,
     AveragePooling2D,
+    BatchNormalization,
+    Concatenate,
     Conv2D,
+    Conv2DTranspose,
     Dense,
+    DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePooling2D,
     Layer,
+    LayerNormalization,
     MaxPooling2D,
     PReLU,
     Rescaling,
     ZeroPadding2D,
 )
-from minikeras.symbolic import Node
 
 N = 4
 
@@ -69,8 +76,27 @@ def pooled(k, **instead):
     )
 
 
+def newer(k, **instead):
+    """Two inputs, joins, normalization, and a table of vectors."""
+
+    def make(kind, name, *args, **kwargs):
+        return instead.get(name, getattr(k.layers, kind))(*args, name=name, **kwargs)
+
+    image, words = k.Input((5, 4, 3)), k.Input((6,))
+    x = make("Conv2DTranspose", "larger", 4, 3, strides=2, padding="same", activation="relu")(image)
+    x = make("BatchNormalization", "batch", momentum=0.8)(x)
+    x = make("DepthwiseConv2D", "depth", 3, strides=2)(x)
+    x = make("Flatten", "cells")(x)
+    y = make("Flatten", "letters")(make("Embedding", "table", 4, 3)(words))
+    x = make("Dense", "a", 7)(make("Concatenate", "behind")([x, y]))
+    x = make("BatchNormalization", "centre")(x)  # takes away the bias before it, whose gradient is 0
+    x = make("Add", "sum")([x, make("Dense", "b", 7)(y)])
+    return k.Model([image, words], make("LayerNormalization", "layer")(x), name="newer")
+
+
 X = np.random.default_rng(1).normal(size=(N, 9, 8, 2)).astype("float32")
 XP = np.random.default_rng(2).normal(size=(N, 6, 7, 2)).astype("float32")
+XN = [np.random.default_rng(3).normal(size=(N, 5, 4, 3)), np.random.default_rng(4).integers(0, 4, (N, 6))]
 Y = np.array([0, 2, 1, 1])
 
 
@@ -329,6 +355,59 @@ class Crashes(Dense):
         raise IndexError("axis 3 is out of bounds")
 
 
+class ConstantMoments(BatchNormalization):
+    def backward(self, dy, cache):
+        x_hat, r, _ = cache
+        return super().backward(dy, (x_hat, r, False))
+
+
+class WrongWayMomentum(BatchNormalization):
+    def _follow(self, average, new):
+        average.value[...] = average.value * (1 - self.momentum) + new.reshape(average.shape) * self.momentum
+
+
+class SampleVariance(LayerNormalization):
+    def forward(self, x, training):
+        n = np.float32(x.shape[-1])
+        y, (x_hat, r) = super().forward(x, training)
+        return y * np.sqrt((n - 1) / n), (x_hat, r)
+
+
+class ScaleIsForgotten(LayerNormalization):
+    def _scaled_gradient(self, dy, x_hat):
+        super()._scaled_gradient(dy, x_hat)
+        return dy
+
+
+class RepeatedWordsCountOnce(Embedding):
+    def backward_weights(self, dy, cache):
+        self.embeddings.gradient[cache] += dy
+
+
+class StretchesSwapped(Concatenate):
+    def backward(self, dy, cache):
+        d = np.split(dy, [cache[1]], axis=-1)
+        return [np.ascontiguousarray(d[1]), np.ascontiguousarray(d[0])]
+
+
+class OneBranch(Add):
+    def gradients(self, dy, xs):
+        return [dy, np.zeros_like(dy)]
+
+
+class NoTransposedBiasGradient(Conv2DTranspose):
+    def _add_bias_gradient(self, dz):
+        pass
+
+
+class StridesForgotten(DepthwiseConv2D):
+    def input_gradient(self, dz, x):
+        dx = np.zeros_like(x)
+        for p, q in np.ndindex(dz.shape[1:3]):
+            dx[:, p : p + 3, q : q + 3] += np.einsum("nc,ijc->nijc", dz[:, p, q], self.kernel.value[..., 0])
+        return dx
+
+
 # model, name of the layer, the faulty class, what the hint must say (None: anything)
 FAULTS = {
     "Dense: dx has the wrong sign": (images, "hidden", WrongSign, "sign"),
@@ -371,6 +450,15 @@ FAULTS = {
     "PReLU: slope's gradient of positive inputs too": (images, "slope", SlopeGradientEverywhere, None),
     "Rescaling: offset before scale": (images, "scale", OffsetBeforeScale, "bias"),
     "Rescaling: scale forgotten in backward": (images, "scale", ScaleForgotten, "factor 2"),
+    "BatchNormalization: mean and variance taken for constants": (newer, "batch", ConstantMoments, None),
+    "BatchNormalization: momentum the wrong way round": (newer, "batch", WrongWayMomentum, None),
+    "LayerNormalization: divided by n - 1": (newer, "layer", SampleVariance, None),
+    "LayerNormalization: gamma forgotten in backward": (newer, "layer", ScaleIsForgotten, None),
+    "Embedding: repeated integers count once": (newer, "table", RepeatedWordsCountOnce, None),
+    "Concatenate: stretches swapped in backward": (newer, "behind", StretchesSwapped, "shape"),
+    "Add: one branch gets nothing": (newer, "sum", OneBranch, "all zeros"),
+    "Conv2DTranspose: no bias gradient": (newer, "larger", NoTransposedBiasGradient, "all zeros"),
+    "DepthwiseConv2D: strides forgotten in backward": (newer, "depth", StridesForgotten, None),
 }
 
 _references = {}
@@ -379,9 +467,12 @@ _references = {}
 def reference(build):
     """Return a trace of Keras's model; one serves all faults, as it doesn't change."""
     if build not in _references:
-        model = build(real)
-        x, loss, y = (X, "sparse_categorical_crossentropy", Y) if build is images else (XP, "mse", np.eye(N, 3))
-        _references[build] = testing.trace(model, x, y, loss=loss)
+        x, loss, y = {
+            images: (X, "sparse_categorical_crossentropy", Y),
+            pooled: (XP, "mse", np.eye(N, 3)),
+            newer: (XN, "mse", np.eye(N, 7)),
+        }[build]
+        _references[build] = testing.trace(build(real), x, y, loss=loss)
     return _references[build]
 
 
@@ -405,7 +496,7 @@ def test_all_faults_are_found_and_none_where_there_is_none():
     ]
     assert len(found) >= 30
     assert len(found) == len(FAULTS)
-    for build in (images, pooled):
+    for build in (images, pooled, newer):
         report = testing.compare(build(minikeras), reference(build))
         assert report.ok, str(report)
         assert report.compared > 15
@@ -414,7 +505,7 @@ def test_all_faults_are_found_and_none_where_there_is_none():
 # ---- no false alarm ----
 
 
-@pytest.mark.parametrize("case", [case for case in LAYERS if not case.joins], ids=str)
+@pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_every_layer_agrees_with_keras(case):
     x = case.data(np.random.default_rng(3))
     report = testing.compare(case.make(minikeras), case.make(real), x)
@@ -425,6 +516,9 @@ class Sum(Layer):
     """A join of two branches."""
 
     joins = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
 
     def forward(self, x, training):
         return x[0] + x[1], None
@@ -444,11 +538,8 @@ def residual(k, join=Sum, shared=None):
     shared = shared or k.layers.Dense(6, activation="tanh", name="shared")
     inner = k.Sequential([k.Input((6,)), k.layers.Dense(5, name="a"), k.layers.Dense(6, name="b")], name="inner")
     branch = inner(shared(inputs))
-    if k is real:
-        joined = k.layers.Add(name="join")([branch, shared(shared(inputs))])
-    else:
-        other = shared(shared(inputs))
-        joined = Node(join(name="join"), (branch, other), other.shape).output
+    join = k.layers.Add if k is real else join
+    joined = join(name="join")([branch, shared(shared(inputs))])
     return k.Model(inputs, k.layers.Dense(2, name="end")(joined), name="residual")
 
 
@@ -457,6 +548,26 @@ XR = np.random.default_rng(4).normal(size=(5, 6)).astype("float32")
 
 def test_shared_layers_nested_models_and_joins():
     report = testing.compare(residual(minikeras), residual(real), XR, np.ones((5, 2)), loss="mse")
+    assert report.ok, str(report)
+
+
+def test_several_inputs_and_outputs():
+    x, y = data()
+    losses = {"number": "mse", "label": "sparse_categorical_crossentropy"}
+    for options in ({}, {"y": y, "loss": losses}):
+        report = testing.compare(branching(minikeras), branching(real), x, **options)
+        assert report.ok, str(report)
+        assert report.compared > 40
+    report = testing.compare(compiled(minikeras), compiled(real), x, y, step=True)
+    assert report.ok, str(report)
+
+
+def test_a_join_of_one_array_with_itself():
+    def twice(k):
+        inputs = k.Input((6,))
+        return k.Model(inputs, k.layers.Multiply()([k.layers.Dense(4)(inputs)] * 2))
+
+    report = testing.compare(twice(minikeras), twice(real), XR)
     assert report.ok, str(report)
 
 

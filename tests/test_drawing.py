@@ -14,19 +14,15 @@ import pytest
 from pictures import assert_legible, words
 
 import minikeras as keras
-from minikeras import drawing, layers
-from minikeras.symbolic import Node
+from minikeras import layers
+from minikeras.drawing import boxes, canvas, layout
 from minikeras.utils import model_to_dot, plot_model
 
 START = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "jpg": b"\xff\xd8"}
 
 
-class Join(layers.Layer):
-    """Stands for any layer of several inputs."""
-
-
 def join(name, *symbols):
-    return Node(Join(name=name), symbols, (None, 8)).output
+    return layers.Concatenate(name=name)(symbols)
 
 
 def dense(name, symbol, units=8):
@@ -45,13 +41,6 @@ def chain():
     )
 
 
-class Graph:
-    """What is drawn of a model: its lists of symbols."""
-
-    def __init__(self, inputs, outputs, name="graph"):
-        self.inputs, self.outputs, self.name, self.layers = inputs, outputs, name, [None]
-
-
 def two_inputs():
     a, b = keras.Input((8,), name="first"), keras.Input((8,), name="second")
     shared = layers.Dense(8, name="shared")
@@ -61,7 +50,7 @@ def two_inputs():
     )
     total = join("residual", inner(x), x)
     hidden = dense("hidden", join("both", total, y))
-    return Graph([a, b], [dense("price", hidden), dense("kind", join("skip", hidden, a))])
+    return keras.Model([a, b], [dense("price", hidden), dense("kind", join("skip", hidden, a))])
 
 
 def branches():
@@ -69,7 +58,7 @@ def branches():
     ways = [dense(f"way{i}", x, 4 + i) for i in range(5)]
     ways[1] = dense("deeper", ways[1])
     ways[3] = dense("deepest", dense("deep", ways[3]))
-    return Graph([x], [join("sum", join("all", *ways), dense("short", x))])
+    return keras.Model([x], [join("sum", join("all", *ways), dense("short", x))])
 
 
 def loops():
@@ -103,12 +92,8 @@ ALL = {
 
 def laid_out(model, **options):
     """Return the matplotlib figure and the picture's boxes."""
-    values = {"rankdir": "TB", "dpi": 100, "splines": "ortho", **dict.fromkeys(ALL, False), **options}
-    picture = drawing._collected(
-        model, *(values[n] for n in ("show_shapes", "show_dtype", "show_layer_names", "rankdir", "expand_nested", "dpi",
-                                     "show_layer_activations", "show_trainable", "splines")), {}, "plot_model",
-    )  # fmt: skip
-    return drawing._figure(picture), picture
+    picture = boxes.collected(model, boxes.Options(**options), {}, "plot_model")
+    return canvas.as_figure(picture), picture
 
 
 def arrows(model, **options):
@@ -183,7 +168,7 @@ def test_what_the_options_write():
 # ---- how it looks without Graphviz ----
 
 
-@pytest.mark.parametrize("rankdir", drawing.DIRECTIONS)
+@pytest.mark.parametrize("rankdir", boxes.DIRECTIONS)
 @pytest.mark.parametrize(
     "options", [{}, ALL, {"expand_nested": True, "splines": "line"}], ids=["plain", "all", "lines"]
 )
@@ -196,14 +181,12 @@ def test_nothing_overlaps(name, options, rankdir):
         apart = [abs(a.at[i] - b.at[i]) >= (a.size[i] + b.size[i]) / 2 + 5 for i in (0, 1)]
         assert any(apart), f"{a.title} and {b.title} overlap"
     if options.get("splines") != "line":
-        assert_arrows_pass_between(picture, rankdir)
+        assert_arrows_pass_between(picture)
 
 
-def assert_arrows_pass_between(picture, rankdir):
+def assert_arrows_pass_between(picture):
     """No arrow runs through a box, and each begins and ends at the edge of its own."""
-    turned = rankdir in ("LR", "RL")
-    ways = drawing.lay_out(picture.frame, list(picture.arrows), turned)
-    lines = drawing._lines(picture, ways, turned)
+    lines = layout.lay_out(picture)
     assert set(lines) == set(picture.arrows)
     for (a, b), points in lines.items():
         for box, (x, y) in ((a, points[0]), (b, points[-1])):
@@ -220,7 +203,7 @@ def assert_arrows_pass_between(picture, rankdir):
 
 def test_a_frame_holds_its_layers_and_no_others():
     _, picture = laid_out(two_inputs(), expand_nested=True, show_layer_names=True)
-    (frame,) = [m for m in picture.frame.members if isinstance(m, drawing.Frame)]
+    (frame,) = [m for m in picture.frame.members if isinstance(m, boxes.Frame)]
     for box in picture.frame.boxes():
         inside = all(abs(box.at[i] - frame.at[i]) < (frame.size[i] + box.size[i]) / 2 for i in (0, 1))
         assert inside == (box.title[0] in ("in1", "in2"))
@@ -231,7 +214,7 @@ def test_arrows_point_along_the_direction():
         _, picture = laid_out(branches(), rankdir=rankdir)
         for a, b in picture.arrows:
             assert (b.at[axis] - a.at[axis]) * sign > 0
-    heights = {d: chain_positions(d) for d in drawing.DIRECTIONS}
+    heights = {d: chain_positions(d) for d in boxes.DIRECTIONS}
     assert heights["TB"][0][1] > heights["TB"][-1][1]  # figures count from below
     assert heights["BT"][0][1] < heights["BT"][-1][1]
     assert heights["LR"][0][0] < heights["LR"][-1][0]

@@ -29,10 +29,11 @@ EPOCHS = {
     "checkpoints": None,
     "convolutional_network": 2,
     "feature_maps": 5,
+    "two_inputs": 5,
 }
 
 # More pictures than the one of the lesson's name.
-PICTURES = {"feature_maps": ["feature_maps_filters", "feature_maps_model"]}
+PICTURES = {"feature_maps": ["feature_maps_filters", "feature_maps_model"], "two_inputs": ["two_inputs_model"]}
 
 
 def run(lesson, folder, *options):
@@ -200,6 +201,19 @@ def test_training_moves_the_filters(lesson_run):
     assert -limit <= before[2] < -0.9 * limit
     assert after[1] > 1.2 * before[1]
     assert re.findall(r"\((\d+, \d+, \d+)\)", output) == ["8, 8, 32", "4, 4, 64"]
+
+
+def test_two_inputs_share_weights_and_have_two_answers(lesson_run):
+    _, output = lesson_run("two_inputs")
+    total, shared = (
+        int(n.replace(",", "")) for n in re.search(r"weights: ([\d,]+), .* ([\d,]+) look", output).groups()
+    )
+    assert total - shared == (64 + 1) + (32 + 1) * 10  # counted once, though used for both images
+    assert number_after("Test pairs:", output) > 0.85
+    assert number_after("First images:", output) > 0.9
+    rows = [[float(n) for n in line.split()] for line in output.splitlines() if re.match(r" +\d+ +\d\.\d", line)]
+    for _, loss, same_loss, _, kind_loss, _ in rows:
+        assert loss == pytest.approx(same_loss + 0.5 * kind_loss, abs=2e-4)
 
 
 def test_help_says_what_the_lesson_is(tmp_path):

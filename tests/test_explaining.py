@@ -2,15 +2,13 @@
 
 import math
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from layer_table import LAYERS, Case
 
 import minikeras as keras
-from minikeras import explaining, layers
-from minikeras.symbolic import Node
+from minikeras import layers
 
 IMAGE = np.random.default_rng(0).random((28, 28)).astype("float32")
 
@@ -88,13 +86,9 @@ def row_of(case, layer=None):
     y = layer(symbols)
     for v in layer.weights:
         v.assign(np.full(v.shape, v.name != "bias", v.dtype))
-    alone = SimpleNamespace(
-        name="alone", layers=[layer], inputs=symbols if case.joins else [symbols], outputs=[y], compiled=False
-    )
-    ones = [np.ones(shape) for shape in (case.input_shape if case.joins else [case.input_shape])]
-    if case.classes:
-        ones = [x * (case.classes - 1) for x in ones]
-    (row,) = explaining.explain(alone, ones, print_fn=lambda text: None).rows
+    largest = (case.classes or 2) - 1
+    ones = [np.full(shape, largest) for shape in (case.input_shape if case.joins else [case.input_shape])]
+    (row,) = quiet(keras.Model(symbols, y), ones).rows
     assert row.output_shape == y.shape[1:]
     return layer, row
 
@@ -220,20 +214,11 @@ def test_nothing_is_changed():
 
 
 def test_graphs():
-    class Join(layers.Layer):
-        joins = True
-
-        def forward(self, x, training):
-            return x[0] + x[1], None
-
-        def backward(self, dy, cache):
-            return [dy, dy]
-
     x = keras.Input((4,))
     shared = layers.Dense(4, name="shared")
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="deep")], name="inner")
     a, b = inner(shared(x)), shared(shared(x))
-    model = keras.Model(x, Node(Join(name="join"), (a, b), a.shape).output, name="graph")
+    model = keras.Model(x, layers.Add(name="join")([a, b]), name="graph")
     model.compile("sgd", "mse")
     e = quiet(model, np.ones(4), np.zeros(4))
     assert {row.name for row in e.rows} == {"shared", "inner/deep", "join"}
@@ -242,6 +227,39 @@ def test_graphs():
     assert e["join"].input_shapes == [(4,), (4,)]
     assert e["join"].parameters_formula == "0"
     assert e["inner/deep"].gradient_norms["kernel"] > 0
+
+
+def test_several_inputs_and_outputs():
+    """Losses by name, with weights, one of them taken over from a softmax; all as training does it."""
+    a, b = keras.Input((3,), name="a"), keras.Input((2, 2), name="b")
+    hidden = layers.Dense(4, name="hidden")
+    joined = layers.Concatenate(name="join")([hidden(a), layers.Flatten(name="flat")(b)])
+    outputs = {
+        "kind": layers.Dense(3, activation="softmax", name="kind")(joined),
+        "extra": layers.Dense(2, name="extra")(joined),
+        "amount": layers.Dense(1, name="amount")(hidden(a)),
+    }
+    model = keras.Model({"a": a, "b": b}, outputs)
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        {"kind": "sparse_categorical_crossentropy", "amount": "mse"},
+        loss_weights={"amount": 3.0, "kind": 0.5},
+    )
+    x = {"b": np.array([[1.0, 2], [3, -1]]), "a": np.array([1.0, -2, 0.5])}
+    y = {"kind": 1, "amount": [2.0]}
+    e = quiet(model, x, y)
+    assert (e["join"].input_shapes, e["join"].arithmetic) == ([(4,), (4,)], "axis -1: 4 + 4 = 8")
+    assert e.paired == ["kind"]
+    assert e["extra"].dy_norm == 0
+    before = {v.path: v.numpy() for v in model.weights}
+    x = {name: value[None] for name, value in x.items()}
+    y = {name: np.atleast_2d(value) for name, value in y.items()}
+    assert e.loss == pytest.approx(model.train_on_batch(x, y, return_dict=True)["loss"], rel=1e-5)
+    for v in model.weights:
+        layer, name = v.path.split("/")[-2:]
+        step = np.linalg.norm((before[v.path] - v.numpy()).astype("float64"))
+        assert e[layer].gradient_norms[name] == pytest.approx(step, rel=1e-3, abs=1e-6)
+    assert "activation of kind; dy there is dz" in " ".join(str(e).split())
 
 
 def test_what_is_printed(capsys):
@@ -284,8 +302,25 @@ def test_large_networks_fit_the_table():
     model.compile("sgd", "sparse_categorical_crossentropy")
     text = str(quiet(model, np.ones((112, 112, 256)), 1))
     assert_whole_tables(text)
-    for part in (name, "112*56*3*5*256*512", "3*5*256*512 + 512", "12.2 MiB"):
+    equations_of_windows = ("(112 + 2*1 - 3) // 1 + 1 = 112", "(112 + 1 + 2 - 5) // 2 + 1 = 56")
+    for part in (name, "112*56*3*5*256*512", "3*5*256*512 + 512", "12.2 MiB", *equations_of_windows):
         assert part in text, part
+
+
+def test_wide_layers_fit_the_table():
+    image, words = keras.Input((8, 8, 3)), keras.Input((5,))
+    x = layers.BatchNormalization()(layers.Conv2D(6, 3, groups=3, padding="same")(image))
+    x = layers.Add()([x, layers.SeparableConv2D(6, 3, padding="same", dilation_rate=2)(image)])
+    x = layers.Conv2DTranspose(4, 3, strides=2, padding="same", name="a_layer_of_a_very_long_name_indeed")(x)
+    y = layers.Flatten()(layers.Embedding(10, 4)(words))
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), y])
+    model = keras.Model([image, words], layers.LayerNormalization()(x))
+    model.compile("sgd", "mse")
+    e = quiet(model, [np.ones((8, 8, 3)), np.arange(5)], np.ones(24))
+    assert_whole_tables(str(e))
+    for row in e.rows:
+        for equation in re.findall(r"[(\d][^:;\n]* = \d+", row.arithmetic):
+            assert equation in str(e), equation
 
 
 @pytest.mark.parametrize("form", [IMAGE, IMAGE[None], IMAGE[..., None], IMAGE[None, ..., None], IMAGE.tolist()])
@@ -305,11 +340,17 @@ def uncompiled():
     return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
 
 
+def two_inputs():
+    symbols = [keras.Input((4,)), keras.Input((4,))]
+    return keras.Model(symbols, layers.Add()(symbols))
+
+
 MISUSE = {
     "unbuilt": (lambda: keras.Sequential([layers.Dense(3)]).explain(np.ones(4)), "isn't built"),
     "several samples": (lambda: uncompiled().explain(np.ones((5, 4))), r"one sample of shape \(4,\).*x\[0\]"),
     "shape": (lambda: uncompiled().explain(np.ones(5)), r"one sample of shape \(4,\)"),
-    "several inputs": (lambda: uncompiled().explain([np.ones(4), np.ones(4)]), "has 1 inputs, received 2"),
+    "several inputs": (lambda: uncompiled().explain([np.ones(4), np.ones(4)]), r"one sample of shape \(4,\)"),
+    "one input of two": (lambda: two_inputs().explain(np.ones(4)), "expected 2 arrays"),
     "no loss": (lambda: uncompiled().explain(np.ones(4), 1), "compile"),
     "class": (lambda: network().explain(IMAGE, 12), "12"),
     "several targets": (lambda: network().explain(IMAGE, np.array([[1], [2]])), "one sample"),
