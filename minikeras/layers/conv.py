@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, kernels, regularizers
+from .. import activations, config, kernels
 from ..serialization import keras_class
 from .base import ActivatedLayer, Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
@@ -29,15 +29,6 @@ class Convolution(ActivatedLayer):
     }
     use_bias: bool
     bias: Any = None
-
-    @property
-    def _owner(self) -> str:
-        return f"{type(self).__name__} layer {self.name!r}"
-
-    def _positive(self, argument: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
-            raise ValueError(f"{self._owner}: `{argument}` is a positive integer, received {value!r}.")
-        return int(value)
 
     def _set_window(
         self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any, exclusive: bool = True
@@ -61,17 +52,9 @@ class Convolution(ActivatedLayer):
             shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
         )
 
-    def _known_channels(self, input_shape: Shape) -> int:
-        """Return the number of channels, which are expected from now on."""
-        channels = input_shape[-1]
-        if channels is None:
-            raise ValueError(f"{self._owner}: the last axis of its input must be known, received {input_shape}.")
-        self.expected_axes = {-1: channels}
-        return channels
-
     def _declare_bias(self, size: int) -> None:
         if self.use_bias:
-            self.bias = self.add_weight((size,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias")
+            self.bias = self._declare_weight("bias", (size,))
 
     def _bias_value(self, z: np.ndarray) -> np.ndarray:
         return np.zeros(z.shape[-1], z.dtype) if self.bias is None else self.bias.value
@@ -147,23 +130,16 @@ class Conv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
+        channels = self._last_axis(input_shape)
         if channels % self.groups:
             raise ValueError(f"{self._owner}: {channels} channels can't be cut into groups={self.groups}.")
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
+        self.kernel = self._declare_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._declare_bias(self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -239,7 +215,7 @@ class ZeroPadding2D(Layer):
         self, padding: int | Pair | tuple[Pair, Pair] = (1, 1), data_format: str | None = None, **options: Any
     ):
         super().__init__(**options)
-        owner = f"ZeroPadding2D layer {self.name!r}"
+        owner = self._owner
         sides = padding if isinstance(padding, (tuple, list)) else (padding, padding)
         if len(sides) != 2:
             raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, initializers, kernels, regularizers
+from .. import activations, kernels
 from ..serialization import keras_class
 from .base import Shape
 from .conv import Convolution
@@ -76,21 +76,15 @@ class DepthwiseConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            name="kernel",
-        )
+        channels = self._last_axis(input_shape)
+        w_shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.kernel = self._declare_weight("depthwise", w_shape, name="kernel")
         self._declare_bias(channels * self.depth_multiplier)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -189,29 +183,18 @@ class SeparableConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._store_options("pointwise", pointwise_initializer, pointwise_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w, P and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            name="depthwise_kernel",
-        )
-        self.pointwise_kernel = self.add_weight(
-            (1, 1, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            name="pointwise_kernel",
-        )
+        channels = self._last_axis(input_shape)
+        w_shape = (*self.kernel_size, channels, self.depth_multiplier)
+        P_shape = (1, 1, channels * self.depth_multiplier, self.filters)
+        self.depthwise_kernel = self._declare_weight("depthwise", w_shape, name="depthwise_kernel")
+        self.pointwise_kernel = self._declare_weight("pointwise", P_shape, name="pointwise_kernel")
         self._declare_bias(self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -34,9 +34,7 @@ class Permute(Layer):
         super().__init__(**options)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(
-                f"Permute layer {self.name!r}: `dims` holds each of 1, ..., n once, such as (2, 1); received {dims}."
-            )
+            raise ValueError(f"{self._owner}: `dims` holds each of 1, ..., n once, such as (2, 1); received {dims}.")
         self.ndim = len(self.dims) + 1
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -71,9 +69,9 @@ class RepeatVector(Layer):
     def __init__(self, n: int, **options: Any):
         super().__init__(**options)
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            raise TypeError(f"RepeatVector layer {self.name!r}: `n` is an integer, received {n!r}.")
+            raise TypeError(f"{self._owner}: `n` is an integer, received {n!r}.")
         if n <= 0:
-            raise ValueError(f"RepeatVector layer {self.name!r}: `n` is positive, received {n!r}.")
+            raise ValueError(f"{self._owner}: `n` is positive, received {n!r}.")
         self.n = int(n)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -123,7 +121,7 @@ class UpSampling2D(Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        owner = f"UpSampling2D layer {self.name!r}"
+        owner = self._owner
         self.size = pair(size, "size", owner)
         self.data_format = config.check_data_format(data_format, owner)
         self.interpolation = str(interpolation).lower()
@@ -196,7 +194,7 @@ class Cropping2D(Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        owner = f"Cropping2D layer {self.name!r}"
+        owner = self._owner
         sides = cropping if isinstance(cropping, (tuple, list)) else (cropping, cropping)
         if len(sides) != 2:
             raise ValueError(
@@ -217,8 +215,7 @@ class Cropping2D(Layer):
         rows, columns = (None if n is None else n - sum(c) for n, c in zip((H, W), self.cropping, strict=True))
         if any(n is not None and n < 1 for n in (rows, columns)):
             raise ValueError(
-                f"Cropping2D layer {self.name!r}: cropping={self.cropping} leaves nothing of an input of shape "
-                f"{tuple(input_shape)}."
+                f"{self._owner}: cropping={self.cropping} leaves nothing of an input of shape {tuple(input_shape)}."
             )
         return (N, rows, columns, C)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, initializers, kernels, regularizers
+from .. import activations, kernels
 from ..serialization import keras_class
 from .base import Shape
 from .conv import Convolution
@@ -82,10 +82,8 @@ class Conv2DTranspose(Convolution):
                 )
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def _output_size(self, n: int | None, axis: int) -> int | None:
         if n is None:
@@ -121,13 +119,7 @@ class Conv2DTranspose(Convolution):
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, self.filters, channels),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
+        self.kernel = self._declare_weight("kernel", (*self.kernel_size, self.filters, self._last_axis(input_shape)))
         self._declare_bias(self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
