@@ -1,4 +1,4 @@
-"""Layers that slide a learned window over images: Conv2D; and ZeroPadding2D, a frame of zeros.
+"""Conv2D, which slides a learned window over images, and what it shares with the other convolutions.
 
 Models chain them; `depthwise` and `transposed` hold the other convolutions.
 The loops are `kernels.conv2d`; the sizes come from `windows`.
@@ -195,59 +195,4 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 Convolution2D = Conv2D
 
 
-@keras_class("keras.layers")
-class ZeroPadding2D(Layer):
-    """Put a frame of zeros around each image: (N, H, W, C) -> (N, top + H + bottom, left + W + right, C).
-
-    Args:
-        padding: one integer for all four sides; (rows, columns) for both of each; or ((top, bottom), (left, right)).
-        data_format: `"channels_last"`.
-        **options: those of `Layer`.
-
-    Raises:
-        ValueError: another form, or a negative number.
-    """
-
-    ndim = 4
-    has_build_config = True
-
-    def __init__(
-        self, padding: int | Pair | tuple[Pair, Pair] = (1, 1), data_format: str | None = None, **options: Any
-    ):
-        super().__init__(**options)
-        owner = self._owner
-        sides = padding if isinstance(padding, (tuple, list)) else (padding, padding)
-        if len(sides) != 2:
-            raise ValueError(
-                f"{owner}: `padding` is an integer, (rows, columns) or ((top, bottom), (left, right)), "
-                f"received {padding!r}."
-            )
-        self.padding = (
-            pair(sides[0], "padding", owner, at_least=0),
-            pair(sides[1], "padding", owner, at_least=0),
-        )
-        self.data_format = config.check_data_format(data_format, owner)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, top + H + bottom, left + W + right, C)."""
-        N, H, W, C = input_shape
-        rows, columns = (None if n is None else n + sum(p) for n, p in zip((H, W), self.padding, strict=True))
-        return (N, rows, columns, C)
-
-    def _inside(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
-        """Return where in the output the input stands, given the shape of the output."""
-        (top, bottom), (left, right) = self.padding
-        return slice(None), slice(top, shape[1] - bottom), slice(left, shape[2] - right)
-
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x where x stands, and zero around it."""
-        y = np.zeros(self.compute_output_shape(x.shape), x.dtype)
-        y[self._inside(y.shape)] = x
-        return y, None
-
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        """Forward was y = x in a frame of zeros, so dx is dy without the frame."""
-        return np.ascontiguousarray(dy[self._inside(dy.shape)])
-
-
-__all__ = ["Conv2D", "Convolution2D", "ZeroPadding2D"]
+__all__ = ["Conv2D", "Convolution2D"]
