@@ -27,6 +27,7 @@ class Convolution(ActivatedLayer):
         "kernel_constraint": None,
         "bias_constraint": None,
     }
+    filters: int
     use_bias: bool
     bias: Any = None
 
@@ -51,6 +52,14 @@ class Convolution(ActivatedLayer):
         return image_geometry(
             shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
         )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) -> (N, OH, OW, F)."""
+        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
+
+    def _moves(self, x: np.ndarray) -> tuple[Pair, Pair, Pair]:
+        """Return how the window goes over x, as the kernels ask for it: strides, zeros before x, dilation."""
+        return self.strides, self.geometry(x.shape)[1], self.dilation_rate
 
     def _declare_bias(self, size: int) -> None:
         if self.use_bias:
@@ -142,10 +151,6 @@ class Conv2D(Convolution):
         self.kernel = self._declare_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._declare_bias(self.filters)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
-
     def linear(self, x: np.ndarray) -> np.ndarray:
         """Return z, the sum above."""
         (OH, OW), padding = self.geometry(x.shape)
@@ -158,10 +163,10 @@ class Conv2D(Convolution):
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
-        padding = self.geometry(x.shape)[1]
+        moves = self._moves(x)
         parts = []
         for dw_g, x_g, dz_g in self._groups(self.kernel.gradient, x, dz):
-            kernels.conv2d.weight_gradient(dw_g, x_g, dz_g, self.strides, padding, self.dilation_rate)
+            kernels.conv2d.weight_gradient(dw_g, x_g, dz_g, *moves)
             parts.append(dw_g)
         if self.groups > 1:  # those were copies
             self.kernel.gradient[...] = _joined(parts)
@@ -169,10 +174,10 @@ class Conv2D(Convolution):
 
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
-        padding = self.geometry(x.shape)[1]
+        moves = self._moves(x)
         parts = []
         for dx_g, dz_g, w_g in self._groups(np.empty(x.shape, x.dtype), dz, self.kernel.value):
-            kernels.conv2d.input_gradient(dx_g, dz_g, w_g, self.strides, padding, self.dilation_rate)
+            kernels.conv2d.input_gradient(dx_g, dz_g, w_g, *moves)
             parts.append(dx_g)
         return _joined(parts)
 

@@ -112,9 +112,6 @@ class DepthwiseConv2D(Convolution):
         kernels.depthwise2d.input_gradient(dx, np.ascontiguousarray(dz), self.kernel.value, *self._moves(x))
         return dx
 
-    def _moves(self, x: np.ndarray) -> tuple[Pair, Pair, Pair]:
-        return self.strides, self.geometry(x.shape)[1], self.dilation_rate
-
 
 @keras_class("keras.layers")
 class SeparableConv2D(Convolution):
@@ -197,10 +194,6 @@ class SeparableConv2D(Convolution):
         self.pointwise_kernel = self._declare_weight("pointwise", P_shape, name="pointwise_kernel")
         self._declare_bias(self.filters)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
-
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = activation(u P + b)."""
         z, (_, (x, u), _, _) = self.forward_logits(x)
@@ -222,10 +215,7 @@ class SeparableConv2D(Convolution):
         """Forward was y = activation(z), z = u P + b, u = x * w; so dz, then du = dz P^T, then dx."""
         du, (x, _) = self._gradients(dy, cache)
         dx = np.empty(x.shape, x.dtype)
-        padding = self.geometry(x.shape)[1]
-        kernels.depthwise2d.input_gradient(
-            dx, du, self.depthwise_kernel.value, self.strides, padding, self.dilation_rate
-        )
+        kernels.depthwise2d.input_gradient(dx, du, self.depthwise_kernel.value, *self._moves(x))
         return dx
 
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
@@ -241,10 +231,7 @@ class SeparableConv2D(Convolution):
         self._add_bias_gradient(dz)
         du = np.empty(u.shape, u.dtype)
         kernels.conv2d.input_gradient(du, dz, self.pointwise_kernel.value, *single)
-        padding = self.geometry(x.shape)[1]
-        kernels.depthwise2d.weight_gradient(
-            self.depthwise_kernel.gradient, x, du, self.strides, padding, self.dilation_rate
-        )
+        kernels.depthwise2d.weight_gradient(self.depthwise_kernel.gradient, x, du, *self._moves(x))
         return du, (x, u)
 
 

@@ -1,4 +1,4 @@
-"""Layers that put a frame around images or cut it off: ZeroPadding2D, Cropping2D; each undoes the other.
+"""Layers that put a frame around images or cut it off: ZeroPadding2D, Cropping2D; backwards, each is the other.
 
 Models chain them.  Calls `base`, `windows`.
 
