@@ -11,7 +11,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TextIO
 
@@ -304,6 +304,9 @@ def summary(
 ) -> None:
     """Print a table of a model's layers, their output shapes and numbers of weights (Keras: `Model.summary`).
 
+    Where a model is no chain of layers, a column tells what each layer is called on: `dense[1][0]` stands for
+    output 0 of call 1 of the layer `dense`.
+
     Args:
         model: built or not; what is unknown before building is shown as `?` and `(unbuilt)`.
         line_length: the table's width in characters; by default 88 or what the terminal holds.
@@ -323,7 +326,12 @@ def summary(
 
     layers = _layers_in_range(model.layers, layer_range)
     header, justify = ["Layer (type)", "Output Shape", "Param #"], ["left", "left", "right"]
-    positions, default_length = list(positions or (0.45, 0.80, 1.0)), 88
+    graph = getattr(model, "graph", None)
+    branches = graph is not None and not graph.is_chain
+    if branches:
+        header, justify = [*header, "Connected to"], [*justify, "left"]
+    default_positions, default_length = ((0.3, 0.56, 0.74, 1.0), 108) if branches else ((0.45, 0.80, 1.0), 88)
+    positions = list(positions or default_positions)
     if show_trainable:
         header, justify = [*header, "Trainable"], [*justify, "center"]
         positions, default_length = [*(0.9 * p for p in positions), 1.0], default_length + 12
@@ -339,6 +347,8 @@ def summary(
     columns = [Column(h, justify=j, width=w) for h, j, w in zip(header, justify, widths, strict=False)]
     table = Table(*columns, width=line_length, show_lines=True)
 
+    nodes = set(graph.calls) if branches else ()
+
     def add_rows(layers: Iterable[Any], level: int = 0) -> None:
         for layer in layers:
             prefix = "   " * level + "└ " if level else ""
@@ -348,6 +358,8 @@ def summary(
                 _shape_markup(layer),
                 _green(parameters) + ("" if layer.built else " (unbuilt)"),
             ]
+            if branches:
+                cells.append(_connections(layer, nodes))
             if show_trainable:
                 yes_or_no = "[color(34)]Y[/]" if layer.trainable else "[color(9)]N[/]"
                 cells.append(f"[bold]{yes_or_no if layer.weights else '-'}[/]")
@@ -420,9 +432,23 @@ def _layers_in_range(layers: Sequence[Any], layer_range: Sequence[str] | None) -
     return layers[min(first) : max(last) + 1]
 
 
+def _connections(layer: Any, nodes: Collection[Any]) -> str:
+    """Name the outputs that a layer is called on, in those of its calls that are among `nodes`."""
+    from rich.markup import escape
+
+    texts = []
+    for node in layer.nodes:
+        for symbol in node.inputs if node in nodes else ():
+            source = symbol.layer.nodes.index(symbol.node) if symbol.node else 0
+            output = symbol.node.outputs.index(symbol) if symbol.node else 0
+            texts.append(f"{escape(symbol.layer.name)}[{_green(source)}][{_green(output)}]")
+    return ", ".join(texts) or "-"
+
+
 def _shape_markup(layer: Any) -> str:
     try:
-        shape = layer.output_shape
+        nodes = getattr(layer, "nodes", None)
+        shape = [symbol.shape for symbol in nodes[-1].outputs] if nodes else layer.output_shape
     except (AttributeError, NotImplementedError, ValueError, RuntimeError):
         shape = None
     if shape is None:
@@ -431,9 +457,9 @@ def _shape_markup(layer: Any) -> str:
     def markup(shape: Any) -> str:
         if shape is None:
             return "[color(45)]None[/]"
-        if isinstance(shape, (tuple, list)):
-            return f"({', '.join(markup(s) for s in shape)})"
-        return _green(shape)
+        if isinstance(shape, list):
+            return markup(shape[0]) if len(shape) == 1 else f"[{', '.join(map(markup, shape))}]"
+        return f"({', '.join(map(markup, shape))})" if isinstance(shape, tuple) else _green(shape)
 
     return markup(shape)
 

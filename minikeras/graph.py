@@ -6,6 +6,7 @@ model inside the model is unrolled: its layers are steps like all others.
 """
 
 import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Graph:
         calls: inputs and nodes, in an order in which each is computed before it is used.
         layers: in the order in which Keras lists them: those farthest from the outputs first.
         steps: (layer, positions of its inputs), in the order of the calls.
+        told: of each step, what its call says of `training`, or a call around it; None where none does.
         ends: the positions of the outputs.
         operations: as `steps`, for what is run: (layer or block, positions of its inputs), with positions of their own.
 
@@ -50,15 +52,28 @@ class Graph:
         self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
         self.calls, first = _walk(entrances, exits)
         self.layers = _by_distance(entrances, self.calls, first)
-        self.steps, self.ends = _unrolled(entrances, exits, self.calls)
+        self.steps, self.told, self.ends = _unrolled(entrances, exits, self.calls)
         count = len(entrances)
         steps = [(_JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
         self.operations, moved = fused(steps, set(self.ends), count)
         self._used_once = _used_once(self.operations)
+        self._told = [False] * len(self.operations)
+        for place, training in enumerate(self.told, count):
+            if training and place in moved:  # else it is fused with the next, and neither asks
+                self._told[moved[place] - count] = True
         self._count, self._one_input = count, isinstance(inputs, Symbol)
         places = [moved[end] for end in self.ends]
         #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
         self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each call takes just what the one before it gave, and no layer is called twice."""
+        follows = (
+            isinstance(call, Node) and [s if s in self.entrances else s.node for s in call.inputs] == [before]
+            for before, call in itertools.pairwise(self.calls)
+        )
+        return len(self.entrances) == 1 and len(self.layers) == len(self.calls) and all(follows)
 
     @functools.cached_property
     def lasts(self) -> list[Layer | None]:
@@ -74,13 +89,13 @@ class Graph:
         return tuple(place for place, yes in zip(places, chosen, strict=True) if yes)
 
     def forward(
-        self, x: Any, training: bool = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
+        self, x: Any, training: bool | None = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
     ) -> Any:
         """Run all layers.
 
         Args:
             x: the batch; several arrays where there are several inputs.
-            training: whether Dropout and its like are active.
+            training: whether Dropout and its like are active; None: where their calls were told so.
             caches: what `backward` will need is appended here; None where it won't be called.
             logits: leave out these activations; see `without_activation`.
 
@@ -92,14 +107,15 @@ class Graph:
             values = [x if x.flags.writeable else x.copy()]
         else:
             values = [a if a.flags.writeable else a.copy() for a in x]
-        for operation, places in self.operations:
+        each = self._told if training is None else itertools.repeat(training)
+        for (operation, places), active in zip(self.operations, each, strict=False):
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) in logits:
                 y, cache = operation.forward_logits(x)
             elif caches is None and isinstance(operation, Block):
-                y, cache = operation.forward(x, training, keep=False)
+                y, cache = operation.forward(x, active, keep=False)
             else:
-                y, cache = operation.forward(x, training)
+                y, cache = operation.forward(x, active)
             values.append(y)
             if caches is not None:
                 caches.append(cache)
@@ -306,10 +322,14 @@ def _by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, in
 
 def _unrolled(
     entrances: list[Symbol], exits: list[Symbol], calls: list[Call]
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[int]]:
-    """Return the steps of a graph and the positions of its outputs, with the steps of inner models in their place."""
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
+    """Return the steps of a graph, what they were told, and the positions of its outputs.
+
+    The steps of inner models stand in their place.
+    """
     places: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(entrances)}
     steps: list[tuple[Layer, tuple[int, ...]]] = []
+    told: list[bool | None] = []
     several = False
     for node in calls:
         if not isinstance(node, Node):
@@ -318,22 +338,24 @@ def _unrolled(
         inner = getattr(node.layer, "inner_graph", None)
         if inner is None:
             steps.append((node.layer, tuple(at)))
+            told.append(node.training)
             places[node.output] = len(entrances) + len(steps) - 1
             continue
         for layer, inner_places in inner.steps:
             steps.append((layer, tuple(at[p] for p in inner_places)))
             at.append(len(entrances) + len(steps) - 1)
+        told += inner.told if node.training is None else [node.training] * len(inner.steps)
         places.update((symbol, at[end]) for symbol, end in zip(node.outputs, inner.ends, strict=True))
         several = several or len(inner.ends) > 1
         if len(steps) > MAX_STEPS:
             raise ValueError(f"The model has more than {MAX_STEPS:,} steps, those of the models inside it included.")
     ends = [places[symbol] for symbol in exits]
-    return _used(steps, ends, len(entrances)) if several else (steps, ends)
+    return _used(steps, told, ends, len(entrances)) if several else (steps, told, ends)
 
 
 def _used(
-    steps: list[tuple[Layer, tuple[int, ...]]], ends: list[int], inputs: int
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[int]]:
+    steps: list[tuple[Layer, tuple[int, ...]]], told: list[bool | None], ends: list[int], inputs: int
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
     """Leave out the steps that no output depends on: those to the outputs of inner models that nobody uses."""
     used = set(ends)
     for i in range(len(steps) - 1, -1, -1):
@@ -345,4 +367,4 @@ def _used(
         if inputs + i in used:
             moved[inputs + i] = inputs + len(kept)
             kept.append((layer, tuple(moved[p] for p in places)))
-    return kept, [moved[end] for end in ends]
+    return kept, [t for i, t in enumerate(told) if inputs + i in used], [moved[end] for end in ends]

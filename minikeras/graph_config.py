@@ -54,7 +54,7 @@ def graph_config(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
             **serialize(layer),
             "name": layer.name,
             "inbound_nodes": [
-                {"args": [_mapped(node.given, tensor)], "kwargs": _absent_masks(layer, node)} for node in nodes
+                {"args": [_mapped(node.given, tensor)], "kwargs": _arguments(layer, node)} for node in nodes
             ],
         }
         for layer, nodes in calls.items()
@@ -66,9 +66,10 @@ def _counts_from(layer: Layer) -> int:
     return 1 if getattr(layer, "is_functional", False) else 0
 
 
-def _absent_masks(layer: Layer, node: Node) -> dict[str, Any]:
-    """Return the argument that Keras adds to the calls of functional models."""
-    return {"mask": _mapped(node.given, lambda symbol: None)} if _counts_from(layer) else {}
+def _arguments(layer: Layer, node: Node) -> dict[str, Any]:
+    """Return what a call says besides its inputs, and the absent masks that Keras adds for functional models."""
+    said = {} if node.training is None else {"training": node.training}
+    return {**said, "mask": _mapped(node.given, lambda symbol: None)} if _counts_from(layer) else said
 
 
 def _mapped(structure: Any, function: Any) -> Any:
@@ -99,10 +100,12 @@ class _Rebuilding:
             if name in self.layers:
                 raise ValueError(f"the config of the model has several layers of the name {name!r}.")
             self.layers[name], self.nodes[name] = layer, []
-            self.calls[name] = _checked(data.get("inbound_nodes", []), list, "inbound_nodes")
-            size += _size(layer)
+            calls = self.calls[name] = _checked(data.get("inbound_nodes", []), list, "inbound_nodes")
+            if calls and isinstance(layer, InputLayer):
+                raise ValueError(f"the config of the model calls its input {name!r} like a layer.")
+            size += _size(layer) * max(1, len(calls))
             if size > MAX_STEPS:
-                raise ValueError(f"the models inside the model have more than {MAX_STEPS:,} steps.")
+                raise ValueError(f"the model has more than {MAX_STEPS:,} steps, those of the models inside included.")
         self._repeat_calls()
 
     def _repeat_calls(self) -> None:
@@ -113,20 +116,20 @@ class _Rebuilding:
             name = queue.popleft()
             made, calls = self.nodes[name], self.calls[name]
             while len(made) < len(calls):
-                given, missing = self._given(calls[len(made)])
+                given, training, missing = self._given(calls[len(made)], self.layers[name].joins)
                 if missing is not None:
                     waiting.setdefault(missing, []).append(name)
                     break
                 layer = self.layers[name]
-                layer(given)
+                layer(given, training=training)
                 made.append(layer.nodes[-1])
                 queue.extend(waiting.pop((name, len(made) - 1), ()))
         if waiting:
             (source, _), names = next(iter(waiting.items()))
             raise ValueError(f"its layers form a loop, or {names[0]!r} needs a call of {source!r} that isn't there.")
 
-    def _given(self, call: Any) -> tuple[Any, tuple[str, int] | None]:
-        """Return what a layer was called on, or the first (layer, call) that must come before."""
+    def _given(self, call: Any, joins: bool) -> tuple[Any, bool | None, tuple[str, int] | None]:
+        """Return what a layer was called on, its `training`, and the first (layer, call) that must come before."""
         missing: list[tuple[str, int]] = []
 
         def symbol(history: Any) -> Symbol | None:
@@ -155,16 +158,16 @@ class _Rebuilding:
 
         if isinstance(call, list):  # Keras 2: [[layer, call, output, kwargs], ...]
             inputs = [_checked(part, list, "a call") for part in call]
-            _refuse_arguments([kwargs for part in inputs for kwargs in part[3:]])
+            training = _training([kwargs for part in inputs for kwargs in part[3:]])
             symbols = [symbol(part[:3]) for part in inputs]
-            given: Any = symbols[0] if len(symbols) == 1 else symbols
+            given: Any = symbols if joins or len(symbols) > 1 else symbols[0]
         else:
             args = _checked(_checked(call, dict, "a call").get("args"), list, "args")
-            _refuse_arguments([call.get("kwargs", {})])
+            training = _training([call.get("kwargs", {})])
             if len(args) != 1:
                 raise ValueError(f"a layer is called with {len(args)} arguments; only its inputs are supported.")
             given = value(args[0])
-        return given, (missing[0] if missing else None)
+        return given, training, (missing[0] if missing else None)
 
     def end(self, place: Any) -> Any:
         """Return the symbols that an entry of `input_layers` or `output_layers` means."""
@@ -226,8 +229,13 @@ def _one_of(values: list[Any], number: int, name: str) -> Any:
     return values[number]
 
 
-def _refuse_arguments(calls: list[Any]) -> None:
+def _training(calls: list[Any]) -> bool | None:
+    """Return what the arguments of a call say of `training`; refuse other arguments."""
+    training = None
     for kwargs in calls:
         for name, value in _checked(kwargs, dict, "kwargs").items():
-            if any(leaf is not None for leaf in flat(value)):  # Keras writes the absent masks of inner models
+            if name == "training" and isinstance(value, bool):
+                training = value
+            elif any(leaf is not None for leaf in flat(value)):  # Keras writes the absent masks of inner models
                 raise ValueError(f"a layer is called with {name}={value!r:.40}, which is not supported.")
+    return training

@@ -93,9 +93,9 @@ class Model(Trainer, Layer):
                 "`call`."
             )
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Compute the outputs of a batch; derived classes may write their own, of calls of layers."""
-        return self(inputs, training)
+        return self(inputs, training=training)
 
     @property
     def _writes_call(self) -> bool:
@@ -141,10 +141,10 @@ class Model(Trainer, Layer):
             shapes.append(layer.compute_output_shape([shapes[p] for p in places] if layer.joins else shapes[places[0]]))
         return [shapes[end] for end in self.graph.ends]
 
-    def forward(self, x: Any, training: bool) -> tuple[Any, Any]:
+    def forward(self, x: Any, training: bool | None) -> tuple[Any, Any]:
         """Run all layers; the cache holds theirs."""
         if self.graph is None:
-            return self.call(x, training=training) if self._takes_training else self.call(x), None
+            return self._call(x, training), None
         caches: list[Any] = []
         return self.graph.forward(x, training, caches), caches
 
@@ -167,10 +167,12 @@ class Model(Trainer, Layer):
                 "`backward`."
             )
 
-    @property
-    def _takes_training(self) -> bool:
+    def _call(self, x: Any, training: bool | None, **arguments: Any) -> Any:
+        """Call the `call` of a derived class, with `training` if it takes that."""
         code = getattr(self.call, "__code__", None)
-        return code is not None and "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if code is not None and "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            arguments["training"] = training
+        return self.call(x, **arguments)
 
     @property
     def inner_graph(self) -> Graph | None:
@@ -178,16 +180,24 @@ class Model(Trainer, Layer):
         standard = all(getattr(type(self), m) is getattr(Model, m) for m in ("forward", "backward", "backward_weights"))
         return self.graph if standard else None
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
-        """Compute the output of a batch; on symbols, become a node of another model's graph."""
-        if self.graph is None:
-            if not self._writes_call:
-                return super().__call__(x, training)
+    def __call__(self, inputs: Any, *others: Any, training: bool | None = None, **arguments: Any) -> Any:
+        """Compute the output of a batch; on symbols, become a node of another model's graph.
+
+        Args:
+            inputs: arrays or symbols, in the form of the model's inputs or in a list.
+            training: see `Layer.__call__`; what is said here outweighs what the calls within were told.
+            **arguments: for the `call` of a derived class; else refused, as `others` are.
+        """
+        x, writes_call = inputs, self.graph is None and self._writes_call
+        self._refuse(others, {} if writes_call else arguments)
+        if writes_call:
             if any(isinstance(a, Symbol) for a in flat(x)):
-                return self.call(x)  # its layers become part of the graph themselves
+                return self._call(x, training, **arguments)  # its layers become part of the graph themselves
             self.built = True
             with np.errstate(all="ignore"):
-                return self.forward(_as_arrays(x, self.dtype), bool(training))[0]
+                return self._call(_as_arrays(x, self.dtype), training, **arguments)
+        if self.graph is None:
+            return super().__call__(x, training=training)
         single = not (self._has_several_inputs or is_nested(x))
         xs = [x] if single else aligned(self._inputs, x, self._input_names, f"Model {self.name!r}")
         kinds = {isinstance(a, Symbol) for a in xs}
@@ -195,14 +205,14 @@ class Model(Trainer, Layer):
             raise ValueError(f"Model {self.name!r}: its inputs are symbols or arrays, not some of each.")
         if kinds == {True}:
             self.check_input([a.shape for a in xs])
-            node = Node(self, tuple(xs), self._shapes_of([a.shape for a in xs]), given=x)
+            node = Node(self, tuple(xs), self._shapes_of([a.shape for a in xs]), x, training)
             self.nodes.append(node)
             return packed(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
         entrances = self.graph.entrances
         xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
         self.check_input([a.shape for a in xs])
         with np.errstate(all="ignore"):
-            y = self.forward(xs if len(xs) > 1 else xs[0], bool(training))[0]
+            y = self.forward(xs if len(xs) > 1 else xs[0], training)[0]
         return self._as_outputs(y)
 
     # ---- what is inside ----
@@ -609,7 +619,8 @@ def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     for node in calls:
         if isinstance(node, Node):
             given = packed(node.given, [twin[s] for s in flat(node.given)])
-            again = Node(node.layer, tuple(twin[s] for s in node.inputs), [s.shape for s in node.outputs], given)
+            shapes = [s.shape for s in node.outputs]
+            again = Node(node.layer, tuple(twin[s] for s in node.inputs), shapes, given, node.training)
             node.layer.nodes.append(again)
             twin.update(zip(node.outputs, again.outputs, strict=True))
     return packed(inputs, [twin[s] for s in entrances]), packed(outputs, [twin[s] for s in exits])

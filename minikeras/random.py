@@ -19,7 +19,7 @@ from .kernels import philox
 from .names import auto_name, missing_attribute
 from .serialization import Configurable, keras_class
 
-__all__ = ["SeedGenerator", "dropout", "normal", "randint", "truncated_normal", "uniform"]
+__all__ = ["SeedGenerator", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform"]
 
 _SEED_MODULUS = 2**31 - 2  # TensorFlow's operations take 32-bit seeds; Keras reduces them by this number
 
@@ -235,6 +235,17 @@ def randint(
         raise ValueError(f"randint: expected minval < maxval, received {minval} and {maxval}.")
     n = math.prod(shape)
     return (minval + (_bits(seed, n)[:n] % np.uint32(maxval - minval)).astype(np.int64)).astype(dtype).reshape(shape)
+
+
+def shuffle(x: Any, axis: int = 0, seed: "int | SeedGenerator | None" = None) -> np.ndarray:
+    """Return x with its slices along an axis in random order: that of as many numbers from `uniform`.
+
+    Raises:
+        ValueError: x has no such axis.
+    """
+    slices = np.moveaxis(np.asarray(x), axis, 0)
+    order = np.argsort(uniform((len(slices),), dtype="float32", seed=seed), kind="stable")
+    return np.ascontiguousarray(np.moveaxis(slices[order], 0, axis))
 
 
 def dropout(

@@ -58,6 +58,7 @@ class Node:
         inputs: the symbols, one after the other.
         output_shape: of the output; a list of shapes where there are several outputs.
         given: the inputs in the form of the call; by default the list where the layer joins, else the only symbol.
+        training: what the call says of it; None where it leaves that to the model.
 
     Attributes:
         outputs: the symbols that came out.
@@ -70,8 +71,9 @@ class Node:
         inputs: tuple[Symbol, ...],
         output_shape: tuple[int | None, ...] | list[tuple[int | None, ...]],
         given: Any = None,
+        training: bool | None = None,
     ):
-        self.layer, self.inputs = layer, inputs
+        self.layer, self.inputs, self.training = layer, inputs, training
         self.given = given if given is not None else list(inputs) if layer.joins else inputs[0]
         shapes = output_shape if isinstance(output_shape, list) else [output_shape]
         self.outputs = [Symbol(shape, layer.dtype, layer, self) for shape in shapes]

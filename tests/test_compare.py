@@ -317,9 +317,9 @@ class SoftmaxOverTheBatch(Activation):
 
 
 class FrameOnTheOtherSide(ZeroPadding2D):
-    def _inside(self, shape):
+    def forward(self, x, training):
         (top, bottom), (left, right) = self.padding
-        return slice(None), slice(bottom, shape[1] - top), slice(right, shape[2] - left)
+        return np.pad(x, ((0, 0), (bottom, top), (right, left), (0, 0))), None
 
 
 class FrameBackwardOffByOne(ZeroPadding2D):

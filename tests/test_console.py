@@ -331,6 +331,45 @@ def test_summary_is_keras_text(make, monkeypatch):
         assert text_of(ours, **options) == text_of(theirs, **options)
 
 
+def functional_models(k):
+    """Chains and graphs: with joins, shared layers, models inside, several inputs and outputs, dictionaries."""
+    layers = k.layers
+    x, y = k.Input((4,), name="x"), k.Input((4,), name="y")
+    hidden = layers.Dense(3)(x)
+    two = k.Model(x, [layers.Dense(2)(hidden), hidden], name="two")
+    named = k.Model(x, {"u": layers.Dense(4)(x), "v": layers.Dense(2)(x)}, name="named")
+    chain = k.Sequential([k.Input((4,)), layers.Dense(3), layers.Dense(4)], name="chain")
+    shared, dropout = layers.Dense(4, name="shared"), layers.Dropout(0.2)
+    once = shared(x)
+    twice = chain(chain(y))
+    yield two
+    yield named
+    yield k.Model(two.layers[1].output, two.outputs[0])
+    yield k.Model([y, x], layers.Dense(4)(y))
+    yield k.Model(y, [twice, layers.Dense(4)(twice)])
+    yield k.Model(x, shared(once))
+    yield k.Model(x, once)
+    yield k.Model(x, shared.output)
+    yield k.Model(y, two(y))
+    yield k.Model(y, [two(y)[0], two(y)[1]])
+    yield k.Model(y, named(y)["u"])
+    yield k.Model(y, [y, layers.Dense(3)(y)])
+    yield k.Model(y, [dropout(y), layers.Add()([y, dropout(y), y])])
+    yield k.Model([x, y], layers.Concatenate()([two(x)[1], chain(y), once]))
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_summary_of_functional_models_is_keras_text(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    both = []
+    for k in (minikeras, keras):
+        k.backend.clear_session()
+        both.append([text_of(m, **options) for m in functional_models(k) for options in ({}, OPTIONS[-1])])
+    assert "shared[0][0]" in "".join(both[1])
+    for ours, theirs in zip(*both, strict=True):
+        assert ours == theirs
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adagrad"])
 def test_summary_counts_the_optimizer(optimizer):
     def train(k, model):
@@ -420,4 +459,4 @@ def test_memory_sizes(shape, memory):
     console.summary(fake_model(shape), print_fn=texts.append)
     assert f" Trainable params: {np.prod(shape):,} ({memory})\n" in texts[0]
     assert memory == readable_memory_size(4 * int(np.prod(shape)))
-    assert "((None, 3), (2, 4))" in texts[0]
+    assert "[(None, 3), (2, 4)]" in texts[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minikeras
+from minikeras import testing
 from minikeras.saving import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -141,23 +142,170 @@ def test_a_class_with_a_call_computes_and_says_why_it_is_not_trained():
         model.fit(x, x, verbose=0)
 
 
-def test_malformed_graphs_are_refused(tmp_path):
+def call_on(*keras_history, **kwargs):
+    symbol = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3], "keras_history": list(keras_history)}}
+    return {"args": [symbol], "kwargs": kwargs}
+
+
+def many_calls(config):
+    """A layer called on itself, 200,000 times."""
+    calls = [call_on("a", 0, 0), *(call_on("conv2d", i, 0) for i in range(200_000))]
+    layer_of(config, "conv2d").update(inbound_nodes=calls)
+    layer_of(config, "conv2d")["config"].update(filters=2)
+
+
+def nested_doubling(config):
+    """Models of models, each calling the one inside twice: 2^40 steps in a small file."""
+    inner = layer_of(config, "inner")
+    one = {"class_name": "Dense", "module": "keras.layers", "config": {"name": "d", "units": 1}, "name": "d"}
+    source = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 1], "name": "x"}}
+    model = {**one, "inbound_nodes": [call_on("x", 0, 0)]}
+    for depth in range(40):
+        layers = [{**source, "name": "x", "inbound_nodes": []}, model]
+        name, before = f"m{depth}", model["name"]
+        if depth:
+            model["inbound_nodes"] = [call_on("x", 0, 0), call_on(before, 0, 0)]
+        ends = {"input_layers": [["x", 0, 0]], "output_layers": [[before, 2 if depth else 0, 0]]}
+        described = {"name": name, "trainable": True, "layers": layers, **ends}
+        model = {"class_name": "Functional", "module": "keras.src.models.functional", "config": described, "name": name}
+    inner.update(class_name="Functional", module="keras.src.models.functional", config=model["config"])
+
+
+def layer_of(config, name):
+    return next(layer for layer in config["layers"] if layer["name"] == name)
+
+
+HOSTILE = {
+    "no arguments": lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=[]),
+    "arguments of another kind": lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=7),
+    "unknown output": lambda c: c["output_layers"].update(label=["nobody", 0, 0]),
+    "unknown call": lambda c: c["output_layers"].update(label=["label_layer", 5, 0]),
+    "negative call": lambda c: c["output_layers"].update(label=["label_layer", -1, 0]),
+    "huge call": lambda c: c["output_layers"].update(label=["label_layer", 10**30, 0]),
+    "a call that is no number": lambda c: c["output_layers"].update(label=["label_layer", "0", 0]),
+    "layer missing": lambda c: c.update(layers=c["layers"][1:]),
+    "layers no list": lambda c: c.update(layers={"a": 1}),
+    "a layer no dictionary": lambda c: c.update(layers=[*c["layers"], 3]),
+    "a layer twice": lambda c: c.update(layers=[*c["layers"], c["layers"][0]]),
+    "a layer that is a loss": lambda c: c["layers"][0].update(module="keras.losses", class_name="Huber", config={}),
+    "unknown class": lambda c: c["layers"][3].update(class_name="Nothing"),
+    "inputs a number": lambda c: c.update(input_layers=7),
+    "inputs missing": lambda c: c.pop("input_layers"),
+    "an input too few": lambda c: c.update(input_layers=[["a", 0, 0]]),
+    "no outputs": lambda c: c.update(output_layers=[]),
+    "a loop": lambda c: layer_of(c, "conv2d").update(inbound_nodes=[call_on("conv2d_1", 0, 0)]),
+    "on itself": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("number_layer", 0, 0)]),
+    "another argument": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("dense", 0, 0, mask=3)]),
+    "calls no list": lambda c: layer_of(c, "number_layer").update(inbound_nodes={"a": 1}),
+    "calls missing": lambda c: layer_of(c, "number_layer").pop("inbound_nodes"),
+    "history too short": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("dense")]),
+    "a wrong shape": lambda c: layer_of(c, "number_layer").update(inbound_nodes=[call_on("a", 0, 0)]),
+    "an input called": lambda c: layer_of(c, "b").update(inbound_nodes=[call_on("a", 0, 0)]),
+    "units without end": lambda c: layer_of(c, "number_layer")["config"].update(units=10**12),
+    "many calls": many_calls,
+    "2^40 steps": nested_doubling,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_malformed_graphs_are_refused(what, tmp_path):
+    import time
     import zipfile
 
     path = tmp_path / "model.keras"
-    for change in (
-        lambda c: c["layers"][-1]["inbound_nodes"][0].update(args=[]),
-        lambda c: c["output_layers"].update(label=["nobody", 0, 0]),
-        lambda c: c.update(layers=c["layers"][1:]),
-        lambda c: c.update(input_layers=7),
-    ):
-        branching(minikeras).save(path)
-        with zipfile.ZipFile(path) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        config = json.loads(members["config.json"])
-        change(config["config"])
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in {**members, "config.json": json.dumps(config).encode()}.items():
-                archive.writestr(name, content)
-        with pytest.raises(minikeras.saving.ModelFileError):
-            load_model(path)
+    branching(minikeras).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    HOSTILE[what](config["config"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    start = time.process_time()
+    with pytest.raises(minikeras.saving.ModelFileError):
+        load_model(path)
+    assert time.process_time() - start < 10
+
+
+def dropouts(k):
+    """Calls of Dropout that say `training`, also of models around them."""
+    x, outer = k.Input((200,)), k.Input((200,))
+    told, silent = (k.Model(x, k.layers.Dropout(0.5)(x, training=t)) for t in (True, False))
+    yield told
+    yield silent
+    yield k.Sequential([k.Input((200,)), told])
+    yield k.Model(outer, told(outer))
+    yield k.Model(outer, told(outer, training=False))
+    yield k.Model(outer, silent(outer, training=True))
+
+
+def test_training_in_calls_means_what_it_means_to_keras(tmp_path):
+    x, found = np.ones((4, 200), "float32"), {}
+    for k in (minikeras, keras):
+        found[k] = []
+        for i, model in enumerate(dropouts(k)):
+            path = tmp_path / f"{k.__name__}{i}.keras"
+            model.save(path)
+            other = (keras if k is minikeras else minikeras).models.load_model(path)
+            for m in (model, k.models.clone_model(model), other):
+                outputs = [m(x), m(x, training=False), m(x, training=True), m.predict(x, verbose=0)]
+                found[k].append([bool((np.asarray(y) == 0).any()) for y in outputs])
+    assert found[minikeras] == found[keras]
+    assert len({tuple(row) for row in found[keras]}) == 2
+
+
+def test_other_arguments_of_calls_are_refused_by_name():
+    x, array = minikeras.Input((4,)), np.ones((2, 4))
+    for given in (x, array):
+        layer = minikeras.layers.Dense(3, name="d")
+        with pytest.raises(TypeError, match=r"'d'.*unexpected keyword argument 'mask'"):
+            layer(given, mask=None)
+        with pytest.raises(ValueError, match=r"'d': only inputs are given without a name"):
+            layer(given, True)
+        assert layer(inputs=given, training=True).shape[1:] == (3,)
+
+    class Scaled(minikeras.Model):
+        def call(self, inputs, training=None, scale=1):
+            return inputs * (scale + (10 if training else 0))
+
+    assert Scaled()(array, scale=3, training=True)[0, 0] == 13
+    assert Scaled()(array)[0, 0] == 1
+
+
+def test_a_join_of_one_is_a_join(tmp_path):
+    """Also in files, in `explain` and in `compare`."""
+    found = []
+    for k in (minikeras, keras):
+        k.utils.clear_session()
+        x = k.Input((3,), name="x")
+        h = k.layers.Add(name="one")([x])
+        h = k.layers.Concatenate()((k.layers.Average()([h]),))
+        model = k.Model(x, k.layers.Dense(2, name="d")(k.layers.Maximum()([h])))
+        found.append((json.loads(model.to_json())["config"], model))
+        for name in ("one.keras", "one.h5"):
+            model.save(tmp_path / name)
+            loaded = minikeras.models.load_model(tmp_path / name)
+            np.testing.assert_allclose(loaded(np.ones((2, 3))), model(np.ones((2, 3))), atol=1e-6)
+    (config, ours), (expected, theirs) = found
+    assert plain(config) == plain(expected)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    testing.compare(ours, theirs, x, np.ones((4, 2)), loss="mse").raise_if_different()
+    assert len(ours.explain(x[0], print_fn=str).rows) == len(ours.layers) - 1
+    for k in (minikeras, keras):
+        for wrong in (lambda a: a, lambda a: [], lambda a: [a] * 3):
+            with pytest.raises((ValueError, TypeError)):
+                k.layers.Subtract()(wrong(k.Input((3,))))
+
+
+def test_dictionaries_reach_explain_and_compare_by_name():
+    ours, theirs = compiled(minikeras), compiled(keras)
+    x, y = data(4)
+    x, y = {k: x[k].astype("float32") for k in ("b", "a")}, {k: y[k] for k in ("label", "number")}
+    report = testing.compare(ours, theirs, x, y, step=True)
+    assert report.ok, str(report)
+    assert report.compared > 60
+    in_order = testing.compare(ours, theirs, [x["a"], x["b"]], [y["label"], y["number"]], step=True)
+    assert in_order.compared == report.compared
+    one = ours.explain({k: v[0] for k, v in x.items()}, {k: v[0] for k, v in y.items()}, print_fn=str)
+    first = [{k: v[:1] for k, v in part.items()} for part in (x, y)]
+    assert one.loss == pytest.approx(ours.evaluate(*first, verbose=0)[0], rel=1e-5)

@@ -100,6 +100,16 @@ def test_draws(shape, seed):
         )
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
     equal(random.dropout(x, 0.3, seed=seed), keras.random.dropout(x, 0.3, seed=seed))
+    for axis in (0, -1):
+        equal(random.shuffle(x, axis, seed=seed), keras.random.shuffle(x, axis, seed=seed))
+
+
+def test_shuffle_where_random_numbers_are_equal():
+    n = 100_000
+    assert len(np.unique(random.uniform((n,), seed=4))) < n
+    equal(random.shuffle(np.arange(n), seed=4), keras.random.shuffle(np.arange(n), seed=4))
+    with pytest.raises(ValueError, match="axis 1 is out of bounds"):
+        random.shuffle([3, 4], axis=1)
 
 
 def test_seed_generators_move_on_alike():

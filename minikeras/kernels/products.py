@@ -203,6 +203,10 @@ def _copy_strips(panel, w, w_steps, depth, columns):
 
 def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
     """Compute the table of sums above, of addresses and plain numbers."""
+    if x1 == d2 * x2 and w1 == d2 * w2:  # t goes on where k ends: one long k
+        d1, d2 = 1, d1 * d2
+    if d1 == 1 and x0 == d2 * x2 and w0 == d2 * w2:
+        d0, d2 = 1, d0 * d2
     x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows

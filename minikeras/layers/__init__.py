@@ -3,10 +3,11 @@
 from ..names import missing_attribute
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
-from .conv import Conv2D, Convolution2D, ZeroPadding2D
+from .conv import Conv2D, Convolution2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
 from .depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
 from .embedding import Embedding
+from .frames import Cropping2D, ZeroPadding2D
 from .merging import (
     Add,
     Average,
@@ -37,7 +38,7 @@ from .pooling import (
     MaxPool2D,
     MaxPooling2D,
 )
-from .reshaping import Cropping2D, Permute, RepeatVector, UpSampling2D
+from .reshaping import Permute, RepeatVector, UpSampling2D
 from .transposed import Conv2DTranspose, Convolution2DTranspose
 
 __all__ = [

@@ -81,7 +81,7 @@ class Layer(Configurable):
             raise ValueError(f"A layer's name is a string without '/', received {name!r}.")
         self.dtype = _checked_dtype(dtype, self.name)
         self.batch_input_shape = _first_shape(options, self.name)
-        self.refuse_options(options, f"{type(self).__name__} layer {self.name!r}")
+        self.refuse_options(options, self._owner)
         self.built = not self.has_build_config
         self.build_input_shape: Shape | None = None
         #: Sizes of axes that the weights were made for; other inputs are refused.
@@ -136,17 +136,58 @@ class Layer(Configurable):
         self._weights.append(variable)
         return variable
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
+    def _store_options(self, weight: str, initializer: Any, regularizer: Any) -> None:
+        """Store the two options of a weight; those of a `"kernel"` as `kernel_initializer` and `kernel_regularizer`."""
+        setattr(self, f"{weight}_initializer", initializers.get(initializer))
+        setattr(self, f"{weight}_regularizer", regularizers.get(regularizer))
+
+    def _declare_weight(self, weight: str, shape: tuple[int, ...], name: str | None = None) -> Variable:
+        """Declare a weight with the options stored for it; `name` where it isn't called as they are."""
+        initializer, regularizer = (getattr(self, f"{weight}_{kind}") for kind in ("initializer", "regularizer"))
+        return self.add_weight(shape, initializer, regularizer=regularizer, name=name or weight)
+
+    # ---- what errors say ----
+
+    @property
+    def _owner(self) -> str:
+        return f"{type(self).__name__} layer {self.name!r}"
+
+    def _positive(self, argument: str, value: Any) -> int:
+        """Return an argument as int; ValueError where it isn't a positive integer."""
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
+            raise ValueError(f"{self._owner}: `{argument}` is a positive integer, received {value!r}.")
+        return int(value)
+
+    def _last_axis(self, input_shape: Shape) -> int:
+        """Return the size of the last axis, which must be known, and is expected from now on."""
+        size = input_shape[-1]
+        if size is None:
+            raise ValueError(f"{self._owner}: the last axis of its input must be known, received {input_shape}.")
+        self.expected_axes = {-1: size}
+        return size
+
+    # ---- calling ----
+
+    def __call__(self, inputs: Any, *others: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Compute the output of an array; on a symbol, draw a node of a graph instead.
 
+        Args:
+            inputs: an array or a symbol; a list of them where the layer joins several.
+            training: whether Dropout and its like are active; False where None.  On a symbol: what holds where the
+                model is called without saying it, as `model(x)`; `fit`, `evaluate` and `predict` always say it.
+            *others, **arguments: taken to be refused by name.
+
         Raises:
-            ValueError: an input of a rank or size that this layer can't take, or another number of inputs.
+            ValueError: an input of a rank or size that this layer can't take, or another number of inputs; something
+                besides them that is not given by its name.
+            TypeError: an argument that this layer doesn't have.
         """
-        xs = self._listed(x)
+        self._refuse(others, arguments)
+        xs = self._listed(inputs)
         if any(isinstance(a, Symbol) for a in xs):
             shape = self._as_given([a.shape for a in xs])
             self.ensure_built(shape)
-            node = Node(self, tuple(xs), self.compute_output_shape(shape))
+            node = Node(self, tuple(xs), self.compute_output_shape(shape), training=training)
             self.nodes.append(node)
             return node.output
         xs = [np.require(np.asarray(a), self.dtype, ["C", "W"]) for a in xs]  # "W": see `graph.Graph.forward`
@@ -155,13 +196,24 @@ class Layer(Configurable):
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
             return self.forward(self._as_given(xs), bool(training))[0]
 
+    def _refuse(self, others: tuple[Any, ...], arguments: dict[str, Any]) -> None:
+        """Raise where a call has more than the inputs and `training`."""
+        who = f"{type(self).__name__} layer {self.name!r}"
+        if others:
+            raise ValueError(
+                f"{who}: only inputs are given without a name, and several of them in a list; received {others[0]!r} "
+                "besides. Write training=..., if that is meant."
+            )
+        if arguments:
+            raise TypeError(f"{who}: got an unexpected keyword argument {next(iter(arguments))!r}; it has `training`.")
+
     def _listed(self, x: Any) -> list[Any]:
         """Return the inputs as a list, of one where the layer doesn't join."""
         several = isinstance(x, (list, tuple)) and (self.joins or any(isinstance(a, Symbol) for a in x))
         if several != self.joins:
             found = f"a list of {len(x)}" if several else f"{x!r}" if isinstance(x, Symbol) else type(x).__name__
             expected = "a list of inputs, such as [a, b]" if self.joins else "1 input"
-            raise ValueError(f"{type(self).__name__} layer {self.name!r}: expected {expected}, received {found}.")
+            raise ValueError(f"{self._owner}: expected {expected}, received {found}.")
         xs = list(x) if several else [x]
         if len({isinstance(a, Symbol) for a in xs}) > 1:
             raise ValueError(f"Layer {self.name!r}: its inputs are symbols or arrays, not some of each.")

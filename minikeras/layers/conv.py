@@ -1,4 +1,4 @@
-"""Layers that slide a learned window over images: Conv2D; and ZeroPadding2D, a frame of zeros.
+"""Conv2D, which slides a learned window over images, and what it shares with the other convolutions.
 
 Models chain them; `depthwise` and `transposed` hold the other convolutions.
 The loops are `kernels.conv2d`; the sizes come from `windows`.
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, kernels, regularizers
+from .. import activations, config, kernels
 from ..serialization import keras_class
 from .base import ActivatedLayer, Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
@@ -27,17 +27,9 @@ class Convolution(ActivatedLayer):
         "kernel_constraint": None,
         "bias_constraint": None,
     }
+    filters: int
     use_bias: bool
     bias: Any = None
-
-    @property
-    def _owner(self) -> str:
-        return f"{type(self).__name__} layer {self.name!r}"
-
-    def _positive(self, argument: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
-            raise ValueError(f"{self._owner}: `{argument}` is a positive integer, received {value!r}.")
-        return int(value)
 
     def _set_window(
         self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any, exclusive: bool = True
@@ -61,17 +53,17 @@ class Convolution(ActivatedLayer):
             shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
         )
 
-    def _known_channels(self, input_shape: Shape) -> int:
-        """Return the number of channels, which are expected from now on."""
-        channels = input_shape[-1]
-        if channels is None:
-            raise ValueError(f"{self._owner}: the last axis of its input must be known, received {input_shape}.")
-        self.expected_axes = {-1: channels}
-        return channels
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) -> (N, OH, OW, F)."""
+        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
+
+    def _moves(self, x: np.ndarray) -> tuple[Pair, Pair, Pair]:
+        """Return how the window goes over x, as the kernels ask for it: strides, zeros before x, dilation."""
+        return self.strides, self.geometry(x.shape)[1], self.dilation_rate
 
     def _declare_bias(self, size: int) -> None:
         if self.use_bias:
-            self.bias = self.add_weight((size,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias")
+            self.bias = self._declare_weight("bias", (size,))
 
     def _bias_value(self, z: np.ndarray) -> np.ndarray:
         return np.zeros(z.shape[-1], z.dtype) if self.bias is None else self.bias.value
@@ -147,28 +139,17 @@ class Conv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
+        channels = self._last_axis(input_shape)
         if channels % self.groups:
             raise ValueError(f"{self._owner}: {channels} channels can't be cut into groups={self.groups}.")
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
+        self.kernel = self._declare_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._declare_bias(self.filters)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """Return z, the sum above."""
@@ -182,10 +163,10 @@ class Conv2D(Convolution):
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
-        padding = self.geometry(x.shape)[1]
+        moves = self._moves(x)
         parts = []
         for dw_g, x_g, dz_g in self._groups(self.kernel.gradient, x, dz):
-            kernels.conv2d.weight_gradient(dw_g, x_g, dz_g, self.strides, padding, self.dilation_rate)
+            kernels.conv2d.weight_gradient(dw_g, x_g, dz_g, *moves)
             parts.append(dw_g)
         if self.groups > 1:  # those were copies
             self.kernel.gradient[...] = _joined(parts)
@@ -193,10 +174,10 @@ class Conv2D(Convolution):
 
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
-        padding = self.geometry(x.shape)[1]
+        moves = self._moves(x)
         parts = []
         for dx_g, dz_g, w_g in self._groups(np.empty(x.shape, x.dtype), dz, self.kernel.value):
-            kernels.conv2d.input_gradient(dx_g, dz_g, w_g, self.strides, padding, self.dilation_rate)
+            kernels.conv2d.input_gradient(dx_g, dz_g, w_g, *moves)
             parts.append(dx_g)
         return _joined(parts)
 
@@ -219,59 +200,4 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 Convolution2D = Conv2D
 
 
-@keras_class("keras.layers")
-class ZeroPadding2D(Layer):
-    """Put a frame of zeros around each image: (N, H, W, C) -> (N, top + H + bottom, left + W + right, C).
-
-    Args:
-        padding: one integer for all four sides; (rows, columns) for both of each; or ((top, bottom), (left, right)).
-        data_format: `"channels_last"`.
-        **options: those of `Layer`.
-
-    Raises:
-        ValueError: another form, or a negative number.
-    """
-
-    ndim = 4
-    has_build_config = True
-
-    def __init__(
-        self, padding: int | Pair | tuple[Pair, Pair] = (1, 1), data_format: str | None = None, **options: Any
-    ):
-        super().__init__(**options)
-        owner = f"ZeroPadding2D layer {self.name!r}"
-        sides = padding if isinstance(padding, (tuple, list)) else (padding, padding)
-        if len(sides) != 2:
-            raise ValueError(
-                f"{owner}: `padding` is an integer, (rows, columns) or ((top, bottom), (left, right)), "
-                f"received {padding!r}."
-            )
-        self.padding = (
-            pair(sides[0], "padding", owner, at_least=0),
-            pair(sides[1], "padding", owner, at_least=0),
-        )
-        self.data_format = config.check_data_format(data_format, owner)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, top + H + bottom, left + W + right, C)."""
-        N, H, W, C = input_shape
-        rows, columns = (None if n is None else n + sum(p) for n, p in zip((H, W), self.padding, strict=True))
-        return (N, rows, columns, C)
-
-    def _inside(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
-        """Return where in the output the input stands, given the shape of the output."""
-        (top, bottom), (left, right) = self.padding
-        return slice(None), slice(top, shape[1] - bottom), slice(left, shape[2] - right)
-
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x where x stands, and zero around it."""
-        y = np.zeros(self.compute_output_shape(x.shape), x.dtype)
-        y[self._inside(y.shape)] = x
-        return y, None
-
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        """Forward was y = x in a frame of zeros, so dx is dy without the frame."""
-        return np.ascontiguousarray(dy[self._inside(dy.shape)])
-
-
-__all__ = ["Conv2D", "Convolution2D", "ZeroPadding2D"]
+__all__ = ["Conv2D", "Convolution2D"]

@@ -1,6 +1,6 @@
 """The everyday layers: InputLayer, Dense, Activation, Flatten, Reshape, Dropout, Rescaling.
 
-Models chain them; `graph` runs them.  Calls `base`, `activations`, `initializers`, `random`.
+Models chain them; `graph` runs them.  Calls `base`, `activations`, `random`.
 
 Notation: N samples in the batch, I inputs and O outputs of a layer; d stands for the derivative of the loss,
 so `dy` has the shape of y.
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, kernels, random, regularizers
+from .. import activations, config, kernels, random
 from ..serialization import keras_class
 from ..symbolic import Symbol
 from .base import ActivatedLayer, Layer, Shape
@@ -130,32 +130,18 @@ class Dense(ActivatedLayer):
         **options: Any,
     ):
         super().__init__(**options)
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
-            raise ValueError(f"Dense layer {self.name!r}: `units` is a positive integer, received {units!r}.")
-        self.units = int(units)
+        self.units = self._positive("units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
         self.bias = None
 
     def build(self, input_shape: Shape) -> None:
         """Declare W and b; the last axis of the input must be known."""
-        inputs = input_shape[-1]
-        if inputs is None:
-            raise ValueError(
-                f"Dense layer {self.name!r}: the last axis of its input must be known, received {input_shape}."
-            )
-        self.expected_axes = {-1: inputs}
-        self.kernel = self.add_weight(
-            (inputs, self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
-        )
+        self.kernel = self._declare_weight("kernel", (self._last_axis(input_shape), self.units))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
-            )
+            self.bias = self._declare_weight("bias", (self.units,))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, ..., I) -> (N, ..., O)."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, initializers, kernels, regularizers
+from .. import activations, kernels
 from ..serialization import keras_class
 from .base import Shape
 from .conv import Convolution
@@ -76,21 +76,15 @@ class DepthwiseConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            name="kernel",
-        )
+        channels = self._last_axis(input_shape)
+        w_shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.kernel = self._declare_weight("depthwise", w_shape, name="kernel")
         self._declare_bias(channels * self.depth_multiplier)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -117,9 +111,6 @@ class DepthwiseConv2D(Convolution):
         dx = np.empty(x.shape, x.dtype)
         kernels.depthwise2d.input_gradient(dx, np.ascontiguousarray(dz), self.kernel.value, *self._moves(x))
         return dx
-
-    def _moves(self, x: np.ndarray) -> tuple[Pair, Pair, Pair]:
-        return self.strides, self.geometry(x.shape)[1], self.dilation_rate
 
 
 @keras_class("keras.layers")
@@ -189,34 +180,19 @@ class SeparableConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
+        self._store_options("pointwise", pointwise_initializer, pointwise_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w, P and b; the number of channels must be known, and the kernel must fit."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            name="depthwise_kernel",
-        )
-        self.pointwise_kernel = self.add_weight(
-            (1, 1, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            name="pointwise_kernel",
-        )
+        channels = self._last_axis(input_shape)
+        w_shape = (*self.kernel_size, channels, self.depth_multiplier)
+        P_shape = (1, 1, channels * self.depth_multiplier, self.filters)
+        self.depthwise_kernel = self._declare_weight("depthwise", w_shape, name="depthwise_kernel")
+        self.pointwise_kernel = self._declare_weight("pointwise", P_shape, name="pointwise_kernel")
         self._declare_bias(self.filters)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = activation(u P + b)."""
@@ -239,10 +215,7 @@ class SeparableConv2D(Convolution):
         """Forward was y = activation(z), z = u P + b, u = x * w; so dz, then du = dz P^T, then dx."""
         du, (x, _) = self._gradients(dy, cache)
         dx = np.empty(x.shape, x.dtype)
-        padding = self.geometry(x.shape)[1]
-        kernels.depthwise2d.input_gradient(
-            dx, du, self.depthwise_kernel.value, self.strides, padding, self.dilation_rate
-        )
+        kernels.depthwise2d.input_gradient(dx, du, self.depthwise_kernel.value, *self._moves(x))
         return dx
 
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
@@ -258,10 +231,7 @@ class SeparableConv2D(Convolution):
         self._add_bias_gradient(dz)
         du = np.empty(u.shape, u.dtype)
         kernels.conv2d.input_gradient(du, dz, self.pointwise_kernel.value, *single)
-        padding = self.geometry(x.shape)[1]
-        kernels.depthwise2d.weight_gradient(
-            self.depthwise_kernel.gradient, x, du, self.strides, padding, self.dilation_rate
-        )
+        kernels.depthwise2d.weight_gradient(self.depthwise_kernel.gradient, x, du, *self._moves(x))
         return du, (x, u)
 
 

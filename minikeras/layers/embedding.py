@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, regularizers
 from ..serialization import keras_class
 from .base import Layer, Shape
 
@@ -58,26 +57,16 @@ class Embedding(Layer):
         if options.pop("input_length", None) is not None:
             warnings.warn("Embedding: `input_length` is no longer needed; leave it out.", stacklevel=2)
         super().__init__(**options)
-        for argument, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size <= 0:
-                raise ValueError(
-                    f"Embedding layer {self.name!r}: `{argument}` is a positive integer, received {size!r}."
-                )
-        self.input_dim, self.output_dim = int(input_dim), int(output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.input_dim = self._positive("input_dim", input_dim)
+        self.output_dim = self._positive("output_dim", output_dim)
+        self._store_options("embeddings", embeddings_initializer, embeddings_regularizer)
         if weights is not None:
             self.build()
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Declare E, whatever the shape of the input."""
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            name="embeddings",
-        )
+        self.embeddings = self._declare_weight("embeddings", (self.input_dim, self.output_dim))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, T) -> (N, T, D)."""
@@ -89,9 +78,7 @@ class Embedding(Layer):
         V = self.input_dim
         if ids.size and not -V <= ids.min() <= ids.max() < V:
             wrong = ids.max() if ids.max() >= V else ids.min()
-            raise ValueError(
-                f"Embedding layer {self.name!r}: {wrong} is not in [0, {V}); `input_dim` is the largest integer plus 1."
-            )
+            raise ValueError(f"{self._owner}: {wrong} is not in [0, {V}); `input_dim` is the largest integer plus 1.")
         return self.embeddings.value[ids], ids
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:

@@ -46,10 +46,6 @@ class Merge(Layer):
         if self.inputs is not None and len(shapes) != self.inputs:
             raise ValueError(f"{self._owner} takes exactly {self.inputs} inputs, received {len(shapes)}: {shapes}.")
 
-    @property
-    def _owner(self) -> str:
-        return f"{type(self).__name__} layer {self.name!r}"
-
 
 class Elementwise(Merge):
     """Joins that work element by element.

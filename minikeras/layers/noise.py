@@ -47,7 +47,7 @@ class SpatialDropout2D(Dropout):
         dtype: Any = None,
     ):
         super().__init__(rate, noise_shape=(None, 1, 1, None), seed=seed, name=name, dtype=dtype)
-        self.data_format = config.check_data_format(data_format, f"SpatialDropout2D layer {self.name!r}")
+        self.data_format = config.check_data_format(data_format, self._owner)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer; the float type as a plain name, as Keras writes it here."""
@@ -61,9 +61,7 @@ class Gaussian(Layer):
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not number or not 0 <= value <= 1 or (below_one and value == 1):
             limits = "0 <= rate < 1" if below_one else "from 0 to 1"
-            raise ValueError(
-                f"{type(self).__name__} layer {self.name!r}: `{argument}` is a number {limits}, received {value!r}."
-            )
+            raise ValueError(f"{self._owner}: `{argument}` is a number {limits}, received {value!r}.")
         self.seed_generator = random.SeedGenerator(self.seed) if value > 0 else None
         return float(value) if isinstance(value, np.number) else value
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, regularizers
+from .. import initializers
 from ..serialization import keras_class
 from .base import Layer, Shape
 
@@ -68,22 +68,19 @@ class Normalization(Layer):
         ndim, axes = len(input_shape), [self.axis] if isinstance(self.axis, int) else self.axis
         if any(not -ndim <= a < ndim for a in axes):
             raise ValueError(
-                f"{type(self).__name__} layer {self.name!r}: axis={self.axis} is out of bounds for inputs of shape "
-                f"{tuple(input_shape)}."
+                f"{self._owner}: axis={self.axis} is out of bounds for inputs of shape {tuple(input_shape)}."
             )
         shape = tuple(input_shape[a] for a in self._along(ndim))
         if None in shape:
             raise ValueError(
-                f"{type(self).__name__} layer {self.name!r}: the size of axis {self.axis} must be known, received "
+                f"{self._owner}: the size of axis {self.axis} must be known, received "
                 f"inputs of shape {tuple(input_shape)}."
             )
         self.ndim, self.expected_axes = ndim, dict(zip(self._along(ndim), shape, strict=True))
         if self.scale:
-            self.gamma = self.add_weight(
-                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, name="gamma"
-            )
+            self.gamma = self._declare_weight("gamma", shape)
         if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, regularizer=self.beta_regularizer, name="beta")
+            self.beta = self._declare_weight("beta", shape)
         return shape
 
     def _spread(self, numbers: np.ndarray, ndim: int) -> np.ndarray:
@@ -172,12 +169,10 @@ class BatchNormalization(Normalization):
         self.axis = int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.center, self.scale = center, scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        self._store_options("beta", beta_initializer, beta_regularizer)
+        self._store_options("gamma", gamma_initializer, gamma_regularizer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare gamma, beta and the moving averages, one number per channel."""
@@ -254,15 +249,11 @@ class LayerNormalization(Normalization):
     ):
         super().__init__(**options)
         if not isinstance(axis, (int, list, tuple)):
-            raise TypeError(
-                f"LayerNormalization layer {self.name!r}: `axis` is an integer or a list of them, received {axis!r}."
-            )
+            raise TypeError(f"{self._owner}: `axis` is an integer or a list of them, received {axis!r}.")
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon, self.center, self.scale = epsilon, center, scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self._store_options("beta", beta_initializer, beta_regularizer)
+        self._store_options("gamma", gamma_initializer, gamma_regularizer)
 
     def build(self, input_shape: Shape) -> None:
         """Declare gamma and beta; from now on `axis` is a list, as in Keras."""

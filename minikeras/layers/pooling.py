@@ -49,10 +49,6 @@ class Pooling2D(Layer):
         self.padding = padding_mode(padding, self._owner)
         self.data_format = config.check_data_format(data_format, self._owner)
 
-    @property
-    def _owner(self) -> str:
-        return f"{type(self).__name__} layer {self.name!r}"
-
     def _geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
         return image_geometry(shape, self.pool_size, self.strides, self.padding, (1, 1), self._owner, "pool_size")
 
@@ -120,7 +116,7 @@ class GlobalPooling2D(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Any):
         super().__init__(**options)
-        self.data_format = config.check_data_format(data_format, f"{type(self).__name__} layer {self.name!r}")
+        self.data_format = config.check_data_format(data_format, self._owner)
         self.keepdims = keepdims
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

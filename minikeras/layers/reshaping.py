@@ -1,6 +1,7 @@
-"""Layers that move, repeat or leave out numbers: Permute, RepeatVector, UpSampling2D, Cropping2D.
+"""Layers that move or repeat numbers: Permute, RepeatVector, UpSampling2D.
 
-Flatten and Reshape stand in `core`, ZeroPadding2D in `conv`.  Models chain them.  Calls `base`, `windows`.
+Flatten and Reshape stand in `core`; `frames` puts zeros around images or cuts.  Models chain them.
+Calls `base`, `windows`.
 
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
@@ -34,9 +35,7 @@ class Permute(Layer):
         super().__init__(**options)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(
-                f"Permute layer {self.name!r}: `dims` holds each of 1, ..., n once, such as (2, 1); received {dims}."
-            )
+            raise ValueError(f"{self._owner}: `dims` holds each of 1, ..., n once, such as (2, 1); received {dims}.")
         self.ndim = len(self.dims) + 1
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -71,9 +70,9 @@ class RepeatVector(Layer):
     def __init__(self, n: int, **options: Any):
         super().__init__(**options)
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            raise TypeError(f"RepeatVector layer {self.name!r}: `n` is an integer, received {n!r}.")
+            raise TypeError(f"{self._owner}: `n` is an integer, received {n!r}.")
         if n <= 0:
-            raise ValueError(f"RepeatVector layer {self.name!r}: `n` is positive, received {n!r}.")
+            raise ValueError(f"{self._owner}: `n` is positive, received {n!r}.")
         self.n = int(n)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -123,7 +122,7 @@ class UpSampling2D(Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        owner = f"UpSampling2D layer {self.name!r}"
+        owner = self._owner
         self.size = pair(size, "size", owner)
         self.data_format = config.check_data_format(data_format, owner)
         self.interpolation = str(interpolation).lower()
@@ -173,68 +172,4 @@ def _mixed(x: np.ndarray, R: np.ndarray, S: np.ndarray) -> np.ndarray:
     return (S @ rows).reshape(N, len(R), len(S), C)
 
 
-@keras_class("keras.layers")
-class Cropping2D(Layer):
-    """Cut a frame off each image: (N, H, W, C) -> (N, H - top - bottom, W - left - right, C).
-
-    Args:
-        cropping: one integer for all four sides; (rows, columns) for both of each; or ((top, bottom), (left, right)).
-        data_format: `"channels_last"`.
-        **options: those of `Layer`.
-
-    Raises:
-        ValueError: another form, a negative number, or a frame that leaves nothing.
-    """
-
-    ndim = 4
-    has_build_config = True
-
-    def __init__(
-        self,
-        cropping: int | Pair | tuple[Pair, Pair] = ((0, 0), (0, 0)),
-        data_format: str | None = None,
-        **options: Any,
-    ):
-        super().__init__(**options)
-        owner = f"Cropping2D layer {self.name!r}"
-        sides = cropping if isinstance(cropping, (tuple, list)) else (cropping, cropping)
-        if len(sides) != 2:
-            raise ValueError(
-                f"{owner}: `cropping` is an integer, (rows, columns) or ((top, bottom), (left, right)), "
-                f"received {cropping!r}."
-            )
-        self.cropping = tuple(pair(side, "cropping", owner, at_least=0) for side in sides)
-        self.data_format = config.check_data_format(data_format, owner)
-
-    def check_input(self, shape: Shape) -> None:
-        """Raise ValueError where the input has another rank, or is no larger than the frame."""
-        super().check_input(shape)
-        self.compute_output_shape(shape)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, H - top - bottom, W - left - right, C)."""
-        N, H, W, C = input_shape
-        rows, columns = (None if n is None else n - sum(c) for n, c in zip((H, W), self.cropping, strict=True))
-        if any(n is not None and n < 1 for n in (rows, columns)):
-            raise ValueError(
-                f"Cropping2D layer {self.name!r}: cropping={self.cropping} leaves nothing of an input of shape "
-                f"{tuple(input_shape)}."
-            )
-        return (N, rows, columns, C)
-
-    def _inside(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
-        (top, bottom), (left, right) = self.cropping
-        return slice(None), slice(top, shape[1] - bottom), slice(left, shape[2] - right)
-
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x without the frame."""
-        return np.ascontiguousarray(x[self._inside(x.shape)]), x.shape
-
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        """Forward dropped the frame, so dx is dy in a frame of zeros."""
-        dx = np.zeros(cache, dy.dtype)
-        dx[self._inside(cache)] = dy
-        return dx
-
-
-__all__ = ["Cropping2D", "Permute", "RepeatVector", "UpSampling2D"]
+__all__ = ["Permute", "RepeatVector", "UpSampling2D"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, initializers, kernels, regularizers
+from .. import activations, kernels
 from ..serialization import keras_class
 from .base import Shape
 from .conv import Convolution
@@ -82,10 +82,8 @@ class Conv2DTranspose(Convolution):
                 )
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer)
+        self._store_options("bias", bias_initializer, bias_regularizer)
 
     def _output_size(self, n: int | None, axis: int) -> int | None:
         if n is None:
@@ -121,18 +119,8 @@ class Conv2DTranspose(Convolution):
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known."""
         self.geometry(input_shape)
-        channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, self.filters, channels),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
+        self.kernel = self._declare_weight("kernel", (*self.kernel_size, self.filters, self._last_axis(input_shape)))
         self._declare_bias(self.filters)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, OH, OW, F)."""
-        return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """Return z: what the input gradient of a convolution would be if x were its output's."""
@@ -147,17 +135,14 @@ class Conv2DTranspose(Convolution):
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """In the convolution from dz to x every weight met the same pairs of cells, so dw is its weight gradient."""
         x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
-        padding = self.geometry(x.shape)[1]
-        kernels.conv2d.weight_gradient(self.kernel.gradient, dz, x, self.strides, padding, self.dilation_rate)
+        kernels.conv2d.weight_gradient(self.kernel.gradient, dz, x, *self._moves(x))
         self._add_bias_gradient(dz)
 
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Forward was a convolution backwards, so now it runs forwards: dx = dz * w."""
         dx = np.empty(x.shape, x.dtype)
-        padding, zeros = self.geometry(x.shape)[1], np.zeros(x.shape[-1], x.dtype)
-        kernels.conv2d.forward(
-            dx, np.ascontiguousarray(dz), self.kernel.value, zeros, self.strides, padding, self.dilation_rate
-        )
+        zeros = np.zeros(x.shape[-1], x.dtype)
+        kernels.conv2d.forward(dx, np.ascontiguousarray(dz), self.kernel.value, zeros, *self._moves(x))
         return dx
 
 

@@ -250,16 +250,22 @@ def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
 
 def _compile_arguments(training: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `compile` from a file's `training_config`."""
-    metrics = {
-        kind: [_metric(m) for m in _flat(training.get(kind))] if training.get(kind) is not None else None
-        for kind in ("metrics", "weighted_metrics")
-    }
+    metrics = {kind: _metrics(training.get(kind)) for kind in ("metrics", "weighted_metrics")}
     return {
         "optimizer": _new_form(training.get("optimizer_config"), ("keras.optimizers",)),
         "loss": _new_form(training.get("loss"), ("keras.losses",)),
         "loss_weights": training.get("loss_weights"),
         **metrics,
     }
+
+
+def _metrics(config: Any) -> Any:
+    """Return metrics in the lists and dictionaries that belong to the outputs."""
+    if isinstance(config, list):
+        return [_metrics(c) for c in config]
+    if isinstance(config, dict) and "class_name" not in config:
+        return {name: _metrics(c) for name, c in config.items()}
+    return _metric(config)
 
 
 def _metric(config: Any) -> Any:
@@ -269,7 +275,3 @@ def _metric(config: Any) -> Any:
         if isinstance(options, dict) and isinstance(options.get("fn"), str):
             return options["name"] if options.get("name") in ("accuracy", "acc") else options["fn"]
     return _new_form(config, ("keras.metrics", "keras.losses"))
-
-
-def _flat(value: Any) -> list[Any]:
-    return [w for v in value for w in _flat(v)] if isinstance(value, list) else [value]

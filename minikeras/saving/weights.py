@@ -3,6 +3,7 @@
     layers/conv2d/vars/0            the kernel of the first Conv2D; the group `vars` has the layer's name as attribute
     layers/conv2d_1/vars/0          that of the second: groups are named by class and order, not by the layer's name
     layers/sequential/layers/...    a model inside the model
+    encoder/vars, blocks/dense/vars     of a class with a `call`: layers in attributes whose names come before "layers"
     layers/dense/activation/vars    a layer that serves another as its activation
     layers/dropout/seed_generator/vars/0    [seed, counter]; Keras 3.15 neither writes nor looks at it
     optimizer/vars/0, 1, ...        iteration, learning rate (unless scheduled), slots
@@ -60,19 +61,33 @@ def _entries(layer: Any, path: str, seen: set[int]) -> Iterator[Entry]:
     own = sorted(layer._weights, key=lambda v: not v.declared_trainable)
     yield Entry(path, layer.name, layer, own)
     prefix = f"{path}/" if path else ""
-    if hasattr(layer, "layers"):
-        used: dict[str, int] = {}
-        for child in layer.layers:
-            kind = snake_case(type(child).__name__)
-            count = used.get(kind, -1) + 1
-            used[kind] = count
-            yield from _entries(child, f"{prefix}layers/{kind}_{count}" if count else f"{prefix}layers/{kind}", seen)
+    for place, child in _layers_inside(layer):
+        yield from _entries(child, f"{prefix}{place}", seen)
     activation = getattr(layer, "activation", None)
     if hasattr(activation, "_weights"):
         yield from _entries(activation, f"{prefix}activation", seen)
     for name, value in sorted(vars(layer).items()):
         if isinstance(value, SeedGenerator):
             yield from _entries(value, f"{prefix}{name}", seen)
+
+
+def _layers_inside(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Return the groups of the layers inside a layer; of a layer with several places, the first counts."""
+    places = [("layers", getattr(layer, "layers", ()))]
+    if getattr(layer, "_writes_call", False):
+        attributes = sorted(vars(layer).items())
+        places = [(name, v) for name, v in attributes if name < "layers" and not name.startswith("_")] + places
+    for name, value in places:
+        if hasattr(value, "_weights"):
+            yield name, value
+            continue
+        used: dict[str, int] = {}
+        children = list(value.values()) if isinstance(value, dict) else value
+        for child in children if isinstance(children, (list, tuple)) else ():
+            if hasattr(child, "_weights"):
+                kind = snake_case(type(child).__name__)
+                count = used[kind] = used.get(kind, -1) + 1
+                yield f"{name}/{kind}_{count}" if count else f"{name}/{kind}", child
 
 
 # Writing -----------------------------------------------------------------------------------------------------------
