@@ -179,7 +179,7 @@ def _axis_label(name: str) -> str:
     """Name the axis, with the unit where the metric has one."""
     if "acc" in name.lower():
         return "share of samples that are right"
-    if name == "loss":
+    if name == "loss" or name.endswith("_loss"):
         return "loss per sample"
     return "step size" if name == "learning_rate" else name.replace("_", " ")
 
