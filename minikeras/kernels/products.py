@@ -20,15 +20,16 @@ Python loops over the tile's rows and registers write the instructions out, once
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as a batch of 32 would
 waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
 
-**The cache.** A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a whole row of w
-away from the next. The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets
-them before the next tile comes. So where z has many rows, `product` copies these pieces one behind the other first,
-into a strip; as many strips as the cache may hold are used for all rows before the next ones are made; a w that many
-products need comes `in_strips` already. A k of more than DEPTH is cut, and its sums are taken up again. Where z has
-few rows, w is read once, so memory has to deliver it: then k is cut into so few rows of w that they are read in the
-order of memory, and asked for AHEAD rows before they are needed.
+**The cache.**  A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a row of w away
+from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
+before the next tile comes.  So where z has many rows, `product` first copies these pieces one behind the other, into a
+strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A w that many products
+need is laid out `in_strips` beforehand.  A k of more than DEPTH is cut, and its sums are taken up again.
 
-Called by `conv2d` and `dense`; calls `vectors`.
+Where z has few rows, each number of w is read once, and memory has to deliver it: then k is cut into so few rows of w
+that they are read in the order of memory, and asked for AHEAD rows before they are needed.
+
+Called by `conv2d` and `dense`; calls `vectors`, and `team` to lay out strips.
 """
 
 import functools
@@ -64,7 +65,7 @@ MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
 DEPTH = 256
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
-IN_ROWS = 1
+IN_ROWS = 1  # from column to column of a w that is not in strips
 AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
@@ -202,12 +203,12 @@ def _copy_strips(panel, w, w_steps, depth, columns):
 
 
 def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
-    """Compute the table of sums above, of addresses and plain numbers."""
+    """Compute the table of sums above, of addresses and plain numbers; an address counts bytes, 4 for a number."""
     if x1 == d2 * x2 and w1 == d2 * w2:  # t goes on where k ends: one long k
         d1, d2 = 1, d1 * d2
     if d1 == 1 and x0 == d2 * x2 and w0 == d2 * w2:
         d0, d2 = 1, d0 * d2
-    x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows
+    x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows  # a 0 of their type
     # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
     low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
     right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
