@@ -423,3 +423,40 @@ def test_evaluate_in_mid_training_changes_nothing():
 
     for a, b in zip(run(True), run(False), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Watching(minikeras.callbacks.Callback):
+    """Reads the accuracy after every batch, from the metric itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(self.model.metrics[1].result())
+
+
+def test_accuracy_counts_later_and_shows_no_difference():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(50, 4)).astype("float32"), rng.integers(0, 3, 50)
+
+    def history(*data, epochs=2, **options):
+        minikeras.utils.set_random_seed(1)
+        model = minikeras.Sequential([minikeras.Input((4,)), minikeras.layers.Dense(3, "softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model.fit(*data, epochs=epochs, verbose=0, **options).history["accuracy"]
+
+    watching = Watching()
+    expected = history(x, y, batch_size=7, shuffle=False)
+    assert history(x, y, batch_size=7, shuffle=False, callbacks=[watching]) == expected
+    assert watching.seen[7::8] == expected
+    assert len(set(watching.seen)) > 4
+
+    def batches_in_one_buffer():
+        bx, by = np.empty((7, 4), "float32"), np.empty(7, int)
+        for i in range(0, 50, 7):
+            n = len(x[i : i + 7])
+            bx[:n], by[:n] = x[i : i + 7], y[i : i + 7]
+            yield bx[:n], by[:n]
+
+    assert history(batches_in_one_buffer(), epochs=1) == expected[:1]
