@@ -359,7 +359,7 @@ class Model(Trainer, Layer):
         """Follow one sample through the layers, print shapes, weights, costs and numbers, and return them as rows.
 
         Args:
-            x: one sample, with or without a batch axis; a list where the model has several inputs.
+            x: one sample, with or without a batch axis; a list or a dictionary where the model has several inputs.
             y: its target; where given, the way back is explained too, with the norm of every gradient.
             print_fn: receives the text in one call, instead of standard output.
 
