@@ -50,6 +50,9 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
 def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
     """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
     x = arrays[0]
+    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
+        arrays = np.broadcast_arrays(*(a.astype(np.result_type(*arrays)) for a in arrays))
+        x = arrays[0]
     result = np.empty(x.shape, x.dtype)
     flat = (-1, x.shape[-1]) if as_matrices and x.size else -1
     # Machine code is made for float32 arrays in the order of memory that may be written to.

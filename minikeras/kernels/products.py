@@ -189,8 +189,9 @@ def _move(typing, to, source, left):
 
 
 @inner
-def _copy_strips(panel, w, w_steps, depth, columns):
-    """Copy columns of w to strips of TILE_COLUMNS, one behind the other."""
+def _copy_strips(numbers, w, w_steps, depth, columns):
+    """Copy columns of w to strips of TILE_COLUMNS, one behind the other; return where they begin."""
+    panel = place(numbers, 0)
     for j in range(0, columns, TILE_COLUMNS):
         for s in range(depth[0]):
             for t in range(depth[1]):
@@ -200,6 +201,7 @@ def _copy_strips(panel, w, w_steps, depth, columns):
                         _move(panel + 4 * lane, row + 4 * lane, columns - j - lane)
                     row += 4 * w_steps[2]
                     panel += 4 * TILE_COLUMNS
+    return place(numbers, 0)
 
 
 def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
@@ -218,7 +220,6 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
     strip = d0 * d1 * min(longest, d2) * TILE_COLUMNS
     group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * TILE_COLUMNS
     numbers = np.empty(strip * ((min(group, columns) + TILE_COLUMNS - 1) // TILE_COLUMNS) if copied else 0, np.float32)
-    panel = place(numbers, 0)
     for k in range(0, max(d2, 1), longest):
         k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(longest, d2 - k))
         going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
@@ -226,8 +227,8 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
             last, end = min(j + group, right), min(j + group, columns)
             j_w, bytes_across, steps = k_w + 4 * j * across, 4 * across, w_steps
             if copied:
-                _copy_strips(panel, j_w, w_steps, depth, end - j)
-                j_w, bytes_across = panel, 4 * d0 * d1 * depth[2]
+                j_w = _copy_strips(numbers, j_w, w_steps, depth, end - j)
+                bytes_across = 4 * d0 * d1 * depth[2]
                 steps = d1 * depth[2] * TILE_COLUMNS, depth[2] * TILE_COLUMNS, TILE_COLUMNS + top
             shared = (z, to, start, going_on, k_x, at, x_steps)
             rest = (steps, depth, least)
@@ -237,6 +238,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
                 j_w += (right - j) * bytes_across
                 sweep_right(*shared, j_w, bytes_across, *rest, (top, right), (low, end), size)
                 sweep_corner(*shared, j_w, bytes_across, *rest, (low, right), (rows, end), size)
+    place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 
 # Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.
