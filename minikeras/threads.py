@@ -42,11 +42,10 @@ class Team:
         self.size, self.asleep = size, size - 1
         self.board = new_board(size)
         self._work = work
-        self._looks = 1000
         work(self.board, 0, 1)
-        start = time.perf_counter()
-        work(self.board, 0, self._looks)
-        self._looks = int(self._looks * PATIENCE / (time.perf_counter() - start))
+        # On a busy machine others run in the midst of some of these; a thread with too little patience would sleep
+        # whenever a kernel does something alone.
+        self._looks = int(200 * PATIENCE / min(self._seconds(200) for _ in range(20)))
         if size == 1:
             self.board = self.board[:0]
         self._bell = threading.Semaphore(0)
@@ -54,6 +53,11 @@ class Team:
         self._dismissed = False
         for i in range(size - 1):
             threading.Thread(target=self._live, args=(i + 1,), name=f"minikeras-{i + 1}", daemon=True).start()
+
+    def _seconds(self, looks: int) -> float:
+        start = time.perf_counter()
+        self._work(self.board, 0, looks)
+        return time.perf_counter() - start
 
     def wake(self) -> None:
         """Let those who sleep look at the board."""
