@@ -62,7 +62,7 @@ class Block:
     def backward(self, dy: np.ndarray, cache: Any, add: bool = True, wants_dx: bool = True) -> np.ndarray | None:
         """Set or add to the weights' gradients, and return d loss / d x where that is wanted."""
         activation, rectified, z, cache = cache
-        self.layer.check_gradient(dy, z)
+        self.layer.check_gradient(dy, z.shape)
         if activation is not None:
             function, before, after = activation
             dy = function.gradient(dy, before, after)

@@ -42,6 +42,7 @@ class Trainer:
         self._trained: list[Any] | None = None
         self._chosen_for: Any = None  # the graph that losses, metrics and pairing were chosen for
         self._initial_epoch = 0
+        self._keeps_batches = False
         self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
         self._compile_arguments: dict[str, Any] = {}
 
@@ -188,7 +189,6 @@ class Trainer:
             else:
                 self._choose_for_one(y)
             self._chosen_for = self.graph
-        self._keeps_batches = batches.arrays is not None  # a stream may write over its last batch
         self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
         if training:
             self._choose_weights()
@@ -521,6 +521,7 @@ class Trainer:
             if batches.arrays is None:
                 self.check_input(x.shape)
                 self._loss.check_targets(y, self._target_shapes)
+            self._keeps_batches = batches.arrays is not None  # a stream may write over its last batch
             yield x, y, w
 
     # ---- one batch at a time ----

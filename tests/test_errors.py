@@ -165,7 +165,7 @@ def test_compile_with_an_unknown_name_keeps_the_old_one():
     assert model.loss == "sparse_categorical_crossentropy"
 
 
-@pytest.mark.parametrize("before", ["Dense", "Conv2D"])
+@pytest.mark.parametrize("before", ["Dense", "Conv2D", "MaxPooling2D", "AveragePooling2D"])
 def test_a_layer_that_returns_a_gradient_of_another_shape_is_found(before):
     class Turning(keras.layers.Layer):
         def forward(self, x, training):
@@ -174,8 +174,10 @@ def test_a_layer_that_returns_a_gradient_of_another_shape_is_found(before):
         def backward(self, dy, cache):
             return 2 * dy.reshape(-1)[None]
 
-    make = {"Dense": lambda: layers.Dense(3), "Conv2D": lambda: layers.Conv2D(2, 3, activation="relu")}[before]
-    model = keras.Sequential([keras.Input((5, 5, 1)), make(), Turning(), layers.Flatten(), layers.Dense(1)])
+    pooling = {"MaxPooling2D": layers.MaxPooling2D, "AveragePooling2D": layers.AveragePooling2D}
+    make = {"Dense": lambda: [layers.Dense(3)], "Conv2D": lambda: [layers.Conv2D(2, 3, activation="relu")]}
+    make |= {name: lambda: [layers.Dense(3), pooling[before](2)] for name in pooling}
+    model = keras.Sequential([keras.Input((5, 5, 1)), *make[before](), Turning(), layers.Flatten(), layers.Dense(1)])
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"expected a gradient of the shape of its output, .* received \(1, "):
         model.fit(np.ones((4, 5, 5, 1)), np.ones((4, 1)), verbose=0)

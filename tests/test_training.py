@@ -460,3 +460,4 @@ def test_accuracy_counts_later_and_shows_no_difference():
             yield bx[:n], by[:n]
 
     assert history(batches_in_one_buffer(), epochs=1) == expected[:1]
+    assert history(batches_in_one_buffer(), epochs=1, validation_data=(x, y)) == expected[:1]

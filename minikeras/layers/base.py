@@ -166,6 +166,14 @@ class Layer(Configurable):
         self.expected_axes = {-1: size}
         return size
 
+    def check_gradient(self, dy: np.ndarray, shape: tuple[int, ...]) -> None:
+        """Raise ValueError where d loss / d y hasn't the shape of y: machine code would not notice."""
+        if dy.shape != shape:
+            raise ValueError(
+                f"{self._owner}: expected a gradient of the shape of its output, {shape}, received {dy.shape}. Does "
+                "the `backward` of the layer after it return dx in the shape of x?"
+            )
+
     # ---- calling ----
 
     def __call__(self, inputs: Any, *others: Any, training: bool | None = None, **arguments: Any) -> Any:
@@ -414,7 +422,7 @@ class ActivatedLayer(Layer):
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = activation(z), z = linear(x); so dz = dy * activation'(z), then both of its gradients."""
         function, x, z, y = cache
-        self.check_gradient(dy, y)
+        self.check_gradient(dy, y.shape)
         dz = function.gradient(dy, z, y)
         self.weight_gradients(dz, x)
         return self.input_gradient(dz, x)
@@ -422,16 +430,8 @@ class ActivatedLayer(Layer):
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
         """Do as `backward`, less dx."""
         function, x, z, y = cache
-        self.check_gradient(dy, y)
+        self.check_gradient(dy, y.shape)
         self.weight_gradients(function.gradient(dy, z, y), x)
-
-    def check_gradient(self, dy: np.ndarray, y: np.ndarray) -> None:
-        """Raise ValueError where d loss / d y hasn't the shape of y: machine code would not notice."""
-        if dy.shape != y.shape:
-            raise ValueError(
-                f"{self._owner}: expected a gradient of the shape of its output, {y.shape}, received {dy.shape}. Does "
-                "the `backward` of the layer after it return dx in the shape of x?"
-            )
 
 
 def set_all(variables: list[Variable], values: list[np.ndarray], owner: str) -> None:

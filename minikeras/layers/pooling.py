@@ -75,6 +75,7 @@ class MaxPooling2D(Pooling2D):
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = one x of the window, so that x gets dy; the first of equals, as in TensorFlow."""
         x, y, padding = cache
+        self.check_gradient(dy, y.shape)
         dx = np.empty_like(x)
         kernels.pool2d.max_backward(dx, np.ascontiguousarray(dy), x, y, self.pool_size, self.strides, padding)
         return dx
@@ -98,6 +99,7 @@ class AveragePooling2D(Pooling2D):
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = sum of x / count over the window, so each x of it gets dy / count."""
         shape, padding = cache
+        self.check_gradient(dy, (shape[0], *self._geometry(shape)[0], shape[3]))
         dx = np.empty(shape, dy.dtype)
         kernels.pool2d.average_backward(dx, np.ascontiguousarray(dy), self.pool_size, self.strides, padding)
         return dx
