@@ -33,54 +33,41 @@ class Team:
 
     Attributes:
         board: what they look at; of no fields where there is nobody to look.
-        asleep: how many of them sleep.
     """
 
     def __init__(self, size: int):
-        from .kernels.team import new_board, work
+        from .kernels.team import dismiss, new_board, watch, work
 
-        self.size, self.asleep = size, size - 1
-        self.board = new_board(size)
-        self._work = work
-        work(self.board, 0, 1)
+        self.size, self._dismiss = size, dismiss
+        self.bell = _bells.pop() if _bells else os.pipe()
+        board = new_board(size, self.bell)
+        self.board = board if size > 1 else board[:0]
+        watch(board, 0, 1)
+
+        def seconds(looks: int) -> float:
+            start = time.perf_counter()
+            watch(board, 0, looks)
+            return time.perf_counter() - start
+
         # On a busy machine others run in the midst of some of these; a thread with too little patience would sleep
         # whenever a kernel does something alone.
-        self._looks = int(200 * PATIENCE / min(self._seconds(200) for _ in range(20)))
-        if size == 1:
-            self.board = self.board[:0]
-        self._bell = threading.Semaphore(0)
-        self._lock = threading.Lock()
-        self._dismissed = False
-        for i in range(size - 1):
-            threading.Thread(target=self._live, args=(i + 1,), name=f"minikeras-{i + 1}", daemon=True).start()
-
-    def _seconds(self, looks: int) -> float:
-        start = time.perf_counter()
-        self._work(self.board, 0, looks)
-        return time.perf_counter() - start
-
-    def wake(self) -> None:
-        """Let those who sleep look at the board."""
-        with self._lock:
-            sleepers, self.asleep = self.asleep, 0
-        if sleepers:
-            self._bell.release(sleepers)
+        looks = int(200 * PATIENCE / min(seconds(200) for _ in range(20)))
+        self.threads = [
+            threading.Thread(target=work, args=(board, i, looks), name=f"minikeras-{i}", daemon=True)
+            for i in range(1, size)
+        ]
+        for thread in self.threads:
+            thread.start()
 
     def dismiss(self) -> None:
         """Let the threads end."""
-        self._dismissed = True
-        self._bell.release(self.size)
-
-    def _live(self, number: int) -> None:
-        while True:
-            self._bell.acquire()
-            if self._dismissed:
-                return
-            self._work(self.board, number, self._looks)
-            with self._lock:
-                self.asleep += 1
+        while any(thread.is_alive() for thread in self.threads):
+            self._dismiss(self.board)
+            time.sleep(PATIENCE)
+        _bells.append(self.bell)  # never closed: a file that is opened later would get its number, and hear a late ring
 
 
+_bells: list[tuple[int, int]] = []  # of teams that were dismissed
 _team: Team | None = None
 _forming = threading.Lock()
 _of_this_thread = threading.local()  # `alone`: whether the thread that calls wants no team
@@ -98,14 +85,12 @@ def alone() -> Iterator[None]:
 
 
 def team() -> np.ndarray:
-    """Return the team's board, with everybody awake; a board of no fields where there shall be no team."""
+    """Return the team's board; a board of no fields where there shall be no team."""
     if getattr(_of_this_thread, "alone", False):
         return _nobody
     team = _team
     if team is None or team.size != config.num_threads():
         team = _form()
-    if team.asleep:
-        team.wake()
     return team.board
 
 
@@ -122,9 +107,10 @@ def _form() -> Team:
 
 
 def _forget_team() -> None:
-    """In a child process that was forked off, none of the threads exists."""
+    """In a child process that was forked off, none of the threads exists, and the parent's sleep at the same bells."""
     global _team, _forming
     _team, _forming = None, threading.Lock()
+    _bells.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,8 @@
-"""While a model computes, NumPy's products run on one thread; before and after, on as many as the user has."""
+"""Who computes: during a fit NumPy's products run on one thread, and the team's threads sleep and wake alone."""
 
+import sys
 import threading
+import time
 
 import numpy as np
 import threadpoolctl
@@ -75,3 +77,27 @@ def test_who_computes_alone_does_not_hinder_others():
     assert len(boards[0]) > 0
     assert len(threads.team()) > 0
     minikeras.config.set_num_threads(None)
+
+
+def test_who_goes_to_sleep_and_who_wakes_him_need_no_interpreter():
+    from minikeras import kernels, threads
+    from minikeras.kernels.team import ASLEEP
+
+    minikeras.config.set_num_threads(2)
+    x, w = np.ones((64, 512), np.float32), np.ones((512, 64), np.float32)
+    z, bias = np.empty((64, 64), np.float32), np.zeros(64, np.float32)
+    before = sys.getswitchinterval()
+    try:
+        kernels.dense.forward(z, x, w, bias, False)
+        board = threads.team()
+        sys.setswitchinterval(100)  # this thread keeps the interpreter
+        deadline = time.perf_counter() + 20
+        while not board[ASLEEP] and time.perf_counter() < deadline:
+            pass
+        assert board[ASLEEP] == 1
+        kernels.dense.forward(z, x, w, bias, False)
+        assert board[ASLEEP] == 0
+    finally:
+        sys.setswitchinterval(before)
+        minikeras.config.set_num_threads(None)
+    assert (z == 512).all()

@@ -14,11 +14,15 @@ threads.  Work that is done sooner than others could be told of it is not cut at
 
 Threads of Python run `work`, machine code that needs no interpreter.  They watch a board, a small array in memory that
 all threads see: the thread that has work writes it there, takes shares itself, and comes back when all are done.
-Handing out takes about a microsecond.  A thread that sees nothing new for a while goes to sleep (`minikeras.threads`
-keeps the threads): nobody spins when nobody computes, and a busy machine is not slowed down.  If several threads of
-Python compute at once, the first has the team and the others do their shares alone.
+Handing out takes about a microsecond.  A thread that sees nothing new for a while goes to sleep: nobody spins when
+nobody computes, and a busy machine is not slowed down.  It sleeps by reading from an empty pipe, the bell; who has work
+writes a byte for each sleeper.  All of this is machine code, so that nobody waits for Python's interpreter: a thread
+that had to tell Python that it goes to sleep would be believed awake until Python listens, and whole kernels would be
+computed without it.  If several threads of Python compute at once, the first has the team and the others do their
+shares alone.
 
-`Kernel` passes the board as `team`; the kernels call `share_out`.  Calls nobody.
+`Kernel` passes the board as `team`; the kernels call `share_out`; `minikeras.threads` starts the threads.  Calls
+nobody.
 """
 
 import platform
@@ -31,7 +35,7 @@ from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .cache import kept_on_disk
-from .vectors import inner
+from .vectors import inner, place
 
 SHARES = 8
 WHOLE = -1
@@ -42,6 +46,9 @@ TAKEN = 0  # whether somebody's work is on the board
 OPEN = 8  # whether there are shares to take
 FUNCTION, ARGUMENTS = 16, 17  # the work: two addresses
 THREADS = 18  # how many there are
+ASLEEP = 19  # how many wait for the bell
+BELL, LISTEN = 20, 21  # the pipe's two ends: file numbers
+DISMISSED = 22  # whether they shall end
 INSIDE = 24  # how many threads are looking at the work or doing a share
 NEXT, LINE = 32, 8  # the next share of the first thread to take; that of the second is a line further, and so on
 
@@ -51,12 +58,13 @@ _INT, _ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
 _SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, _INT])
 
 
-def new_board(threads: int) -> np.ndarray:
-    """Return an empty board for that many threads, which begins on a cache line."""
+def new_board(threads: int, bell: tuple[int, int]) -> np.ndarray:
+    """Return an empty board for that many threads, which begins on a cache line; `bell` is what os.pipe returns."""
     fields = NEXT + LINE * threads
     raw = np.zeros(fields + LINE, np.int64)
     start = -raw.ctypes.data % 64 // 8
     raw[start + THREADS] = threads
+    raw[start + LISTEN], raw[start + BELL] = bell
     return raw[start : start + fields]
 
 
@@ -136,6 +144,26 @@ def _let_others_run(typing):
         return context.get_dummy_value()
 
     return types.void(), emit
+
+
+def _system_call(name):
+    """Return a function (file number, address, bytes) that the system has: read or write."""
+
+    @intrinsic
+    def call(typing, file, address, count):
+        def emit(context, b, signature, arguments):
+            file, address, count = arguments
+            known_as = f"_{name}" if platform.system() == "Windows" else name
+            kind = ir.FunctionType(_INT, [ir.IntType(32), _ADDRESS, _INT])
+            function = cgutils.get_or_insert_function(b.module, kind, known_as)
+            return b.call(function, [b.trunc(file, ir.IntType(32)), b.inttoptr(address, _ADDRESS), count])
+
+        return types.int64(types.int64, types.int64, types.int64), emit
+
+    return call
+
+
+_read_file, _write_file = _system_call("read"), _system_call("write")
 
 
 # Work: a function of (share, *arguments) -----------------------------------------------------------------------------
@@ -236,6 +264,7 @@ def share_out(team, function, arguments, work=MUCH):
     for thread in range(team[THREADS]):
         _write(team, NEXT + LINE * thread, thread * SHARES // team[THREADS])
     _write(team, OPEN, 1)
+    wake(team)
     _take(team, 0)
     _write(team, OPEN, 0)
     # Who looks at the board from now on finds it closed; who came before is waited for.
@@ -264,17 +293,47 @@ def _take(team, me):
             share = _add(team, NEXT + LINE * whose, 1)
 
 
+@inner
+def wake(team):
+    """Ring for all who sleep."""
+    if _read(team, ASLEEP):
+        sleepers = _exchange(team, ASLEEP, 0)
+        _write_file(team[BELL], place(team, 0), sleepers)  # it doesn't matter what the bytes are
+
+
+@inner
+def _look(team, me):
+    """Take shares if there are some; return whether somebody's work is under way."""
+    if _read(team, OPEN):
+        _add(team, INSIDE, 1)
+        if _read(team, OPEN):  # else it has been closed since, and what stands there is out of date
+            _take(team, me)
+        _add(team, INSIDE, -1)
+    return _read(team, TAKEN) != 0
+
+
 @kept_on_disk
-def work(team, me, looks):
+def watch(team, me, looks):
     """Do shares of whatever comes, as thread number `me`; return when that many looks in a row found nothing."""
     idle = 0
     while idle < looks:
-        if _read(team, OPEN):
-            _add(team, INSIDE, 1)
-            if _read(team, OPEN):  # else it has been closed since, and what stands there is out of date
-                _take(team, me)
-            _add(team, INSIDE, -1)
-            idle = 0
-        else:
-            _pause()
-            idle += 1
+        idle = 0 if _look(team, me) else idle + 1
+        _pause()
+
+
+@kept_on_disk
+def work(team, me, looks):
+    """Watch, sleep and watch again, until dismissed."""
+    scratch = np.empty(1, np.int64)
+    while not _read(team, DISMISSED):
+        watch(team, me, looks)
+        _add(team, ASLEEP, 1)
+        _look(team, me)  # whoever opened a moment ago thinks that we are awake
+        _read_file(team[LISTEN], place(scratch, 0), 1)
+
+
+@kept_on_disk
+def dismiss(team):
+    """Let all threads end that `work` for this board."""
+    _write(team, DISMISSED, 1)
+    wake(team)
