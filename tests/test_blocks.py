@@ -386,7 +386,7 @@ def test_other_processors_have_other_tiles(name, tmp_path):
         "    x, w, b = (rng.integers(-3, 4, s).astype('float32') for s in ((N, I), (I, O), (O,)))\n"
         "    z = np.empty((N, O), 'float32'); dense.forward.compiled(z, x, w, b, False)\n"
         "    assert (z == x @ w + b).all(), (N, I, O)\n"
-        "print(vectors.LANES, vectors.TILE_ROWS, vectors.TILE_REGISTERS)\n"
+        "print(vectors.LANES, *vectors.WIDE_TILE)\n"
     )
     environment = {**kernels.os.environ, "NUMBA_CPU_NAME": model, "NUMBA_CPU_FEATURES": features,
                    "NUMBA_CACHE_DIR": str(tmp_path)}  # fmt: skip

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import twin
-from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_COLUMNS, grid, in_strips, product, strip_columns
+from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
 from .team import SHARES, part, share_out, shared
 from .vectors import LANES, add_to, copy, fill, inner, load, store
 
@@ -128,12 +128,11 @@ def convolve(y, shape, x, size, window, w, across, b, strides, dilation, floor):
     """
     OH, OW, F = shape
     KH, KW, C, _ = window
-    row, step = size[1] * C, F if across == IN_ROWS else TILE_COLUMNS
+    row = size[1] * C
     if dilation[1] == 1:  # the cells under a row of the kernel are neighbours: one long row
-        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C * step, 0, step)
+        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C, 0, 1)
     else:
-        depth, x_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1)
-        w_steps = KW * C * step, C * step, step
+        depth, x_steps, w_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1), (KW * C, C, 1)
     to, at = grid(OH, OW * F, OW, F), grid(OH, strides[0] * row, OW, strides[1] * C)
     product(y, to, (b, 0), False, x, at, x_steps, (w, 0), w_steps, across, depth, floor, (OH * OW, F))
 
@@ -194,7 +193,7 @@ def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation)
             for c in range(C):
                 at[(i * KW + j) * C + c] = i * dilation[0] * row + j * dilation[1] * C + c
     depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * C)
-    w_steps = (dz_image, dz_row * F, F)
+    w_steps = (dz_image // F, dz_row, 1)
     to = grid(1, 0, KH * KW * C, F)
     product(
         (dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth, NO_FLOOR,
@@ -305,8 +304,9 @@ def _reverse(share, wt, w, strides, padding, dilation):
                 cell = w[i + row * i_step, j + column * j_step]
                 for f in filters:
                     for c in range(C):
-                        strip, lane = c // TILE_COLUMNS, c % TILE_COLUMNS
-                        wt[end + ((strip * cells + place) * F + f) * TILE_COLUMNS + lane] = cell[c, f]
+                        lane = c % STRIP
+                        row_of_strip = (place * F + f) * strip_width(C, c - lane)
+                        wt[end + (c - lane) * cells * F + row_of_strip + lane] = cell[c, f]
             end += cells * F * strip_columns(C)
 
 
@@ -349,7 +349,7 @@ def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, d
                 to = grid(height, strides[0] * W * C, width, strides[1] * C)
                 at = grid(height, row, width, F)
                 start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
-                w_steps = columns * F * TILE_COLUMNS, F * TILE_COLUMNS, TILE_COLUMNS
+                w_steps = columns * F, F, 1
                 if j_gap == 1:
                     depth, x_steps = (rows, 1, columns * F), (i_gap * row, 0, 1)
                 else:
@@ -380,7 +380,7 @@ def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding
     for p in range(outputs[0]):
         x = frame, ((border[0] + p) * size[1] + border[1]) * F
         product(
-            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, taps), IN_ROWS, (1, 1, F), NO_FLOOR,
+            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, 1), IN_ROWS, (1, 1, F), NO_FLOOR,
             (outputs[1], taps),
         )  # fmt: skip
         for q in range(outputs[1]):

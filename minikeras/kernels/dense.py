@@ -16,9 +16,9 @@ samples, or inputs where these are more.  Called by `layers.core` and `fusion`; 
 import numpy as np
 
 from . import twin
-from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_COLUMNS, grid, in_strips, product
+from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
-from .vectors import LANES, TILE_ROWS, fill, greater, inner, load, store, where
+from .vectors import LANES, fill, greater, inner, load, store, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 512, 64, 128
@@ -53,9 +53,9 @@ def _multiply(team, z, x, w, b, floor):
     """Do the same for many samples."""
     (N, I), O = x.shape, w.shape[1]
     if N < SHARES * MANY_ROWS:
-        share_out(team, _some_samples, (z, x, w.reshape(w.size), IN_ROWS, O, b, floor), N * I * O)
+        share_out(team, _some_samples, (z, x, w.reshape(w.size), IN_ROWS, b, floor), N * I * O)
     else:
-        share_out(team, _some_samples, (z, x, in_strips(team, w, I), I, TILE_COLUMNS, b, floor), N * I * O)
+        share_out(team, _some_samples, (z, x, in_strips(team, w, I), I, b, floor), N * I * O)
 
 
 @shared
@@ -64,7 +64,7 @@ def _some_inputs(share, sums, x, w):
     first, last = part(share, I)
     product(
         (sums[share], 0), grid(N, O, 1, 0), (np.zeros(O, w.dtype), 0), False, (x.reshape(x.size), first),
-        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, O), IN_ROWS, (1, 1, last - first), NO_FLOOR,
+        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, 1), IN_ROWS, (1, 1, last - first), NO_FLOOR,
         (N, O),
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def _added(share, z, sums, b, floor):
 
 
 @shared
-def _some_samples(share, z, x, w, across, step, b, floor):
+def _some_samples(share, z, x, w, across, b, floor):
     (N, I), O = x.shape, z.shape[1]
     tiles = (N + TILE_ROWS - 1) // TILE_ROWS
     first, last = part(share, tiles)
@@ -89,7 +89,7 @@ def _some_samples(share, z, x, w, across, step, b, floor):
     rows = min(N, last * TILE_ROWS) - n
     product(
         (z.reshape(z.size), n * O), grid(rows, O, 1, 0), (b, 0), False, (x.reshape(x.size), n * I),
-        grid(rows, I, 1, 0), (0, 0, 1), (w, 0), (0, 0, step), across, (1, 1, I), floor, (rows, O),
+        grid(rows, I, 1, 0), (0, 0, 1), (w, 0), (0, 0, 1), across, (1, 1, I), floor, (rows, O),
     )  # fmt: skip
 
 
@@ -110,16 +110,15 @@ def weight_gradient(team, dw, x, dz):
 @inner
 def _add_weight_gradient(team, dw, x, dz, add):
     """Do the same, or overwrite dw unless `add`."""
-    N, O = dz.shape
-    work = dw.size * N
+    N, work = len(dz), dw.size * len(dz)
     if N > MANY_SAMPLES:
-        share_out(team, _some_rows, (dw, x, in_strips(team, dz, N), N, TILE_COLUMNS, add), work)
+        share_out(team, _some_rows, (dw, x, in_strips(team, dz, N), N, add), work)
     else:
-        share_out(team, _some_rows, (dw, x, dz.reshape(dz.size), IN_ROWS, O, add), work)
+        share_out(team, _some_rows, (dw, x, dz.reshape(dz.size), IN_ROWS, add), work)
 
 
 @shared
-def _some_rows(share, dw, x, dz, across, step, add):
+def _some_rows(share, dw, x, dz, across, add):
     """Do a share of dw's rows: of many samples, with its part of x turned, so that their numbers are neighbours."""
     (N, I), O = x.shape, dw.shape[1]
     tiles = (I + TILE_ROWS - 1) // TILE_ROWS
@@ -134,7 +133,7 @@ def _some_rows(share, dw, x, dz, across, step, add):
         inputs, at, x_step = (turned.reshape(turned.size), 0), grid(rows, width, 1, 0), 1
     product(
         (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add, inputs, at, (0, 0, x_step),
-        (dz, 0), (0, 0, step), across, (1, 1, N), NO_FLOOR, (rows, O),
+        (dz, 0), (0, 0, 1), across, (1, 1, N), NO_FLOOR, (rows, O),
     )  # fmt: skip
 
 
@@ -190,7 +189,7 @@ def input_gradient_share(share, dx, w, dzt):
         rows = min(TILE_ROWS, I - i)
         product(
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
-            (dzt.reshape(dzt.size), 0), (0, 0, N), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
+            (dzt.reshape(dzt.size), 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
         into, result = dx[:, i : i + rows], turned.reshape(TILE_ROWS, N)
         for n in range(N):

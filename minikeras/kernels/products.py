@@ -10,17 +10,21 @@ and k inputs.  (s, t, k) stands for s, t and k steps of given lengths.
 
 **The tile.**  A core can do one or two register-wide multiply-adds in each cycle, if their operands are at hand; but it
 can read only two registers from the nearest cache, and a sum that waits for its own last addition waits four cycles.
-So `tile` computes TILE_ROWS x TILE_COLUMNS sums at once, 14 x 32 with AVX-512: 14 x 2 registers, each a sum of its own.
-For one (s, t, k) it reads 2 registers of w and broadcasts 14 numbers of x, and with these 16 reads does 28
-multiply-adds: 0.57 reads for each, where a loop over single sums needs two and a write.  28 sums, 2 registers of w and
-1 of x fill the 32 registers that there are; more rows would spill into memory.  Other processors have other numbers
+So `tile` computes a block of sums at once, with AVX-512 6 rows x 64 columns: 6 x 4 registers, each a sum of its own.
+For one (s, t, k) it reads 4 registers of w and broadcasts 6 numbers of x, and with these 10 reads does 24
+multiply-adds: 0.42 reads for each, where a loop over single sums needs two and a write.  24 sums, 4 registers of w and
+one of x fill 29 of the 32 registers that there are.
+
+The squarer the block, the fewer reads: 14 rows x 32 columns would be 28 sums, but 0.57 reads for each; and the
+addresses of 14 rows do not fit into a processor's 16 registers for addresses and counters.  That is what the narrow
+tile is, for the columns that are left (a table of 100 columns has 64, 32 and 4).  Other processors have other numbers
 (see `vectors`), and nothing else changes.
 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
-arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as a batch of 32 would
-waste 10 of 3 x 14 rows so, what is left at the lower and right edges is done by tiles with less rows and registers.
+arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as that is waste, what
+is left at the lower edge is done by tiles with a third of the rows.
 
-**The cache.**  A column of tiles needs 32 columns of w, again and again: pieces of 128 bytes, each a row of w away
+**The cache.**  A column of tiles needs 64 columns of w, again and again: pieces of 256 bytes, each a row of w away
 from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
 before the next tile comes.  So where z has many rows, `product` first copies these pieces one behind the other, into a
 strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A w that many products
@@ -42,12 +46,13 @@ from numba.extending import intrinsic
 from .cache import called_by_name
 from .team import part, share_out, shared
 from .vectors import (
+    ALL_LANES,
     FLOAT,
     INT,
     LANES,
-    TILE_REGISTERS,
-    TILE_ROWS,
+    NARROW_TILE,
     VECTOR,
+    WIDE_TILE,
     broadcast,
     copy,
     first_lanes,
@@ -59,14 +64,14 @@ from .vectors import (
     store_vector,
 )
 
-TILE_COLUMNS = TILE_REGISTERS * LANES
-EDGE_ROWS = (TILE_ROWS + 2) // 4  # of the lower tiles that finish a table
+STRIP, NARROW = WIDE_TILE[1] * LANES, NARROW_TILE[1] * LANES  # columns of a tile
+TILE_ROWS = NARROW_TILE[0]  # at most
 MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
-DEPTH = 256
+DEPTH = 1024
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
-IN_ROWS = 1  # from column to column of a w that is not in strips
-AHEAD = 16  # rows of w that are asked for before they are needed: memory takes that long
+IN_ROWS = 1  # from column to column of a w that is not in strips: its rows are as long as those of z
+AHEAD = 8  # rows of w that are asked for before they are needed: memory takes that long
 NO_FLOOR = np.float32(-np.inf)
 
 
@@ -80,11 +85,12 @@ def grid(rows, row_step, columns, column_step):
     return positions
 
 
-def _tile(height, registers):
+def _tile(height, registers, wide):
     """Return a function that computes the tile of z whose upper left corner is `corner`; see `product`.
 
-    z, to, start, x, at and w are addresses; w that of the tile's own columns.
+    z, to, start, x, at and w are addresses; w that of the tile's own columns, all of which exist in a `wide` tile.
     """
+    together = 2 if wide else 1  # values of k in a round of the innermost loop, to count less: 1 or 2
 
     def emit(context, b, signature, arguments):
         z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size = arguments
@@ -97,7 +103,7 @@ def _tile(height, registers):
         rows = [b.add(i, INT(r)) for r in range(height)]
         rows = [b.select(b.icmp_signed("<", row, last), row, last) for row in rows]
         columns = [b.add(j, INT(v * LANES)) for v in range(registers)]
-        inside = [first_lanes(b, b.sub(width, column)) for column in columns]
+        inside = [ALL_LANES if wide else first_lanes(b, b.sub(width, column)) for column in columns]
         cells = [(r, v) for r in range(height) for v in range(registers)]
         z_rows = [b.gep(z, [b.load(b.gep(to, [row]))]) for row in rows]
         x_rows = [b.load(b.gep(at, [row])) for row in rows]
@@ -121,9 +127,8 @@ def _tile(height, registers):
         with cgutils.for_range(b, depth[0]) as s, cgutils.for_range(b, depth[1]) as t:
             x_start = step(x, x_steps[:2], (s.index, t.index))
             w_place = cgutils.alloca_once_value(b, step(w, w_steps[:2], (s.index, t.index)))
-            # k is counted in steps of x: all rows then share one counter, which LLVM keeps in a register.
-            end = b.mul(depth[2], x_steps[2])
-            with cgutils.for_range_slice(b, INT(0), end, x_steps[2], inc=True) as (k, _):
+
+            def add_products(k):
                 w_row = b.load(w_place)
                 b.store(b.gep(w_row, [w_steps[2]]), w_place)
                 for v in range(registers):
@@ -134,6 +139,16 @@ def _tile(height, registers):
                     number = broadcast(b, b.load(b.gep(x_k, [x_rows[r]])))
                     for v in range(registers):
                         b.store(multiply_add(b, number, weights[v], b.load(sums[r, v])), sums[r, v])
+
+            # k is counted in steps of x: all rows then share one counter, which LLVM keeps in a register.
+            in_rounds = b.and_(depth[2], INT(-together))
+            end = b.mul(in_rounds, x_steps[2])
+            with cgutils.for_range_slice(b, INT(0), end, b.mul(INT(together), x_steps[2]), inc=True) as (k, _):
+                for i in range(together):
+                    add_products(b.add(k, b.mul(INT(i), x_steps[2])))
+            if together > 1:
+                with b.if_then(b.icmp_signed("<", in_rounds, depth[2])):
+                    add_products(end)
 
         floor = broadcast(b, floor)
         for r, v in cells:
@@ -151,27 +166,43 @@ def _tile(height, registers):
     return tile
 
 
-def _sweep(height, registers):
+def _rows_of_tiles(height, registers, wide):
     """Return a function that computes a part of z, from `corner` to before `end`, in tiles of one size.
 
     Each size has a function for itself: LLVM keeps a tile's sums in registers only as long as it sees no other tile.
     """
-    tile, width = _tile(height, registers), registers * LANES
+    tile, width = _tile(height, registers, wide), registers * LANES
 
     @inner
-    def sweep(z, to, start, add, x, at, x_steps, w, w_across, w_steps, depth, floor, corner, end, size):
+    def rows_of_tiles(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, corner, end, size):
         heights, widths = (end[0] - corner[0] + height - 1) // height, (end[1] - corner[1] + width - 1) // width
         for row in range(heights):
             for column in range(widths):
                 i, j = corner[0] + row * height, corner[1] + column * width
-                w_here = w + column * width * w_across
+                w_here = w + column * width * across
                 tile(z, to, start, add, x, at, x_steps, w_here, w_steps, depth, floor, (i, j), size)
+
+    return rows_of_tiles
+
+
+def _sweep(height, registers, wide):
+    """Return a function that computes some columns of z, from `first` to before `end`, and all their rows."""
+    low = height // 3
+    upper, lower = _rows_of_tiles(height, registers, wide), _rows_of_tiles(low, registers, wide)
+
+    @inner
+    def sweep(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, first, end, size):
+        rows, _ = size
+        middle = rows - rows % height if rows % height <= 2 * low else rows
+        top = rows - rows  # a 0 of its type
+        upper(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (top, first), (middle, end), size)
+        lower(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (middle, first), (rows, end), size)
 
     return sweep
 
 
-sweep_inside, sweep_bottom = _sweep(TILE_ROWS, TILE_REGISTERS), _sweep(EDGE_ROWS, TILE_REGISTERS)
-sweep_right, sweep_corner = _sweep(TILE_ROWS, 1), _sweep(EDGE_ROWS, 1)
+sweep_wide, sweep_narrow = _sweep(*WIDE_TILE, True), _sweep(*NARROW_TILE, False)
+sweep_last = _sweep(TILE_ROWS, 1, False)
 
 
 @intrinsic
@@ -189,19 +220,31 @@ def _move(typing, to, source, left):
 
 
 @inner
-def _copy_strips(numbers, w, w_steps, depth, columns):
-    """Copy columns of w to strips of TILE_COLUMNS, one behind the other; return where they begin."""
+def strip_width(columns, j):
+    """Return the width of the strip that begins at column j of so many: the last one is as wide as it must be."""
+    return min(STRIP, (columns - j + LANES - 1) // LANES * LANES)
+
+
+@inner
+def _copy_strips(numbers, w, w_steps, row, depth, columns):
+    """Copy columns of w, whose rows have `row` numbers, to strips one behind the other; return where they begin."""
     panel = place(numbers, 0)
-    for j in range(0, columns, TILE_COLUMNS):
+    for j in range(0, columns, STRIP):
+        width = strip_width(columns, j)
         for s in range(depth[0]):
             for t in range(depth[1]):
-                row = w + 4 * (s * w_steps[0] + t * w_steps[1] + j)
+                source = w + 4 * ((s * w_steps[0] + t * w_steps[1]) * row + j)
                 for _ in range(depth[2]):
-                    for lane in range(0, TILE_COLUMNS, LANES):
-                        _move(panel + 4 * lane, row + 4 * lane, columns - j - lane)
-                    row += 4 * w_steps[2]
-                    panel += 4 * TILE_COLUMNS
+                    for lane in range(0, width, LANES):
+                        _move(panel + 4 * lane, source + 4 * lane, columns - j - lane)
+                    source += 4 * w_steps[2] * row
+                    panel += 4 * width
     return place(numbers, 0)
+
+
+@inner
+def _times(steps, width):
+    return steps[0] * width, steps[1] * width, steps[2] * width
 
 
 def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
@@ -210,34 +253,36 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
         d1, d2 = 1, d1 * d2
     if d1 == 1 and x0 == d2 * x2 and w0 == d2 * w2:
         d0, d2 = 1, d0 * d2
-    x_steps, w_steps, size, top = (x0, x1, x2), (w0, w1, w2), (rows, columns), rows - rows  # a 0 of their type
-    # Where the large tiles end: at the edge, or before a rest that fits into smaller ones.
-    low = rows - rows % TILE_ROWS if rows % TILE_ROWS <= EDGE_ROWS else rows
-    right = columns - columns % TILE_COLUMNS if columns % TILE_COLUMNS <= LANES else columns
-    copied = across == IN_ROWS and rows >= MANY_ROWS and d0 * d1 * d2 > 0
-    in_order = across == IN_ROWS and not copied
+    x_steps, w_steps, size = (x0, x1, x2), (w0, w1, w2), (rows, columns)
+    in_rows = across == IN_ROWS
+    copied = in_rows and rows >= MANY_ROWS and d0 * d1 * d2 > 0
+    in_order = in_rows and not copied
     longest = min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1))) if in_order else DEPTH
-    strip = d0 * d1 * min(longest, d2) * TILE_COLUMNS
-    group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * TILE_COLUMNS
-    numbers = np.empty(strip * ((min(group, columns) + TILE_COLUMNS - 1) // TILE_COLUMNS) if copied else 0, np.float32)
+    strip = d0 * d1 * min(longest, d2) * STRIP
+    group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * STRIP
+    numbers = np.empty(strip * ((min(group, columns) + STRIP - 1) // STRIP) if copied else 0, np.float32)
     for k in range(0, max(d2, 1), longest):
-        k_x, k_w, depth = x + 4 * k * x2, w + 4 * k * w2, (d0, d1, min(longest, d2 - k))
+        k_x, depth = x + 4 * k * x2, (d0, d1, min(longest, d2 - k))
         going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
         for j in range(0, columns, group):
-            last, end = min(j + group, right), min(j + group, columns)
-            j_w, bytes_across, steps = k_w + 4 * j * across, 4 * across, w_steps
+            end = min(j + group, columns)
+            last = end - (end - j) % STRIP  # the wide tiles end there
+            wide, narrow = (columns, columns) if in_rows else (STRIP, strip_width(columns, last))
+            wide_w, narrow_w = w + 4 * (j * across + k * w2 * wide), w + 4 * (last * across + k * w2 * narrow)
+            w_across, steps = across, w_steps
             if copied:
-                j_w = _copy_strips(numbers, j_w, w_steps, depth, end - j)
-                bytes_across = 4 * d0 * d1 * depth[2]
-                steps = d1 * depth[2] * TILE_COLUMNS, depth[2] * TILE_COLUMNS, TILE_COLUMNS + top
+                wide_w = _copy_strips(numbers, wide_w, w_steps, columns, depth, end - j)
+                w_across, steps = d0 * d1 * depth[2], (d1 * depth[2], depth[2], np.int64(1))
+                wide, narrow = STRIP, strip_width(end - j, last - j)
+                narrow_w = wide_w + 4 * (last - j) * w_across
             shared = (z, to, start, going_on, k_x, at, x_steps)
-            rest = (steps, depth, least)
-            sweep_inside(*shared, j_w, bytes_across, *rest, (top, j), (low, last), size)
-            sweep_bottom(*shared, j_w, bytes_across, *rest, (low, j), (rows, last), size)
-            if right < end:
-                j_w += (right - j) * bytes_across
-                sweep_right(*shared, j_w, bytes_across, *rest, (top, right), (low, end), size)
-                sweep_corner(*shared, j_w, bytes_across, *rest, (low, right), (rows, end), size)
+            sweep_wide(*shared, wide_w, 4 * w_across, _times(steps, wide), depth, least, j, last, size)
+            if last < end:
+                middle = end - (end - last) % NARROW if (end - last) % NARROW <= LANES else end
+                narrow_steps = _times(steps, narrow)
+                sweep_narrow(*shared, narrow_w, 4, narrow_steps, depth, least, last, middle, size)
+                narrow_w += 4 * (middle - last)
+                sweep_last(*shared, narrow_w, 4, narrow_steps, depth, least, middle, end, size)
     place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 
@@ -261,8 +306,8 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor,
         at: position of each row's first input, counted from there.
         x_steps: of x, for s, t and k.
         w: (vector, position): the weights, ...
-        w_steps: ... their steps for s, t and k, ...
-        across: ... and from column to column: IN_ROWS where columns are neighbours, or the length of a strip.
+        w_steps: ... their steps for s, t and k, in rows of w, ...
+        across: ... and from column to column: IN_ROWS, or the number of rows where w stands in strips.
         depth: how many s, t and k there are.
         floor: the smallest number that z may hold; 0 is a rectifier, `NO_FLOOR` none.
         size: how many rows and columns.
@@ -276,9 +321,9 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor,
 
 @inner
 def in_strips(team, w, depth):
-    """Return the columns of w in strips of TILE_COLUMNS, each of `depth` rows one behind the other.
+    """Return the columns of w in strips of STRIP columns or less, each of `depth` rows one behind the other.
 
-    Row k of column j, the first of a strip, stands at j * depth + k * TILE_COLUMNS.
+    Row k of column j, the first of a strip, stands at j * depth + k * strip_width(columns, j).
     """
     columns = w.size // depth
     strips = np.empty(strip_columns(columns) * depth, w.dtype)
@@ -289,11 +334,12 @@ def in_strips(team, w, depth):
 @inner
 def strip_columns(columns):
     """Return how many columns there are in the strips of a table of so many."""
-    return (columns + TILE_COLUMNS - 1) // TILE_COLUMNS * TILE_COLUMNS
+    return (columns + LANES - 1) // LANES * LANES
 
 
 @shared
 def _strips_share(share, strips, w, depth, columns):
     for k in range(*part(share, depth)):
-        for j in range(0, columns, TILE_COLUMNS):
-            copy(strips, j * depth + k * TILE_COLUMNS, w, k * columns + j, min(TILE_COLUMNS, columns - j))
+        for j in range(0, columns, STRIP):
+            width = strip_width(columns, j)
+            copy(strips, j * depth + k * width, w, k * columns + j, min(width, columns - j))
