@@ -255,8 +255,8 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
         d0, d2 = 1, d0 * d2
     x_steps, w_steps, size = (x0, x1, x2), (w0, w1, w2), (rows, columns)
     in_rows = across == IN_ROWS
-    copied = in_rows and rows >= MANY_ROWS and d0 * d1 * d2 > 0
-    in_order = in_rows and not copied
+    in_order = in_rows and (rows < MANY_ROWS or d0 * d1 * d2 == 0)
+    copied = in_rows and not in_order and columns > STRIP  # rows of less are a strip
     longest = min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1))) if in_order else DEPTH
     strip = d0 * d1 * min(longest, d2) * STRIP
     group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * STRIP
