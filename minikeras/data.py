@@ -520,6 +520,8 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _check_lengths(x: Any, y: Any, sample_weight: Any, where: str = "") -> None:
+    if y is None and sample_weight is None and not isinstance(x, Bundle):
+        return
     named = _named(x, y, sample_weight)
     if isinstance(x, Bundle) or isinstance(y, Bundle):
         named = [part for name, value in named for part in _parts(name, value)]
@@ -570,8 +572,10 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
         return np.ascontiguousarray(original, dtype=np.uint8)
     if keep_integers and original.dtype.kind in "iu":
         return np.ascontiguousarray(original, dtype=original.dtype.newbyteorder("="))
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(original, dtype=dtype)
+    array = original
+    if original.dtype != dtype or not original.flags.c_contiguous:
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = np.ascontiguousarray(original, dtype=dtype)
     if original.dtype.kind == "f":
         _check_finite(name, array, original)
     return array

@@ -63,19 +63,17 @@ def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs,
 def _forward_share(
     share, y, winner, x, window, w, across, b, strides, padding, dilation, pool, outputs, rectified
 ):  # fmt: skip
-    frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation)
     N, PH, PW, F = y.shape
     bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // N)
+    band = (PH + bands - 1) // bands * pool[0]
+    frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation, band)
     pooled = pool != (1, 1)
     floor = ZERO if rectified and not pooled else NO_FLOOR
-    scratch = np.empty(((PH + bands - 1) // bands * pool[0] if pooled else 0) * outputs[1] * F, y.dtype)
-    numbers, framed = y.reshape(y.size), -1
+    scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
+    numbers = y.reshape(y.size)
     for i in range(*part(share, N * bands)):
-        n, band = i // bands, i % bands
-        if n != framed:
-            (pixels, start), framed = conv2d.framed(frame, size, x, n, padding), n
-        top, bottom = band * PH // bands, (band + 1) * PH // bands
-        x_n = pixels, start + top * pool[0] * strides[0] * size[1] * x.shape[3]
+        n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
+        x_n = conv2d.framed(frame, size, x, n, padding, top * pool[0] * strides[0])
         place = (n * PH + top) * PW * F
         if pooled:
             shape = (bottom - top) * pool[0], outputs[1], F
@@ -157,8 +155,8 @@ def _backward_share(
     share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
 ):
     window, C, F = shape[:2], shape[2], shape[3]
-    _, size = conv2d.new_frame(x[:1], outputs, window, strides, padding, dilation)
-    needs_frame = size[0] > x.shape[1] or size[1] > x.shape[2]
+    frame, size = conv2d.new_frame(x, outputs, window, strides, padding, dilation, outputs[0])
+    needs_frame = frame.size > 0
     x_image = size[0] * size[1] * C if needs_frame else x[0].size
     border, dz_size = (0, 0), outputs
     if dx.size:
@@ -177,7 +175,7 @@ def _backward_share(
         for i in range(images):
             dz_i = dz[i * dz_image : (i + 1) * dz_image]
             if needs_frame:
-                conv2d.framed(frames[i * x_image : (i + 1) * x_image], size, x, n + i, padding)
+                conv2d.framed(frames[i * x_image : (i + 1) * x_image], size, x, n + i, padding, 0)
             if winner.size:
                 _unpool(dz_i, start, dz_size[1], bias_sums[share], gradients, cells, n + i, dy.shape, pool)
             else:

@@ -82,9 +82,9 @@ def forward(team, y, x, w, b, strides, padding, dilation):
 
 @shared
 def _forward_share(share, y, x, shape, w, across, b, strides, padding, dilation):
-    frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation)
+    frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation, y.shape[1])
     for n in range(*part(share, len(x))):
-        x_n = framed(frame, size, x, n, padding)
+        x_n = framed(frame, size, x, n, padding, 0)
         z = y.reshape(y.size), n * y[0].size
         convolve(z, y.shape[1:], x_n, size, shape, w, across, b, strides, dilation, NO_FLOOR)
 
@@ -99,24 +99,34 @@ def laid_out(team, w, outputs):
 
 
 @inner
-def new_frame(x, outputs, window, strides, padding, dilation):
-    """Return a frame of zeros for one image, and its rows and columns; an empty one where no image needs a frame."""
+def new_frame(x, outputs, window, strides, padding, dilation, band):
+    """Return a frame of zeros for what `band` rows of outputs see of an image, and its rows and columns.
+
+    It is empty where no image needs a frame; the columns are then the image's.
+    """
     _, H, W, C = x.shape
-    rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
-    columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
-    needed = rows > H or columns > W
+    below, reach = (window[0] - 1) * dilation[0] + 1, (outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1
+    rows, columns = (band - 1) * strides[0] + below, max(reach, padding[1] + W)
+    needed = padding[0] > 0 or (outputs[0] - 1) * strides[0] + below > H or columns > W
     return np.zeros(rows * columns * C if needed else 0, x.dtype), (rows, columns)
 
 
 @inner
-def framed(frame, size, x, n, padding):
-    """Copy image n into the frame; return (vector, position) of what stands there, or of the image without a frame."""
+def framed(frame, size, x, n, padding, first):
+    """Copy into the frame what it holds of image n, from row `first` of the padded image on.
+
+    Return (vector, position) of what stands there, or of the image's own row where no frame is needed.
+    """
     _, H, W, C = x.shape
     pixels = x.reshape(x.size)
     if frame.size == 0:
-        return pixels, n * H * W * C
-    for h in range(H):
-        copy(frame, ((padding[0] + h) * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
+        return pixels, (n * H + first) * W * C
+    for row in range(size[0]):
+        h, start = first + row - padding[0], (row * size[1] + padding[1]) * C
+        if 0 <= h < H:
+            copy(frame, start, pixels, (n * H + h) * W * C, W * C)
+        else:
+            frame[start : start + W * C] = 0
     return frame, 0
 
 
@@ -160,12 +170,12 @@ def weight_gradient(team, dw, x, dy, strides, padding, dilation):
 
 @shared
 def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
-    frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation)
+    frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation, dy.shape[1])
     _, OH, OW, F = dy.shape
     dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
     sums[share] = 0
     for n in range(*part(share, len(x))):
-        x_n = framed(frame, size, x, n, padding)
+        x_n = framed(frame, size, x, n, padding, 0)
         correlate(sums[share], dw.shape, 1, x_n, 0, size, dz, n * OH * OW * F, strides, dilation)
 
 

@@ -21,7 +21,7 @@ from .team import LITTLE, SHARES, part, share_out, shared
 from .vectors import LANES, fill, greater, inner, load, store, where
 
 ZERO = np.float32(0)
-FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 512, 64, 128
+FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
 
 
 def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectified: bool) -> None:

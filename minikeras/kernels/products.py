@@ -66,7 +66,7 @@ from .vectors import (
 
 STRIP, NARROW = WIDE_TILE[1] * LANES, NARROW_TILE[1] * LANES  # columns of a tile
 TILE_ROWS = NARROW_TILE[0]  # at most
-MANY_ROWS = 4 * TILE_ROWS  # of z: copying w pays
+MANY_ROWS = 2 * TILE_ROWS  # of z: copying w pays
 DEPTH = 1024
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied

@@ -50,7 +50,7 @@ class Convolution(ActivatedLayer):
     def geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
         """Return (OH, OW), and how many zeros stand before the first row and column, for a shape of the input."""
         return image_geometry(
-            shape, self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
+            tuple(shape), self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"
         )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -50,7 +50,9 @@ class Pooling2D(Layer):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def _geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
-        return image_geometry(shape, self.pool_size, self.strides, self.padding, (1, 1), self._owner, "pool_size")
+        return image_geometry(
+            tuple(shape), self.pool_size, self.strides, self.padding, (1, 1), self._owner, "pool_size"
+        )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, H, W, C) -> (N, OH, OW, C)."""

@@ -3,7 +3,7 @@
 `conv` and `pooling` check their arguments and find their sizes here; calls `names`.
 """
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ def window_geometry(size: int, window: int, stride: int, padding: str, dilation:
     return windows, max((windows - 1) * stride + span - size, 0) // 2
 
 
+@functools.lru_cache(maxsize=1024)
 def image_geometry(
-    input_shape: Sequence[int | None],
+    input_shape: tuple[int | None, ...],
     window: Pair,
     strides: Pair,
     padding: str,
@@ -41,6 +42,8 @@ def image_geometry(
     argument: str,
 ) -> tuple[tuple[int | None, int | None], Pair]:
     """Return `window_geometry` of rows and columns, as ((OH, OW), (top, left)); OH or OW is None where H or W is.
+
+    Kept, as it is asked for in every step.
 
     Raises:
         ValueError: not one window fits; names `owner`, and the window by its `argument`.
