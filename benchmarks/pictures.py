@@ -34,6 +34,7 @@ AXES = {
     "channels": "channels in and out (convolution 3x3, 14x14, forward and backward)",
     "threads": "threads",
 }
+FOOTNOTE = {"color": "#888888", "fontsize": 9}
 
 
 def draw(result: dict[str, Any], directory: Path) -> list[str]:
@@ -49,8 +50,9 @@ def draw(result: dict[str, Any], directory: Path) -> list[str]:
     for name, figure in figures.items():
         if figure is None:
             continue
-        if result["noise"]:
-            figure.text(0.99, -0.01, "noisy, not a result", ha="right", va="top", color="#888888", fontsize=9)
+        if any(row["flags"] for row in result["rows"]):
+            mark = "hollow" if name in CURVES else "*"
+            figure.text(0.99, -0.01, f"{mark}: too noisy to be a result", ha="right", va="top", **FOOTNOTE)
         figure.savefig(directory / f"{name}.png", dpi=120, bbox_inches="tight", facecolor="white")
         plt.close(figure)
         names.append(f"{name}.png")
@@ -74,9 +76,8 @@ def _ratios(panels: dict[str, list[dict[str, Any]]]) -> Any:
             nearest, farthest = min(nearest, *speed.values()), max(farthest, *speed.values())
             ours = speed.pop(OURS)
             drawn[OURS] = axes.barh(place, ours - 1, left=1, height=0.62, color=COLOURS[OURS])
-            _write_beside(
-                axes, max(ours, 1, *speed.values()), place, f"{ours:,.0f}x" if ours >= 100 else f"{ours:.2f}x"
-            )
+            text = (f"{ours:,.0f}x" if ours >= 100 else f"{ours:.2f}x") + " *" * bool(row["flags"])
+            _write_beside(axes, max(ours, 1, *speed.values()), place, text)
             for library, value in speed.items():
                 style = {"color": COLOURS[library], "markersize": 7, "markeredgecolor": "white", "zorder": 3}
                 (drawn[library],) = axes.plot(value, place, MARKERS[library], **style)
@@ -126,19 +127,20 @@ def _curves(rows: list[dict[str, Any]], group: str) -> Any:
         for library in reversed(LABELS):  # ours last, on top
             mine = [row for row in points if library in row["libraries"]]
             if mine:
-                (drawn[library],) = axes.plot(
-                    [TABLE[row["work"]].at for row in mine],
-                    [_microseconds_per_sample(row, library) for row in mine],
-                    marker=MARKERS[library],
-                    color=COLOURS[library],
-                    linewidth=3 if library == OURS else 1.5,
-                    markersize=7 if library == OURS else 5,
-                )
+                style = {"marker": MARKERS[library], "markersize": 7 if library == OURS else 5}
+                style |= {"color": COLOURS[library], "linewidth": 3 if library == OURS else 1.5}
+                (drawn[library],) = axes.plot(*_places(mine, library), **style)
+                noisy = [row for row in mine if row["flags"]]
+                axes.plot(*_places(noisy, library), **style | {"linestyle": "none", "markerfacecolor": "white"})
         _label(axes, group, [TABLE[row["work"]].at for row in points])
         if len(curves) > 1:
             axes.set_title(curve)
     _legend(figure, drawn)
     return figure
+
+
+def _places(rows: list[dict[str, Any]], library: str) -> tuple[list[int], list[float]]:
+    return [TABLE[row["work"]].at for row in rows], [_microseconds_per_sample(row, library) for row in rows]
 
 
 def _label(axes: Any, group: str, places: list[int]) -> None:

@@ -57,12 +57,14 @@ def _slower_than_someone(result: dict[str, Any]) -> list[str]:
 
 
 def _verdict(result: dict[str, Any]) -> str:
+    text = (
+        "Medians of interleaved repeats. In brackets: how many times our median that is; for minikeras, its shortest "
+        "repeat. Spread: the largest of the row's (interquartile range / median)."
+    )
     if not result["noise"]:
-        return (
-            "Medians of interleaved repeats on a quiet machine. In brackets: how many times our median that is; for "
-            "minikeras, its shortest repeat. Spread: the largest of the row's (interquartile range / median)."
-        )
-    return "**NOISY, not a result:**\n\n" + "\n".join(f"- {reason}" for reason in result["noise"])
+        return text
+    reasons = "\n".join(f"- {reason}" for reason in result["noise"])
+    return f"{text}\n\n**NOISY: what follows says which numbers are no results, and why.**\n\n{reasons}"
 
 
 def _machine(result: dict[str, Any]) -> str:
@@ -145,7 +147,8 @@ def _notes(result: dict[str, Any]) -> str:
     for row in result["rows"]:
         notes = [f"{LABELS[lib]} is fastest in {r['note']}" for lib, r in row["libraries"].items() if r.get("note")]
         notes += [f"{LABELS[lib]} failed ({why})" for lib, why in row.get("failed", {}).items()]
-        notes += [f"measured {len(row['earlier_attempts']) + 1} times, the last counts"] * bool(row["earlier_attempts"])
+        others = len(row["other_attempts"])
+        notes += [f"measured {others + 1} times, the quietest counts"] * bool(others)
         for note in notes:
             rows_of.setdefault(note, []).append(row["work"])
     if not rows_of:
