@@ -262,6 +262,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "quick": arguments.quick,
+        "interrupted": False,
         "threads": arguments.threads,
         "machine": machine(),
         "load_before": {"others": watch.others(), "average": os.getloadavg()},
@@ -281,21 +282,30 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         result["rows"].append(row)
         print(f"{time.perf_counter() - started:5.0f} s  {report.line(row)}", flush=True)
 
-    in_workers = [work for work in chosen if work.kind != "process"]
-    for threads in sorted({work.threads or arguments.threads for work in in_workers}, reverse=True):
-        with contextlib.ExitStack() as stack:
-            workers = {library: stack.enter_context(Worker(library, threads, arguments.quick)) for library in libraries}
-            for worker in workers.values():
-                result["versions"].update(worker.versions)
-            for work in in_workers:
-                if (work.threads or arguments.threads) == threads:
-                    keep(measure(work, workers, rounds_of(work), attempts, watch))
-    in_processes = [work for work in chosen if work.kind == "process"]
-    if in_processes:
-        with tempfile.TemporaryDirectory() as directory:
-            fresh = FreshProcesses(directory, steps=150 if arguments.quick else 1500)
-            for work in in_processes:
-                keep(measure_processes(work, libraries, rounds_of(work), attempts, arguments.threads, watch, fresh))
+    def measure_all() -> None:
+        in_processes = [work for work in chosen if work.kind == "process"]
+        if in_processes:
+            with tempfile.TemporaryDirectory() as directory:
+                fresh = FreshProcesses(directory, steps=150 if arguments.quick else 1500)
+                for work in in_processes:
+                    keep(measure_processes(work, libraries, rounds_of(work), attempts, arguments.threads, watch, fresh))
+        in_workers = [work for work in chosen if work.kind != "process"]
+        for threads in sorted({work.threads or arguments.threads for work in in_workers}, reverse=True):
+            with contextlib.ExitStack() as stack:
+                workers = {
+                    library: stack.enter_context(Worker(library, threads, arguments.quick)) for library in libraries
+                }
+                for worker in workers.values():
+                    result["versions"].update(worker.versions)
+                for work in in_workers:
+                    if (work.threads or arguments.threads) == threads:
+                        keep(measure(work, workers, rounds_of(work), attempts, watch))
+
+    try:
+        measure_all()
+    except KeyboardInterrupt:
+        print("Interrupted: what follows is of the rows so far.", flush=True)
+        result["interrupted"] = True
     result["rows"].sort(key=lambda row: list(TABLE).index(row["work"]))
     result["load_after"] = {"others": watch.others(), "average": os.getloadavg()}
     result["calibration"] = summary(watch.calibrations)
@@ -307,6 +317,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def noise(result: dict[str, Any]) -> list[str]:
     """Return all that forbids to call this run, or rows of it, a result."""
     reasons = ["a quick run"] if result["quick"] else []
+    reasons += ["interrupted before the end"] if result["interrupted"] else []
     for when in ("before", "after"):
         others = result[f"load_{when}"]["others"]
         if others > MOST_OTHER_LOAD:

@@ -173,7 +173,7 @@ def steps() -> list[Work]:
     """Training steps of 32 samples through `fit`; so many that what `fit` does once weighs little."""
     mlp = (Promise(KERAS, 8, 10), Promise("keras-jax", 2))
     return [
-        _fit("MLP step", "steps", "MLP", 32, 1500, promises=mlp),
+        _fit("MLP step", "steps", "MLP", 32, 600, promises=mlp),
         _fit("CNN step", "steps", "CNN", 32, 40, promises=(Promise(KERAS, 2, 2.5),)),
         _fit("CIFAR-size CNN step", "steps", "CIFAR CNN", 32, 10, promises=(Promise(KERAS, 1.2, 1.5),)),
     ]
