@@ -1,6 +1,6 @@
 """How fast is minikeras next to tf.keras and others?  One command measures, writes the table, draws the pictures.
 
-    python benchmarks/run.py                              # everything, about an hour
+    python benchmarks/run.py                              # everything, one to two hours
     python benchmarks/run.py --quick --only steps         # does the suite work?  (its numbers mean nothing)
     python benchmarks/run.py --peers torch keras-torch --only layers inference
 
