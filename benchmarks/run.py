@@ -307,6 +307,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         print("Interrupted: what follows is of the rows so far.", flush=True)
         result["interrupted"] = True
     result["rows"].sort(key=lambda row: list(TABLE).index(row["work"]))
+    watch.calibrate()  # where nothing else has
     result["load_after"] = {"others": watch.others(), "average": os.getloadavg()}
     result["calibration"] = summary(watch.calibrations)
     result["seconds"] = time.perf_counter() - started
