@@ -258,7 +258,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure all chosen rows; return everything that the table and the pictures are made of."""
     watch, started = Watch(), time.perf_counter()
     libraries = [OURS, *arguments.peers]
-    chosen = [work for work in TABLE.values() if work.group in arguments.only]
+    chosen = [
+        work for work in TABLE.values() if work.group in arguments.only and any(t in work.name for t in arguments.rows)
+    ]
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "quick": arguments.quick,
@@ -330,6 +332,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few repeats of little work, to try the suite")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--rows", nargs="+", default=[""], metavar="TEXT", help="rows whose names contain one of these")
     parser.add_argument("--rounds", type=int, help="repeats of each library in each row")
     parser.add_argument("--attempts", type=int, default=ATTEMPTS, help="how often a noisy row is measured at most")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores that each library may use")

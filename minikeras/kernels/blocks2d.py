@@ -25,10 +25,12 @@ import numpy as np
 from . import conv2d, pool2d, twin
 from .conv2d import Pair
 from .products import NO_FLOOR
-from .team import SHARES, part, share_out, shared
-from .vectors import LANES, either, equal, fill, greater, inner, load, missing, store, where
+from .team import MUCH, SHARES, part, share_out, shared
+from .vectors import LANES, add_to, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
+IMAGES = 32  # shares: the smaller they are, the less a thread waits for the last one of another, slower core
+SUMS = 2**20  # numbers, of all shares' dw: with larger ones there are fewer shares
 GROUP = 2**17  # numbers: half of a core's own cache
 
 
@@ -56,6 +58,7 @@ def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs,
     share_out(
         team, _forward_share,
         (y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
+        MUCH, IMAGES,
     )  # fmt: skip
 
 
@@ -71,7 +74,7 @@ def _forward_share(
     floor = ZERO if rectified and not pooled else NO_FLOOR
     scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
     numbers = y.reshape(y.size)
-    for i in range(*part(share, N * bands)):
+    for i in range(*part(share, N * bands, IMAGES)):
         n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
         x_n = conv2d.framed(frame, size, x, n, padding, top * pool[0] * strides[0])
         place = (n * PH + top) * PW * F
@@ -137,15 +140,19 @@ def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, 
     """Do the same, image by image; each share adds up its images, and then the shares are added."""
     wants_dx = dx.size > 0
     wt = conv2d.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
-    sums, bias_sums = np.empty((SHARES, dw.size), dw.dtype), np.empty((SHARES, db.size), db.dtype)
+    shares = SHARES
+    while 2 * shares <= IMAGES and 2 * shares * dw.size <= SUMS:
+        shares *= 2
+    sums, bias_sums = np.empty((shares, dw.size), dw.dtype), np.empty((shares, db.size), db.dtype)
     share_out(
         team, _backward_share,
         (sums, bias_sums, dx, dy, y, winner, x, w.shape, wt, strides, padding, dilation, pool, outputs, rectified),
+        MUCH, shares,
     )  # fmt: skip
     share_out(team, conv2d.add_sums, (dw, sums, add))
     if not add:
         db[:] = 0
-    for s in range(SHARES):
+    for s in range(shares):
         for f in range(db.size):
             db[f] += bias_sums[s, f]
 
@@ -154,19 +161,17 @@ def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, 
 def _backward_share(
     share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
 ):
-    window, C, F = shape[:2], shape[2], shape[3]
-    frame, size = conv2d.new_frame(x, outputs, window, strides, padding, dilation, outputs[0])
-    needs_frame = frame.size > 0
-    x_image = size[0] * size[1] * C if needs_frame else x[0].size
+    window, F = shape[:2], shape[3]
+    copied, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation)
     border, dz_size = (0, 0), outputs
     if dx.size:
-        _, dz_size, border = conv2d.new_gradient_frame(dx, outputs, F, window, strides, padding, dilation)
+        dz_size, border = conv2d.gradient_frame_size(dx, outputs, window, strides, padding, dilation)
     dz_image, start = dz_size[0] * dz_size[1] * F, (border[0] * dz_size[1] + border[1]) * F
 
     # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
-    first, last = part(share, len(x))
+    first, last = part(share, len(x), len(sums))
     group = max(1, min(last - first, GROUP // (x_image + dz_image)))
-    frames = np.zeros(group * x_image if needs_frame else 0, x.dtype)
+    frames = np.zeros(group * x_image if copied else 0, x.dtype)
     dz = np.zeros(group * dz_image, x.dtype)
     gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
     sums[share], bias_sums[share] = 0, 0
@@ -174,58 +179,57 @@ def _backward_share(
         images = min(group, last - n)
         for i in range(images):
             dz_i = dz[i * dz_image : (i + 1) * dz_image]
-            if needs_frame:
-                conv2d.framed(frames[i * x_image : (i + 1) * x_image], size, x, n + i, padding, 0)
+            if copied:
+                conv2d.frame_in_blocks(frames[i * x_image : (i + 1) * x_image], size, block, x, n + i, padding)
             if winner.size:
                 _unpool(dz_i, start, dz_size[1], bias_sums[share], gradients, cells, n + i, dy.shape, pool)
             else:
                 _gate(dz_i, start, dz_size[1], bias_sums[share], gradients, outcome, n + i, dy.shape, rectified)
             if dx.size:
                 conv2d.back(dx, n + i, dz_i, dz_size, border, outputs, wt, F, window, strides, padding, dilation)
-        x_n = (frames, 0) if needs_frame else (x.reshape(x.size), n * x_image)
+        x_n = (frames, 0) if copied else (x.reshape(x.size), n * x_image)
         all_dz = dz, dz_image, dz_size[1], outputs
-        conv2d.correlate(sums[share], shape, images, x_n, x_image, size, all_dz, start, strides, dilation)
+        conv2d.correlate(sums[share], shape, images, x_n, x_image, size, block, all_dz, start, strides, dilation)
 
 
 @inner
 def _unpool(dz, start, columns, db, dy, winner, n, shape, pool):
     """Put each dy in its winner's place, and 0 in the others of the window; add the gradients to db."""
     _, PH, PW, F = shape
-    zero = fill(ZERO)
-    for f in range(0, F, LANES):
-        left = F - f
-        total = zero
-        for p in range(PH):
-            row = zero
-            for q in range(PW):
-                place = ((n * PH + p) * PW + q) * F + f
+    zero, off, row = fill(ZERO), fill(np.float32(-1)), np.zeros(F, dz.dtype)
+    for p in range(PH):
+        for q in range(PW):
+            for f in range(0, F, LANES):
+                place, left = ((n * PH + p) * PW + q) * F + f, F - f
                 d, cell = load(dy, place, left), load(winner, place, left)
-                row = row + where(equal(cell, fill(np.float32(-1))), zero, d)
+                store(row, f, left, load(row, f, left) + where(equal(cell, off), zero, d))
                 corner = start + (p * pool[0] * columns + q * pool[1]) * F + f
                 for i in range(pool[0]):
                     for j in range(pool[1]):
                         wins = equal(cell, fill(np.float32(i * pool[1] + j)))
                         store(dz, corner + (i * columns + j) * F, left, where(wins, d, zero))
-            total = total + row
-        store(db, f, left, load(db, f, left) + total)
+        _hand_over(db, row)
 
 
 @inner
 def _gate(dz, start, columns, db, dy, y, n, shape, rectified):
     """Let dy pass where the rectifier was on; add the gradients to db."""
     _, OH, OW, F = shape
-    zero = fill(ZERO)
-    for f in range(0, F, LANES):
-        left = F - f
-        total = zero
-        for p in range(OH):
-            row = zero
-            for q in range(OW):
-                place = ((n * OH + p) * OW + q) * F + f
+    zero, row = fill(ZERO), np.zeros(F, dz.dtype)
+    for p in range(OH):
+        for q in range(OW):
+            for f in range(0, F, LANES):
+                place, left = ((n * OH + p) * OW + q) * F + f, F - f
                 d = load(dy, place, left)
                 if rectified:
                     d = where(greater(load(y, place, left), zero), d, zero)
                 store(dz, start + (p * columns + q) * F + f, left, d)
-                row = row + d
-            total = total + row
-        store(db, f, left, load(db, f, left) + total)
+                store(row, f, left, load(row, f, left) + d)
+        _hand_over(db, row)
+
+
+@inner
+def _hand_over(db, row):
+    """Add what a row of cells gave, which is then forgotten: adding up row by row rounds less."""
+    add_to(db, 0, row, 0, row.size)
+    row[:] = 0

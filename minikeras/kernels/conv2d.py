@@ -27,10 +27,11 @@ import numpy as np
 from . import twin
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, add_to, copy, fill, inner, load, store
+from .vectors import LANES, WIDE_TILE, add_to, copy, fill, inner, load, store
 
 Pair = tuple[int, int]
 NARROW = LANES // 2  # channels
+CHANNELS = WIDE_TILE[0]
 
 
 def padded(x: np.ndarray, reach: Pair, padding: Pair, fill: float = 0.0) -> np.ndarray:
@@ -99,16 +100,22 @@ def laid_out(team, w, outputs):
 
 
 @inner
-def new_frame(x, outputs, window, strides, padding, dilation, band):
-    """Return a frame of zeros for what `band` rows of outputs see of an image, and its rows and columns.
+def frame_size(x, outputs, window, strides, padding, dilation, band):
+    """Return whether an image needs a frame, and the rows and columns of what `band` rows of outputs see of it.
 
-    It is empty where no image needs a frame; the columns are then the image's.
+    The columns are the image's where it needs none.
     """
-    _, H, W, C = x.shape
+    _, H, W, _ = x.shape
     below, reach = (window[0] - 1) * dilation[0] + 1, (outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1
     rows, columns = (band - 1) * strides[0] + below, max(reach, padding[1] + W)
-    needed = padding[0] > 0 or (outputs[0] - 1) * strides[0] + below > H or columns > W
-    return np.zeros(rows * columns * C if needed else 0, x.dtype), (rows, columns)
+    return padding[0] > 0 or (outputs[0] - 1) * strides[0] + below > H or columns > W, (rows, columns)
+
+
+@inner
+def new_frame(x, outputs, window, strides, padding, dilation, band):
+    """Return a frame of zeros of that size, empty where no image needs one; and its rows and columns."""
+    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
+    return np.zeros(size[0] * size[1] * x.shape[3] if needed else 0, x.dtype), size
 
 
 @inner
@@ -170,17 +177,52 @@ def weight_gradient(team, dw, x, dy, strides, padding, dilation):
 
 @shared
 def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
-    frame, size = new_frame(x, dy.shape[1:3], dw.shape[:2], strides, padding, dilation, dy.shape[1])
     _, OH, OW, F = dy.shape
+    copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation)
+    frame = np.zeros(x_image if copied else 0, x.dtype)
     dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
     sums[share] = 0
     for n in range(*part(share, len(x))):
-        x_n = framed(frame, size, x, n, padding, 0)
-        correlate(sums[share], dw.shape, 1, x_n, 0, size, dz, n * OH * OW * F, strides, dilation)
+        if copied:
+            frame_in_blocks(frame, size, block, x, n, padding)
+        x_n = (frame, 0) if copied else (x.reshape(x.size), n * x_image)
+        correlate(sums[share], dw.shape, 1, x_n, 0, size, block, dz, n * OH * OW * F, strides, dilation)
+
+
+# What is multiplied here are columns of x: its channels, each from pixel to pixel.  An image's pixels are further apart
+# than the nearest cache likes (see `products`), so the channels are cut into blocks as wide as a tile is high, and the
+# frame holds one block of all pixels after the other.  The tiles of a block, one for each cell of the window, then read
+# the same small piece of memory.
 
 
 @inner
-def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation):
+def for_weights(x, outputs, window, strides, padding, dilation):
+    """Return whether the weights' gradient wants copies of images, channels in a block, numbers, rows and columns."""
+    _, H, W, C = x.shape
+    needed, size = frame_size(x, outputs, window, strides, padding, dilation, outputs[0])
+    block = CHANNELS if C > CHANNELS and window[0] * window[1] > 1 else C
+    copied = needed or block < C
+    return copied, block, size[0] * size[1] * ((C + block - 1) // block) * block if copied else H * W * C, size
+
+
+@inner
+def frame_in_blocks(frame, size, block, x, n, padding):
+    """Copy image n into a frame of zeros, channels in blocks."""
+    _, H, W, C = x.shape
+    pixels, (rows, columns) = x.reshape(x.size), size
+    for h in range(min(H, rows - padding[0])):
+        cell, start = (padding[0] + h) * columns + padding[1], (n * H + h) * W * C
+        if block == C:
+            copy(frame, cell * C, pixels, start, W * C)
+            continue
+        for c in range(0, C, CHANNELS):
+            to = c * rows * columns + cell * CHANNELS
+            for v in range(W):
+                copy(frame, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
+
+
+@inner
+def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, dilation):
     """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
 
     Args:
@@ -190,25 +232,28 @@ def correlate(dw, shape, images, x, x_image, size, dz, start, strides, dilation)
         x: (vector, position) of the first framed image.
         x_image: from one of these to the next.
         size: rows and columns of its frame.
+        block: channels in a block.
         dz: (vector, from one image to the next, cells in a row, rows and columns that count).
         start: position of the first dz.
         strides, dilation: see above.
     """
     KH, KW, C, F = shape
     gradients, dz_image, dz_row, outputs = dz
-    row = size[1] * C
-    at = np.empty(KH * KW * C, np.int64)
-    for i in range(KH):
-        for j in range(KW):
-            for c in range(C):
-                at[(i * KW + j) * C + c] = i * dilation[0] * row + j * dilation[1] * C + c
-    depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * C)
+    row, rows = size[1] * block, KH * KW * C
+    at, to = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    i = 0
+    for first in range(0, C, block):
+        for kh in range(KH):
+            for kw in range(KW):
+                for c in range(first, min(first + block, C)):
+                    at[i] = first * size[0] * size[1] + kh * dilation[0] * row + kw * dilation[1] * block + c - first
+                    to[i] = ((kh * KW + kw) * C + c) * F
+                    i += 1
+    depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * block)
     w_steps = (dz_image // F, dz_row, 1)
-    to = grid(1, 0, KH * KW * C, F)
     product(
-        (dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth, NO_FLOOR,
-        (KH * KW * C, F),
-    )  # fmt: skip
+        (dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth, NO_FLOOR, (rows, F)
+    )
 
 
 @shared
@@ -254,7 +299,8 @@ def input_gradient(team, dx, dy, w, strides, padding, dilation):
 @shared
 def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation):
     _, OH, OW, F = dy.shape
-    frame, size, border = new_gradient_frame(dx, (OH, OW), F, window, strides, padding, dilation)
+    size, border = gradient_frame_size(dx, (OH, OW), window, strides, padding, dilation)
+    frame = np.zeros(size[0] * size[1] * F, dx.dtype)
     dz = dy.reshape(dy.size)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
@@ -333,11 +379,11 @@ def _frame_along(cells, outputs, kernel, stride, padding, dilation):
 
 
 @inner
-def new_gradient_frame(dx, outputs, F, window, strides, padding, dilation):
-    """Return a frame of zeros for the output gradient of one image, its rows and columns, and where dy begins in it."""
+def gradient_frame_size(dx, outputs, window, strides, padding, dilation):
+    """Return the rows and columns of a frame for the output gradient of one image, and where dy begins in it."""
     top, rows = _frame_along(dx.shape[1], outputs[0], window[0], strides[0], padding[0], dilation[0])
     left, columns = _frame_along(dx.shape[2], outputs[1], window[1], strides[1], padding[1], dilation[1])
-    return np.zeros(rows * columns * F, dx.dtype), (rows, columns), (top, left)
+    return (rows, columns), (top, left)
 
 
 @inner

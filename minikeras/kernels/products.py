@@ -67,7 +67,7 @@ from .vectors import (
 STRIP, NARROW = WIDE_TILE[1] * LANES, NARROW_TILE[1] * LANES  # columns of a tile
 TILE_ROWS = NARROW_TILE[0]  # at most
 MANY_ROWS = 2 * TILE_ROWS  # of z: copying w pays
-DEPTH = 1024
+DEPTH, SHORT = 1280, 64  # rows of w; of k alone, less is not worth a cut
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
 IN_ROWS = 1  # from column to column of a w that is not in strips: its rows are as long as those of z
@@ -257,7 +257,10 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
     in_rows = across == IN_ROWS
     in_order = in_rows and (rows < MANY_ROWS or d0 * d1 * d2 == 0)
     copied = in_rows and not in_order and columns > STRIP  # rows of less are a strip
-    longest = min(DEPTH, max(AHEAD, BLOCK // max(d0 * d1 * columns, 1))) if in_order else DEPTH
+    parts = max((d0 * d1 * d2 + DEPTH - 1) // DEPTH, 1)
+    longest = max((d2 + parts - 1) // parts, SHORT)
+    if in_order:
+        longest = min(DEPTH, max(BLOCK // max(d0 * d1 * columns, 1), AHEAD))
     strip = d0 * d1 * min(longest, d2) * STRIP
     group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * STRIP
     numbers = np.empty(strip * ((min(group, columns) + STRIP - 1) // STRIP) if copied else 0, np.float32)

@@ -1,4 +1,4 @@
-"""Threads that share the work of a kernel: `share_out` calls a function once for each of SHARES shares.
+"""Threads that share the work of a kernel: `share_out` calls a function once for each share of it.
 
     @shared
     def doubled(share, y, x):
@@ -44,7 +44,7 @@ LITTLE, MUCH = 2**17, 2**62  # multiplications: some microseconds of one core; m
 # Fields of the board, on cache lines of their own where several threads write.
 TAKEN = 0  # whether somebody's work is on the board
 OPEN = 8  # whether there are shares to take
-FUNCTION, ARGUMENTS = 16, 17  # the work: two addresses
+FUNCTION, ARGUMENTS, COUNT = 16, 17, 23  # the work: two addresses, and how many shares
 THREADS = 18  # how many there are
 ASLEEP = 19  # how many wait for the bell
 BELL, LISTEN = 20, 21  # the pipe's two ends: file numbers
@@ -69,11 +69,11 @@ def new_board(threads: int, bell: tuple[int, int]) -> np.ndarray:
 
 
 @inner
-def part(share, n):
+def part(share, n, shares=SHARES):
     """Return where the share of n things begins and ends."""
     if share == WHOLE:
         return 0, n
-    return share * n // SHARES, (share + 1) * n // SHARES
+    return share * n // shares, (share + 1) * n // shares
 
 
 # Memory that several threads read and write: each of these is one indivisible step, in one order for all -------------
@@ -247,8 +247,8 @@ def _do(typing, function, arguments, share):
 
 
 @inner
-def share_out(team, function, arguments, work=MUCH):
-    """Call function(share, *arguments) for share = 0, ..., SHARES - 1, on all threads of the team.
+def share_out(team, function, arguments, work=MUCH, shares=SHARES):
+    """Call function(share, *arguments) for share = 0, ..., shares - 1, on all threads of the team.
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
@@ -257,12 +257,12 @@ def share_out(team, function, arguments, work=MUCH):
         _do(function, arguments, WHOLE)
         return
     if len(team) == 0 or _exchange(team, TAKEN, 1):
-        for share in range(SHARES):
+        for share in range(shares):
             _do(function, arguments, share)
         return
-    team[FUNCTION], team[ARGUMENTS] = function, arguments
+    team[FUNCTION], team[ARGUMENTS], team[COUNT] = function, arguments, shares
     for thread in range(team[THREADS]):
-        _write(team, NEXT + LINE * thread, thread * SHARES // team[THREADS])
+        _write(team, NEXT + LINE * thread, thread * shares // team[THREADS])
     _write(team, OPEN, 1)
     wake(team)
     _take(team, 0)
@@ -283,10 +283,10 @@ def _take(team, me):
 
     As the same shares of one array come to the same thread again and again, they stay in its core's cache.
     """
-    function, arguments, threads = team[FUNCTION], team[ARGUMENTS], team[THREADS]
+    function, arguments, shares, threads = team[FUNCTION], team[ARGUMENTS], team[COUNT], team[THREADS]
     for i in range(threads):
         whose = (me + i) % threads
-        last = (whose + 1) * SHARES // threads
+        last = (whose + 1) * shares // threads
         share = _add(team, NEXT + LINE * whose, 1)
         while share < last:
             _do(function, arguments, share)
