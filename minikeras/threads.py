@@ -70,14 +70,20 @@ class Team:
 _bells: list[tuple[int, int]] = []  # of teams that were dismissed
 _team: Team | None = None
 _forming = threading.Lock()
-_of_this_thread = threading.local()  # `alone`: whether the thread that calls wants no team
+
+
+class _OfThisThread(threading.local):
+    alone = False  # whether the thread that calls wants no team
+
+
+_of_this_thread = _OfThisThread()
 _nobody = np.zeros(0, np.int64)
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let the kernels that this thread calls in the block run on it alone: for less work than waking others takes."""
-    before, _of_this_thread.alone = getattr(_of_this_thread, "alone", False), True
+    before, _of_this_thread.alone = _of_this_thread.alone, True
     try:
         yield
     finally:
@@ -86,7 +92,7 @@ def alone() -> Iterator[None]:
 
 def team() -> np.ndarray:
     """Return the team's board; a board of no fields where there shall be no team."""
-    if getattr(_of_this_thread, "alone", False):
+    if _of_this_thread.alone:
         return _nobody
     team = _team
     if team is None or team.size != config.num_threads():

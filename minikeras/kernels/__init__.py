@@ -40,6 +40,7 @@ from .. import threads
 _ROOMS = (
     "blocks2d", "conv2d", "dense", "depthwise2d", "elementwise", "finite", "philox", "pool2d", "scores", "updates",
 )  # fmt: skip
+FLOAT32 = np.dtype("float32")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy"
 
 
@@ -76,7 +77,7 @@ class Kernel:
     def __call__(self, *arguments: Any) -> Any:
         """Run the machine code, or the reference where that is asked for (see above)."""
         code = self.machine_code
-        if code is not None and arguments[0].dtype.char == "f":  # the usual case
+        if code is not None and arguments[0].dtype is FLOAT32:  # the usual case
             return code(threads.team(), *arguments) if self.has_team else code(*arguments)
         if _NUMPY_ONLY or arguments[0].dtype.char == "d" or (self.same_bits and "numba" not in sys.modules):
             # On some processors BLAS also computes with lanes that it throws away, and NumPy warns of what they held.

@@ -22,6 +22,7 @@ from .vectors import LANES, fill, greater, inner, load, store, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
+ROWS_OF_W = 3 * TILE_ROWS  # that are multiplied at once
 
 
 def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectified: bool) -> None:
@@ -181,17 +182,17 @@ def turn(turned, x):
 def input_gradient_share(share, dx, w, dzt):
     """Do a share of the inputs: rows of w times dz^T give rows of dx^T, which are turned on the way to dx."""
     (N, I), O = dx.shape, w.shape[1]
-    tiles = (I + TILE_ROWS - 1) // TILE_ROWS
-    turned, zeros = np.empty(TILE_ROWS * N, dx.dtype), np.zeros(N, dx.dtype)
-    to, at = grid(TILE_ROWS, N, 1, 0), grid(TILE_ROWS, O, 1, 0)
+    tiles = (I + ROWS_OF_W - 1) // ROWS_OF_W
+    turned, zeros = np.empty(ROWS_OF_W * N, dx.dtype), np.zeros(N, dx.dtype)
+    to, at = grid(ROWS_OF_W, N, 1, 0), grid(ROWS_OF_W, O, 1, 0)
     for tile in range(*part(share, tiles)):
-        i = tile * TILE_ROWS
-        rows = min(TILE_ROWS, I - i)
+        i = tile * ROWS_OF_W
+        rows = min(ROWS_OF_W, I - i)
         product(
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
             (dzt.reshape(dzt.size), 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
-        into, result = dx[:, i : i + rows], turned.reshape(TILE_ROWS, N)
+        into, result = dx[:, i : i + rows], turned.reshape(ROWS_OF_W, N)
         for n in range(N):
             for row in range(rows):
                 into[n, row] = result[row, n]

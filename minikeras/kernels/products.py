@@ -15,10 +15,10 @@ For one (s, t, k) it reads 4 registers of w and broadcasts 6 numbers of x, and w
 multiply-adds: 0.42 reads for each, where a loop over single sums needs two and a write.  24 sums, 4 registers of w and
 one of x fill 29 of the 32 registers that there are.
 
-The squarer the block, the fewer reads: 14 rows x 32 columns would be 28 sums, but 0.57 reads for each; and the
-addresses of 14 rows do not fit into a processor's 16 registers for addresses and counters.  That is what the narrow
-tile is, for the columns that are left (a table of 100 columns has 64, 32 and 4).  Other processors have other numbers
-(see `vectors`), and nothing else changes.
+The squarer the block, the fewer reads: 14 rows x 32 columns would be 28 sums, but 0.57 reads for each; and each row
+needs an address, of which a processor keeps 16 with its counters.  For the columns that are left (a table of 100 has 64
+and 36) there are tiles of 8 rows x 3, 2 or 1 registers: 8 sums at least, as two multiply-adds in each of four cycles
+are under way at once.  Other processors have other numbers (see `vectors`), and nothing else changes.
 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as that is waste, what
@@ -50,7 +50,6 @@ from .vectors import (
     FLOAT,
     INT,
     LANES,
-    NARROW_TILE,
     VECTOR,
     WIDE_TILE,
     broadcast,
@@ -64,9 +63,9 @@ from .vectors import (
     store_vector,
 )
 
-STRIP, NARROW = WIDE_TILE[1] * LANES, NARROW_TILE[1] * LANES  # columns of a tile
-TILE_ROWS = NARROW_TILE[0]  # at most
-MANY_ROWS = 2 * TILE_ROWS  # of z: copying w pays
+STRIP = WIDE_TILE[1] * LANES  # columns of a wide tile
+TILE_ROWS = 8  # of the narrower tiles; also the least that a share should have
+MANY_ROWS = 36  # of z: copying w pays
 DEPTH, SHORT = 1280, 64  # rows of w; of k alone, less is not worth a cut
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
@@ -201,8 +200,27 @@ def _sweep(height, registers, wide):
     return sweep
 
 
-sweep_wide, sweep_narrow = _sweep(*WIDE_TILE, True), _sweep(*NARROW_TILE, False)
-sweep_last = _sweep(TILE_ROWS, 1, False)
+sweep_wide, sweep_1 = _sweep(*WIDE_TILE, True), _sweep(TILE_ROWS, 1, False)
+
+if WIDE_TILE[1] > 2:
+    sweep_2, sweep_3 = _sweep(TILE_ROWS, 2, False), _sweep(TILE_ROWS, 3, False)
+
+    @inner
+    def sweep_narrow(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, first, end, size):
+        """Do the same for what is left of the columns: less than a wide tile has."""
+        if 2 * LANES < end - first <= 3 * LANES:
+            sweep_3(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
+        elif end - first > LANES:
+            sweep_2(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
+        elif end > first:
+            sweep_1(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
+
+else:
+
+    @inner
+    def sweep_narrow(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, first, end, size):
+        """Do the same for what is left of the columns: a register or less."""
+        sweep_1(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
 
 
 @intrinsic
@@ -280,12 +298,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
                 narrow_w = wide_w + 4 * (last - j) * w_across
             shared = (z, to, start, going_on, k_x, at, x_steps)
             sweep_wide(*shared, wide_w, 4 * w_across, _times(steps, wide), depth, least, j, last, size)
-            if last < end:
-                middle = end - (end - last) % NARROW if (end - last) % NARROW <= LANES else end
-                narrow_steps = _times(steps, narrow)
-                sweep_narrow(*shared, narrow_w, 4, narrow_steps, depth, least, last, middle, size)
-                narrow_w += 4 * (middle - last)
-                sweep_last(*shared, narrow_w, 4, narrow_steps, depth, least, middle, end, size)
+            sweep_narrow(*shared, narrow_w, _times(steps, narrow), depth, least, last, end, size)
     place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 

@@ -43,16 +43,16 @@ def _features() -> set[str]:
     return {name for name, present in binding.get_host_cpu_features().items() if present}
 
 
-def _registers() -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Return lanes per register, and the rows and registers of a wide and of a narrow tile of sums (see `products`)."""
+def _registers() -> tuple[int, tuple[int, int]]:
+    """Return lanes per register, and the rows and registers of a wide tile of sums (see `products`)."""
     features = _features()
     if "avx512f" in features:
-        return 16, (6, 4), (14, 2)  # of 32 registers: 24 or 28 sums, 4 or 2 weights, 1 input
+        return 16, (6, 4)  # of 32 registers: 24 sums, 4 weights, 1 input
     if "avx2" in features:
-        return 8, (6, 2), (6, 2)  # of 16: 12 sums, 2 weights, 1 input
+        return 8, (6, 2)  # of 16: 12 sums, 2 weights, 1 input
     if platform.machine().lower() in ("aarch64", "arm64"):
-        return 4, (6, 4), (12, 2)  # of 32: 24 sums
-    return 4, (6, 2), (6, 2)  # SSE's 16
+        return 4, (6, 4)  # of 32
+    return 4, (6, 2)  # SSE's 16
 
 
 def inner(function):
@@ -60,7 +60,7 @@ def inner(function):
     return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
-LANES, WIDE_TILE, NARROW_TILE = _registers()
+LANES, WIDE_TILE = _registers()
 
 INT, I32, FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(1), LANES)
