@@ -20,8 +20,8 @@ from .parameters import Variable
 from .symbolic import Node, Symbol
 
 MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
-CACHE = 2**20  # bytes: a core's own cache, or about its share of a common one
-SMALLEST_PIECE = 32  # samples: with less, a kernel's threads have too little to share
+CACHE = 2**24  # bytes: about what the cores' common cache holds
+SMALLEST_PIECE = 64  # samples: with less, a kernel's threads have too little to share
 
 
 class Graph:

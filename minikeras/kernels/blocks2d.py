@@ -55,26 +55,28 @@ def _forward(
 def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
     """Do the same, image by image; where there are fewer images than shares, they are cut into bands of rows."""
     v, across = conv2d.laid_out(team, w, len(x) * outputs[0] * outputs[1] * w.shape[3])
+    N, PH = y.shape[:2]
+    bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // max(N, 1))
+    shares = min(N * bands, IMAGES)
     share_out(
         team, _forward_share,
-        (y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
-        MUCH, IMAGES,
+        (shares, bands, y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
+        MUCH, shares,
     )  # fmt: skip
 
 
 @shared
 def _forward_share(
-    share, y, winner, x, window, w, across, b, strides, padding, dilation, pool, outputs, rectified
+    share, shares, bands, y, winner, x, window, w, across, b, strides, padding, dilation, pool, outputs, rectified
 ):  # fmt: skip
     N, PH, PW, F = y.shape
-    bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // N)
     band = (PH + bands - 1) // bands * pool[0]
     frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation, band)
     pooled = pool != (1, 1)
     floor = ZERO if rectified and not pooled else NO_FLOOR
     scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
     numbers = y.reshape(y.size)
-    for i in range(*part(share, N * bands, IMAGES)):
+    for i in range(*part(share, N * bands, shares)):
         n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
         x_n = conv2d.framed(frame, size, x, n, padding, top * pool[0] * strides[0])
         place = (n * PH + top) * PW * F
