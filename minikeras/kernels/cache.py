@@ -30,10 +30,19 @@ def _digest() -> str:
 
 
 class _Cache(FunctionCache):
-    """The machine code of one function for several types of arguments and processors."""
+    """The machine code of one function for several types of arguments and processors.
+
+    Args:
+        function: what was compiled.
+        name: tells it from others of the same source, made by one function with different arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str = ""):
+        super().__init__(function)
+        self._known_as = name
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), _digest())
+        return sig, codegen.magic_tuple(), self._known_as, _digest()
 
 
 def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +58,7 @@ def called_by_name(name: str, function: Callable[..., Any], signature: Any) -> A
     Others are linked to it by its name when they are loaded, and contain no copy of it.
     """
     compiled = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
-    compiled._cache = _Cache(function)
+    compiled._cache = _Cache(function, name)
     compiled.compile()
     _kept_alive.append(compiled)
     binding.add_symbol(name, compiled.address)

@@ -184,43 +184,35 @@ def _rows_of_tiles(height, registers, wide):
     return rows_of_tiles
 
 
-def _sweep(height, registers, wide):
+_PLACES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
+
+
+def _sweep(height, registers, wide=False):
     """Return a function that computes some columns of z, from `first` to before `end`, and all their rows."""
     low = height // 3
     upper, lower = _rows_of_tiles(height, registers, wide), _rows_of_tiles(low, registers, wide)
 
-    @inner
-    def sweep(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, first, end, size):
-        rows, _ = size
+    def sweep(
+        z, to, start, add, x, at, x0, x1, x2, w, across, w0, w1, w2, d0, d1, d2, floor, first, end, rows, columns
+    ):
+        x_steps, w_steps, depth, size = (x0, x1, x2), (w0, w1, w2), (d0, d1, d2), (rows, columns)
         middle = rows - rows % height if rows % height <= 2 * low else rows
         top = rows - rows  # a 0 of its type
         upper(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (top, first), (middle, end), size)
         lower(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (middle, first), (rows, end), size)
 
-    return sweep
+    return _by_name(f"sweep_{height}_{registers}", sweep, _PLACES)
 
 
-sweep_wide, sweep_1 = _sweep(*WIDE_TILE, True), _sweep(TILE_ROWS, 1, False)
+def _by_name(name, function, arguments):
+    """Compile a function once: what calls it would otherwise contain, and compile, a copy of it."""
+    signature = types.void(*(getattr(types, argument) for argument in arguments))
+    return called_by_name(f"minikeras.{name}", function, signature)
 
-if WIDE_TILE[1] > 2:
-    sweep_2, sweep_3 = _sweep(TILE_ROWS, 2, False), _sweep(TILE_ROWS, 3, False)
 
-    @inner
-    def sweep_narrow(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, first, end, size):
-        """Do the same for what is left of the columns: less than a wide tile has."""
-        if 2 * LANES < end - first <= 3 * LANES:
-            sweep_3(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
-        elif end - first > LANES:
-            sweep_2(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
-        elif end > first:
-            sweep_1(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
-
-else:
-
-    @inner
-    def sweep_narrow(z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, first, end, size):
-        """Do the same for what is left of the columns: a register or less."""
-        sweep_1(z, to, start, add, x, at, x_steps, w, 4, w_steps, depth, floor, first, end, size)
+sweep_wide, sweep_1 = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1)
+# Where a wide tile has two registers, less is one.
+sweep_2, sweep_3 = (_sweep(TILE_ROWS, 2), _sweep(TILE_ROWS, 3)) if WIDE_TILE[1] > 2 else (sweep_1, sweep_1)
 
 
 @intrinsic
@@ -271,7 +263,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
         d1, d2 = 1, d1 * d2
     if d1 == 1 and x0 == d2 * x2 and w0 == d2 * w2:
         d0, d2 = 1, d0 * d2
-    x_steps, w_steps, size = (x0, x1, x2), (w0, w1, w2), (rows, columns)
+    w_steps = w0, w1, w2
     in_rows = across == IN_ROWS
     in_order = in_rows and (rows < MANY_ROWS or d0 * d1 * d2 == 0)
     copied = in_rows and not in_order and columns > STRIP  # rows of less are a strip
@@ -296,17 +288,20 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
                 w_across, steps = d0 * d1 * depth[2], (d1 * depth[2], depth[2], np.int64(1))
                 wide, narrow = STRIP, strip_width(end - j, last - j)
                 narrow_w = wide_w + 4 * (last - j) * w_across
-            shared = (z, to, start, going_on, k_x, at, x_steps)
-            sweep_wide(*shared, wide_w, 4 * w_across, _times(steps, wide), depth, least, j, last, size)
-            sweep_narrow(*shared, narrow_w, _times(steps, narrow), depth, least, last, end, size)
+            shared, sizes = (z, to, start, going_on, k_x, at, x0, x1, x2), (*depth, least)
+            if j < last:
+                sweep_wide(*shared, wide_w, 4 * w_across, *_times(steps, wide), *sizes, j, last, rows, columns)
+            rest = (*shared, narrow_w, 4, *_times(steps, narrow), *sizes, last, end, rows, columns)
+            if 2 * LANES < end - last <= 3 * LANES:
+                sweep_3(*rest)
+            elif end - last > LANES:
+                sweep_2(*rest)
+            elif end > last:
+                sweep_1(*rest)
     place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 
-# Compiled once, and called by all kernels by its name: each would otherwise contain, and compile, a copy of it.
-_ARGUMENTS = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", "int64", "int64")
-_machine_code = called_by_name(
-    "minikeras.product", _product, types.void(*(getattr(types, name) for name in _ARGUMENTS))
-)
+_machine_code = _by_name("product", _product, (*_PLACES[:-4], "int64", "int64"))
 
 
 @inner

@@ -29,12 +29,12 @@ import platform
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
-from .cache import kept_on_disk
+from .cache import called_by_name, kept_on_disk
 from .vectors import inner, place
 
 SHARES = 8
@@ -79,26 +79,26 @@ def part(share, n, shares=SHARES):
 # Memory that several threads read and write: each of these is one indivisible step, in one order for all -------------
 
 
-def _cell(context, b, kind, array, index):
-    return b.gep(context.make_array(kind)(context, b, array).data, [index])
+def _cell(b, board, field):
+    return b.gep(b.inttoptr(board, _INT.as_pointer()), [field])
 
 
 @intrinsic
 def _read(typing, board, field):
     def emit(context, b, signature, arguments):
-        return b.load_atomic(_cell(context, b, signature.args[0], *arguments), "seq_cst", 8)
+        return b.load_atomic(_cell(b, *arguments), "seq_cst", 8)
 
-    return types.int64(board, types.intp), emit
+    return types.int64(types.int64, types.intp), emit
 
 
 @intrinsic
 def _write(typing, board, field, value):
     def emit(context, b, signature, arguments):
         board, field, value = arguments
-        b.store_atomic(value, _cell(context, b, signature.args[0], board, field), "seq_cst", 8)
+        b.store_atomic(value, _cell(b, board, field), "seq_cst", 8)
         return context.get_dummy_value()
 
-    return types.void(board, types.intp, types.int64), emit
+    return types.void(types.int64, types.intp, types.int64), emit
 
 
 @intrinsic
@@ -107,9 +107,9 @@ def _add(typing, board, field, value):
 
     def emit(context, b, signature, arguments):
         board, field, value = arguments
-        return b.atomic_rmw("add", _cell(context, b, signature.args[0], board, field), value, "seq_cst")
+        return b.atomic_rmw("add", _cell(b, board, field), value, "seq_cst")
 
-    return types.int64(board, types.intp, types.int64), emit
+    return types.int64(types.int64, types.intp, types.int64), emit
 
 
 @intrinsic
@@ -118,9 +118,9 @@ def _exchange(typing, board, field, value):
 
     def emit(context, b, signature, arguments):
         board, field, value = arguments
-        return b.atomic_rmw("xchg", _cell(context, b, signature.args[0], board, field), value, "seq_cst")
+        return b.atomic_rmw("xchg", _cell(b, board, field), value, "seq_cst")
 
-    return types.int64(board, types.intp, types.int64), emit
+    return types.int64(types.int64, types.intp, types.int64), emit
 
 
 @intrinsic
@@ -246,94 +246,114 @@ def _do(typing, function, arguments, share):
 # Handing out, and taking ---------------------------------------------------------------------------------------------
 
 
-@inner
+@njit(inline="always")
 def share_out(team, function, arguments, work=MUCH, shares=SHARES):
     """Call function(share, *arguments) for share = 0, ..., shares - 1, on all threads of the team.
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
     function, arguments = _addresses(function, arguments)
+    _machine_code(place(team, 0) if len(team) else 0, function, arguments, work, shares)
+
+
+def _hand_out(board, function, arguments, work, shares):
+    """Do the same for addresses; that of the board is 0 where there is no team."""
     if work <= LITTLE:
         _do(function, arguments, WHOLE)
         return
-    if len(team) == 0 or _exchange(team, TAKEN, 1):
+    if board == 0 or _exchange(board, TAKEN, 1):
         for share in range(shares):
             _do(function, arguments, share)
         return
-    team[FUNCTION], team[ARGUMENTS], team[COUNT] = function, arguments, shares
-    for thread in range(team[THREADS]):
-        _write(team, NEXT + LINE * thread, thread * shares // team[THREADS])
-    _write(team, OPEN, 1)
-    wake(team)
-    _take(team, 0)
-    _write(team, OPEN, 0)
+    _write(board, FUNCTION, function)
+    _write(board, ARGUMENTS, arguments)
+    _write(board, COUNT, shares)
+    threads = _read(board, THREADS)
+    for thread in range(threads):
+        _write(board, NEXT + LINE * thread, thread * shares // threads)
+    _write(board, OPEN, 1)
+    wake(board)
+    _take(board, 0)
+    _write(board, OPEN, 0)
     # Who looks at the board from now on finds it closed; who came before is waited for.
     looks = 0
-    while _read(team, INSIDE):
+    while _read(board, INSIDE):
         _pause()
         looks += 1
         if looks > PATIENCE:
             _let_others_run()
-    _write(team, TAKEN, 0)
+    _write(board, TAKEN, 0)
 
 
 @inner
-def _take(team, me):
+def _take(board, me):
     """Do the shares that are mine, and then what is left of the others'.
 
     As the same shares of one array come to the same thread again and again, they stay in its core's cache.
     """
-    function, arguments, shares, threads = team[FUNCTION], team[ARGUMENTS], team[COUNT], team[THREADS]
+    function, arguments = _read(board, FUNCTION), _read(board, ARGUMENTS)
+    shares, threads = _read(board, COUNT), _read(board, THREADS)
     for i in range(threads):
         whose = (me + i) % threads
         last = (whose + 1) * shares // threads
-        share = _add(team, NEXT + LINE * whose, 1)
+        share = _add(board, NEXT + LINE * whose, 1)
         while share < last:
             _do(function, arguments, share)
-            share = _add(team, NEXT + LINE * whose, 1)
+            share = _add(board, NEXT + LINE * whose, 1)
 
 
 @inner
-def wake(team):
+def wake(board):
     """Ring for all who sleep."""
-    if _read(team, ASLEEP):
-        sleepers = _exchange(team, ASLEEP, 0)
-        _write_file(team[BELL], place(team, 0), sleepers)  # it doesn't matter what the bytes are
+    if _read(board, ASLEEP):
+        sleepers = _exchange(board, ASLEEP, 0)
+        _write_file(_read(board, BELL), board, sleepers)  # it doesn't matter what the bytes are
 
 
 @inner
-def _look(team, me):
+def _look(board, me):
     """Take shares if there are some; return whether somebody's work is under way."""
-    if _read(team, OPEN):
-        _add(team, INSIDE, 1)
-        if _read(team, OPEN):  # else it has been closed since, and what stands there is out of date
-            _take(team, me)
-        _add(team, INSIDE, -1)
-    return _read(team, TAKEN) != 0
+    if _read(board, OPEN):
+        _add(board, INSIDE, 1)
+        if _read(board, OPEN):  # else it has been closed since, and what stands there is out of date
+            _take(board, me)
+        _add(board, INSIDE, -1)
+    return _read(board, TAKEN) != 0
+
+
+# Compiled once, and called by all kernels by its name.
+_machine_code = called_by_name("minikeras.hand_out", _hand_out, types.void(*[types.int64] * 5))
+
+
+@inner
+def _watch(board, me, looks):
+    idle = 0
+    while idle < looks:
+        idle = 0 if _look(board, me) else idle + 1
+        _pause()
 
 
 @kept_on_disk
 def watch(team, me, looks):
     """Do shares of whatever comes, as thread number `me`; return when that many looks in a row found nothing."""
-    idle = 0
-    while idle < looks:
-        idle = 0 if _look(team, me) else idle + 1
-        _pause()
+    _watch(place(team, 0), me, looks)
 
 
 @kept_on_disk
 def work(team, me, looks):
     """Watch, sleep and watch again, until dismissed."""
-    scratch = np.empty(1, np.int64)
-    while not _read(team, DISMISSED):
-        watch(team, me, looks)
-        _add(team, ASLEEP, 1)
-        _look(team, me)  # whoever opened a moment ago thinks that we are awake
-        _read_file(team[LISTEN], place(scratch, 0), 1)
+    board, scratch = place(team, 0), np.empty(1, np.int64)
+    while not _read(board, DISMISSED):
+        _watch(board, me, looks)
+        _add(board, ASLEEP, 1)
+        _look(board, me)  # whoever opened a moment ago thinks that we are awake
+        _read_file(_read(board, LISTEN), place(scratch, 0), 1)
+    place(team, 0)  # numba doesn't count an address as a use
 
 
 @kept_on_disk
 def dismiss(team):
     """Let all threads end that `work` for this board."""
-    _write(team, DISMISSED, 1)
-    wake(team)
+    board = place(team, 0)
+    _write(board, DISMISSED, 1)
+    wake(board)
