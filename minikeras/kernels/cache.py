@@ -52,17 +52,23 @@ def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
-def called_by_name(name: str, function: Callable[..., Any], signature: Any) -> Any:
+def called_by_name(name: str, function: Callable[..., Any], *arguments: str) -> Any:
     """Compile a function of plain numbers now, or take it from the disk; return what stands for it in others.
 
-    Others are linked to it by its name when they are loaded, and contain no copy of it.
+    Others are linked to it by its name when they are loaded: they would otherwise contain, and compile, a copy of it.
+
+    Args:
+        name: unique.
+        function: it returns nothing.
+        *arguments: the names of numba's types for them.
     """
+    signature = types.void(*(getattr(types, argument) for argument in arguments))
     compiled = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
     compiled._cache = _Cache(function, name)
     compiled.compile()
     _kept_alive.append(compiled)
-    binding.add_symbol(name, compiled.address)
-    return types.ExternalFunction(name, signature)
+    binding.add_symbol(f"minikeras.{name}", compiled.address)
+    return types.ExternalFunction(f"minikeras.{name}", signature)
 
 
 _kept_alive: list[CFunc] = []

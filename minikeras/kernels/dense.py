@@ -16,9 +16,10 @@ samples, or inputs where these are more.  Called by `layers.core` and `fusion`; 
 import numpy as np
 
 from . import twin
+from .cache import called_by_name
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
-from .vectors import LANES, fill, greater, inner, load, store, where
+from .vectors import LANES, fill, greater, inner, load, place, store, turn_square, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
@@ -129,9 +130,9 @@ def _some_rows(share, dw, x, dz, across, add):
     inputs, at, x_step = (x.reshape(x.size), i), grid(rows, 1, 1, 0), I
     if N > MANY_SAMPLES:
         width = N + LANES  # rows a power of two apart would meet in one place of the cache
-        turned = np.empty((rows, width), x.dtype)
-        turn(turned, x[:, i : i + rows])
-        inputs, at, x_step = (turned.reshape(turned.size), 0), grid(rows, width, 1, 0), 1
+        turned = np.empty(rows * width, x.dtype)
+        turn((turned, 0), width, (x.reshape(x.size), i), I, N, rows)
+        inputs, at, x_step = (turned, 0), grid(rows, width, 1, 0), 1
     product(
         (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add, inputs, at, (0, 0, x_step),
         (dz, 0), (0, 0, 1), across, (1, 1, N), NO_FLOOR, (rows, O),
@@ -165,17 +166,26 @@ def _fill_dx(team, dx, dz, w):
 @shared
 def _turn(share, turned, x):
     """Do a share of turned = x^T."""
-    here = slice(*part(share, len(turned)))
-    turn(turned[here], x[:, here])
+    rows, columns = x.shape
+    first, last = part(share, columns)
+    turn((turned.reshape(turned.size), first * rows), rows, (x.reshape(x.size), first), columns, rows, last - first)
+
+
+def _turn_rows(y, y_step, x, x_step, rows, columns):
+    """Do it block by block, of addresses and plain numbers."""
+    for r in range(0, rows, LANES):
+        for c in range(0, columns, LANES):
+            to, start = y + 4 * (c * y_step + r), x + 4 * (r * x_step + c)
+            turn_square(to, y_step, start, x_step, min(LANES, rows - r), min(LANES, columns - c))
+
+
+_turn_by_name = called_by_name("turn", _turn_rows, *["int64"] * 6)
 
 
 @inner
-def turn(turned, x):
-    """Fill turned = x^T, in pieces that fit the cache."""
-    for i in range(0, len(x), LANES):
-        for row in range(len(turned)):
-            for k in range(i, min(i + LANES, len(x))):
-                turned[row, k] = x[k, row]
+def turn(y, y_step, x, x_step, rows, columns):
+    """Let y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; y and x are (vector, position)."""
+    _turn_by_name(place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns)
 
 
 @shared
@@ -192,10 +202,7 @@ def input_gradient_share(share, dx, w, dzt):
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
             (dzt.reshape(dzt.size), 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
-        into, result = dx[:, i : i + rows], turned.reshape(ROWS_OF_W, N)
-        for n in range(N):
-            for row in range(rows):
-                into[n, row] = result[row, n]
+        turn((dx.reshape(dx.size), i), I, (turned, 0), N, rows, N)
 
 
 def _backward(

@@ -201,13 +201,7 @@ def _sweep(height, registers, wide=False):
         upper(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (top, first), (middle, end), size)
         lower(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (middle, first), (rows, end), size)
 
-    return _by_name(f"sweep_{height}_{registers}", sweep, _PLACES)
-
-
-def _by_name(name, function, arguments):
-    """Compile a function once: what calls it would otherwise contain, and compile, a copy of it."""
-    signature = types.void(*(getattr(types, argument) for argument in arguments))
-    return called_by_name(f"minikeras.{name}", function, signature)
+    return called_by_name(f"sweep_{height}_{registers}", sweep, *_PLACES)
 
 
 sweep_wide, sweep_1 = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1)
@@ -301,7 +295,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
     place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 
-_machine_code = _by_name("product", _product, (*_PLACES[:-4], "int64", "int64"))
+_machine_code = called_by_name("product", _product, *_PLACES[:-2])
 
 
 @inner

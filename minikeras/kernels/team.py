@@ -321,8 +321,7 @@ def _look(board, me):
     return _read(board, TAKEN) != 0
 
 
-# Compiled once, and called by all kernels by its name.
-_machine_code = called_by_name("minikeras.hand_out", _hand_out, types.void(*[types.int64] * 5))
+_machine_code = called_by_name("hand_out", _hand_out, *["int64"] * 5)
 
 
 @inner

@@ -14,6 +14,7 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     multiplied(u, v, w), exp(v)          u v + w; e to the power of v
     largest(v), total(v)                 of all lanes, as one number
     copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
+    turn_square(y, y_step, x, x_step, rows, columns)        a transposed block of a matrix
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
 
@@ -276,6 +277,41 @@ def exp(v):
     for k in range(6, -1, -1):
         power = multiplied(power, r, fill(one_by_factorial[k]))
     return where(greater(fill(LEAST), v), fill(np.float32(0)), power * two_to_the(n))
+
+
+@intrinsic
+def turn_square(typing, y, y_step, x, x_step, rows, columns):
+    """Let y[c * y_step + r] = x[r * x_step + c] for r < rows and c < columns, at most LANES; y and x are addresses.
+
+    The rows stand in LANES registers.  Halves of them change places, then quarters, and so on: in each round, what is
+    right of the middle in the upper row of a pair is exchanged for what is left of it in the lower one.
+    """
+
+    def emit(context, b, signature, arguments):
+        y, y_step, x, x_step, rows, columns = arguments
+        y, x = (b.inttoptr(place, FLOAT.as_pointer()) for place in (y, x))
+
+        def mask_of(line, lines, width):
+            return first_lanes(b, b.select(b.icmp_signed("<", INT(line), lines), width, INT(0)))
+
+        lines = [load_vector(b, b.gep(x, [b.mul(INT(r), x_step)]), mask_of(r, rows, columns)) for r in range(LANES)]
+        half = LANES // 2
+        while half:
+            upper = [lane if not lane & half else LANES + lane - half for lane in range(LANES)]
+            lower = [lane + half if not lane & half else LANES + lane for lane in range(LANES)]
+            for r in range(LANES):
+                if not r & half:
+                    pair = lines[r], lines[r + half]
+                    lines[r], lines[r + half] = (
+                        b.shuffle_vector(*pair, ir.Constant(ir.VectorType(I32, LANES), chosen))
+                        for chosen in (upper, lower)
+                    )
+            half //= 2
+        for c in range(LANES):
+            store_vector(b, lines[c], b.gep(y, [b.mul(INT(c), y_step)]), mask_of(c, columns, rows))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), emit
 
 
 @inner

@@ -355,7 +355,7 @@ class Optimizer(Configurable):
                 kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
         for w, g, *slots in plan.stretches:
             self.update(w, g, w.dtype.type(rate), *slots)
-        self.iterations.value += 1
+        self.iterations.value[()] = self.iterations.value.item() + 1  # half as long as +=
 
     def _clip(self, variables: Sequence[Variable]) -> None:
         """Limit the gradients.
