@@ -4,7 +4,7 @@
     python benchmarks/run.py --quick --only steps         # does the suite work?  (its numbers mean nothing)
     python benchmarks/run.py --peers torch keras-torch --only layers inference
 
-The libraries take turns: round 1 of a row is A, B, C, round 2 is B, C, A, and only one computes at a time.  A row is
+The libraries take turns: round 1 of a row is A, B, C, round 2 is A, C, B, and only one computes at a time.  A row is
 refused as a result (exit code 1, "NOISY" in the table) where, in each of some attempts, other processes computed
 meanwhile, a fixed loop's time varied from round to round, or the row's repeats scatter.
 
@@ -246,9 +246,13 @@ def with_unequal_work(row: dict[str, Any], tolerance: float) -> dict[str, Any]:
 
 
 def rotated(items: list[str], by: int) -> list[str]:
-    """Return the items with another one first in each round."""
+    """Return the items with another one first in each round, and backwards in every second one.
+
+    Otherwise each would always come after the same other, and inherit the state that this one leaves the machine in.
+    """
     by %= max(1, len(items))
-    return items[by:] + items[:by]
+    turned = items[by:] + items[:by]
+    return turned[::-1] if by % 2 else turned
 
 
 # ---- the whole ----

@@ -197,7 +197,10 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
 
 @inner
 def for_weights(x, outputs, window, strides, padding, dilation):
-    """Return whether the weights' gradient wants copies of images, channels in a block, numbers, rows and columns."""
+    """Return what the weights' gradient wants of an image: whether a copy, and how many channels in a block.
+
+    Also how many numbers there are from one image to the next, and the rows and columns.
+    """
     _, H, W, C = x.shape
     needed, size = frame_size(x, outputs, window, strides, padding, dilation, outputs[0])
     block = CHANNELS if C > CHANNELS and window[0] * window[1] > 1 else C
