@@ -76,9 +76,13 @@ def convolutions(draw):
         (p - 1) * s + (k - 1) * d + 1 + draw(st.integers(0, 7))
         for p, s, k, d in zip(pool, strides, window, dilation, strict=True)
     )
-    channels = draw(st.one_of(st.integers(1, 5), st.sampled_from([33, 70])))
+    channels = draw(st.one_of(st.integers(1, 5), st.sampled_from([6, 7, 12, 33, 70])))
     filters = draw(st.one_of(st.integers(1, 37), st.sampled_from([64, 70, 130])))
-    sizes = {"batch": draw(st.integers(1, 9)), "channels": channels, "filters": filters}
+    sizes = {
+        "batch": draw(st.one_of(st.integers(1, 9), st.sampled_from([33, 70]))),
+        "channels": channels,
+        "filters": filters,
+    }
     return {"pool": pool, "window": window, "strides": strides, "dilation": dilation, "padding": padding,
             "image": image, **sizes}  # fmt: skip
 
