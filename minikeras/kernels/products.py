@@ -185,7 +185,7 @@ def _rows_of_tiles(height, registers, wide):
     return rows_of_tiles
 
 
-_PLACES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
+_TYPES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
 
 
 def _sweep(height, registers, wide=False):
@@ -202,7 +202,7 @@ def _sweep(height, registers, wide=False):
         upper(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (top, first), (middle, end), size)
         lower(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (middle, first), (rows, end), size)
 
-    return called_by_name(f"sweep_{height}_{registers}", sweep, *_PLACES)
+    return called_by_name(f"sweep_{height}_{registers}", sweep, *_TYPES)
 
 
 sweep_wide, sweep_1 = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1)
@@ -296,7 +296,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
     place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
 
 
-_machine_code = called_by_name("product", _product, *_PLACES[:-2])
+_machine_code = called_by_name("product", _product, *_TYPES[:-2])
 
 
 @inner

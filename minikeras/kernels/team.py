@@ -234,6 +234,16 @@ def _addresses(typing, function, arguments):
 
 
 @intrinsic
+def _keep(typing, arguments):
+    """Do nothing: numba frees an array after its last use, and doesn't count its address as one."""
+
+    def emit(context, b, signature, values):
+        return context.get_dummy_value()
+
+    return types.void(arguments), emit
+
+
+@intrinsic
 def _do(typing, function, arguments, share):
     def emit(context, b, signature, values):
         function, arguments, share = values
@@ -252,8 +262,9 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
-    function, arguments = _addresses(function, arguments)
-    _machine_code(place(team, 0) if len(team) else 0, function, arguments, work, shares)
+    todo, given = _addresses(function, arguments)
+    _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
+    _keep(arguments)
 
 
 def _hand_out(board, function, arguments, work, shares):
