@@ -256,6 +256,7 @@ def _do(typing, function, arguments, share):
 # Handing out, and taking ---------------------------------------------------------------------------------------------
 
 
+# Inlined: as a function of its own it would be compiled once for each function and arguments that it is called with.
 @njit(inline="always")
 def share_out(team, function, arguments, work=MUCH, shares=SHARES):
     """Call function(share, *arguments) for share = 0, ..., shares - 1, on all threads of the team.
