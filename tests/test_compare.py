@@ -558,7 +558,10 @@ def test_several_inputs_and_outputs():
         report = testing.compare(branching(minikeras), branching(real), x, **options)
         assert report.ok, str(report)
         assert report.compared > 40
-    report = testing.compare(compiled(minikeras), compiled(real), x, y, step=True)
+    ours, theirs = compiled(minikeras), compiled(real)
+    # With 1e-7, a gradient of 1e-5 has the rounding of its float32 sum (4e-9 in Keras) made 250 times larger by Adam.
+    ours.optimizer.epsilon = theirs.optimizer.epsilon = 1e-4
+    report = testing.compare(ours, theirs, x, y, step=True)
     assert report.ok, str(report)
 
 
