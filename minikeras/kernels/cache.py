@@ -34,7 +34,8 @@ class _Cache(FunctionCache):
 
     Args:
         function: what was compiled.
-        name: tells it from others of the same source, made by one function with different arguments.
+        name: stands for what the function has in its closure, which numba can't recognize in another process where
+            it is compiled functions.
     """
 
     def __init__(self, function: Callable[..., Any], name: str = ""):
@@ -42,7 +43,9 @@ class _Cache(FunctionCache):
         self._known_as = name
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return sig, codegen.magic_tuple(), self._known_as, _digest()
+        if self._known_as:
+            return sig, codegen.magic_tuple(), self._known_as, _digest()
+        return (*super()._index_key(sig, codegen), _digest())
 
 
 def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
