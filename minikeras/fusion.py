@@ -24,6 +24,7 @@ from .layers.core import Dense
 from .layers.pooling import MaxPooling2D
 from .losses import Loss, SparseCategoricalCrossentropy
 
+CLASSES = np.dtype("int64")
 Step = tuple[Any, tuple[int, ...]]  # an operation, and the positions of its inputs (see `graph`)
 
 
@@ -179,18 +180,15 @@ class SoftmaxCrossentropy(Scores):
         self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the loss, its gradient by z, and the probabilities."""
-        values = np.empty(z.shape[:-1], z.dtype)
-        p, dz = np.empty_like(z), np.empty_like(z)
-        scale = 1 / max(values.size, 1)
-        kernels.scores.softmax_crossentropy(
-            values.reshape(-1), _matrix(p), _matrix(dz), _matrix(z), y.reshape(-1).astype(np.int64),
-            z.dtype.type(scale),
-        )  # fmt: skip
+        p, dz, rows = np.empty_like(z), np.empty_like(z), _matrix(z)
+        values = np.empty(len(rows), z.dtype)
+        classes = y if y.dtype is CLASSES and y.ndim == 1 else y.reshape(-1).astype(np.int64)
+        value = kernels.scores.softmax_crossentropy(values, _matrix(p), _matrix(dz), rows, classes)
         if sample_weight is None:
-            return float(values.sum()) * scale, dz, p
-        value, weights, _ = self.loss.reduced(values, sample_weight)
+            return value, dz, p
+        value, weights, _ = self.loss.reduced(values.reshape(z.shape[:-1]), sample_weight)
         if weights is not None:
-            dz *= np.broadcast_to(weights, values.shape)[..., None]
+            dz *= np.broadcast_to(weights, z.shape[:-1])[..., None]
         return value, dz, p
 
 

@@ -14,7 +14,7 @@ import contextvars
 import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,7 +53,10 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         value: the array; a view into the model's vector once the model is built.
         gradient: d loss / d value, of the same shape; `backward` passes add to it.  None where not trainable.
         path: the name with those of its layer and model before it, `"sequential/dense/kernel"`.
+        moves: how often any variable has moved to other arrays.
     """
+
+    moves: ClassVar = 0
 
     def __init__(
         self,
@@ -146,6 +149,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """Copy the numbers to new arrays of the same shape, and live there from now on."""
         value[...] = self.value
         self.value, self.gradient, self.home = value, gradient, home
+        Variable.moves += 1
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.

@@ -33,15 +33,16 @@ class Team:
 
     Attributes:
         board: what they look at; of no fields where there is nobody to look.
+        open_board: the same, as one to leave work on.
     """
 
     def __init__(self, size: int):
-        from .kernels.team import dismiss, new_board, watch, work
+        from .kernels.team import dismiss, new_board, settle, watch, work
 
-        self.size, self._dismiss = size, dismiss
+        self.size, self._dismiss, self._settle = size, dismiss, settle
         self.bell = _bells.pop() if _bells else os.pipe()
         board = new_board(size, self.bell)
-        self.board = board if size > 1 else board[:0]
+        self.board, self.open_board = (board[:-1], board) if size > 1 else (board[:0], board[:0])
         watch(board, 0, 1)
 
         def seconds(looks: int) -> float:
@@ -59,8 +60,14 @@ class Team:
         for thread in self.threads:
             thread.start()
 
+    def settle(self) -> None:
+        """Finish the work that was left."""
+        if self.size > 1:
+            self._settle(self.board)
+
     def dismiss(self) -> None:
         """Let the threads end."""
+        self.settle()
         while any(thread.is_alive() for thread in self.threads):
             self._dismiss(self.board)
             time.sleep(PATIENCE)
@@ -74,6 +81,7 @@ _forming = threading.Lock()
 
 class _OfThisThread(threading.local):
     alone = False  # whether the thread that calls wants no team
+    leaves_work = False  # whether it wants to leave work to the team
 
 
 _of_this_thread = _OfThisThread()
@@ -90,6 +98,26 @@ def alone() -> Iterator[None]:
         _of_this_thread.alone = before
 
 
+@contextlib.contextmanager
+def leaving_work() -> Iterator[None]:
+    """Let kernels that can do so (see `kernels.team`) come back while the team is still at it; at the end, all is done.
+
+    Whoever wants to see what such a kernel writes calls `settle` first.
+    """
+    before, _of_this_thread.leaves_work = _of_this_thread.leaves_work, True
+    try:
+        yield
+    finally:
+        _of_this_thread.leaves_work = before
+        settle()
+
+
+def settle() -> None:
+    """Finish the work that was left."""
+    if _team is not None:
+        _team.settle()
+
+
 def team() -> np.ndarray:
     """Return the team's board; a board of no fields where there shall be no team."""
     if _of_this_thread.alone:
@@ -97,7 +125,7 @@ def team() -> np.ndarray:
     team = _team
     if team is None or team.size != config.num_threads():
         team = _form()
-    return team.board
+    return team.open_board if _of_this_thread.leaves_work else team.board
 
 
 def _form() -> Team:

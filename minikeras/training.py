@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import data, losses, optimizers
+from . import data, losses, optimizers, threads
 from . import metrics as metrics_room
 from .callbacks import CallbackList, History
 from .fusion import scores
@@ -130,14 +130,13 @@ class Trainer:
         activation: the pair has a simpler derivative, and nothing to clip (see `fusion.scores`).
         """
         caches: list[Any] = []
-        with np.errstate(all="ignore"):  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
-            z = self.graph.forward(x, True, caches, self._logits)
-            value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
-            self._zero_gradients()
-            self.graph.backward(dz, caches, self._needed, fresh=True)
-            value += self._penalties(add_gradients=True)
-            self.optimizer.step(self._trained)
-            self._update_metrics(value, y, y_pred, sample_weight)
+        z = self.graph.forward(x, True, caches, self._logits)
+        value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
+        self._zero_gradients()
+        self.graph.backward(dz, caches, self._needed, fresh=True)
+        value += self._penalties(add_gradients=True)
+        self.optimizer.step(self._trained)
+        self._update_metrics(value, y, y_pred, sample_weight)
 
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
@@ -176,6 +175,8 @@ class Trainer:
         """Before the first step: build, check the data against the model and the loss, choose metrics and pairing."""
         x, y, _ = batches.peek()
         self._build_for(x)
+        if batches.arrays is not None:
+            batches.arrays = (self._adapted(batches.arrays[0]), *batches.arrays[1:])
         if y is None:
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
@@ -400,12 +401,7 @@ class Trainer:
                 break
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            for step, (bx, by, bw) in enumerate(self._checked(batches), batches.jumped):
-                callbacks.on_train_batch_begin(step)
-                self.train_step(bx, by, bw)
-                callbacks.on_train_batch_end(step, self._logs)
-                if self.stop_training:
-                    break
+            self._train_epoch(batches, callbacks)
             logs = self._logs()
             if validation is not None and not validation.exhausted and _is_due(epoch, validation_freq):
                 val_logs = self._evaluate(validation, callbacks)
@@ -416,6 +412,39 @@ class Trainer:
         callbacks.on_train_end(logs)
         self._running = None
         return self.history
+
+    def _train_epoch(self, batches: data.Batches, callbacks: CallbackList) -> None:
+        """Do the steps of one epoch.
+
+        Where nobody looks at anything in between, the weights may still be changing while the next batch is fetched.
+        """
+        watched = batches.arrays is None or callbacks.wants_batches
+        quiet = np.errstate(all="ignore")  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
+        train_step = quiet(self.train_step) if watched else self.train_step
+        with contextlib.ExitStack() as whole_epoch:
+            if not watched:
+                whole_epoch.enter_context(quiet)
+                if self._is_built_in:
+                    whole_epoch.enter_context(threads.leaving_work())
+            for step, (x, y, w) in enumerate(self._checked(batches), batches.jumped):
+                threads.settle()
+                callbacks.on_train_batch_begin(step)
+                train_step(x, y, w)
+                callbacks.on_train_batch_end(step, self._logs)
+                if self.stop_training:
+                    break
+
+    @property
+    def _is_built_in(self) -> bool:
+        """Whether none of the user's own code can look at the weights between the optimizer's loop and a step's end."""
+        package = __name__.partition(".")[0]
+        return (
+            type(self.optimizer).__module__.partition(".")[0] == package
+            and type(self).train_step is Trainer.train_step
+            and not self._weighted
+            and self._several is None
+            and all(metric.can_wait for metric in self._metrics)
+        )
 
     @one_blas_thread()
     def evaluate(
@@ -515,13 +544,16 @@ class Trainer:
         )
 
     def _checked(self, batches: data.Batches) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Yield the batches of one epoch in the shape of the model's input; a stream's are checked one by one."""
+        """Return the batches of one epoch, in the shape of the model's input."""
+        self._keeps_batches = batches.arrays is not None
+        return batches.epoch() if self._keeps_batches else self._checked_one_by_one(batches)
+
+    def _checked_one_by_one(self, batches: data.Batches) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
         for x, y, w in batches.epoch():
             x = self._adapted(x)
-            if batches.arrays is None:
-                self.check_input(x.shape)
-                self._loss.check_targets(y, self._target_shapes)
-            self._keeps_batches = batches.arrays is not None  # a stream may write over its last batch
+            self.check_input(x.shape)
+            self._loss.check_targets(y, self._target_shapes)
+            self._keeps_batches = False  # the stream may write over its last batch
             yield x, y, w
 
     # ---- one batch at a time ----
@@ -548,8 +580,9 @@ class Trainer:
         )
         self._prepare(batches, training=True)
         self.reset_metrics()
-        for batch in self._checked(batches):
-            self.train_step(*batch)
+        with np.errstate(all="ignore"):
+            for batch in self._checked(batches):
+                self.train_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
     @one_blas_thread()

@@ -89,7 +89,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         "softmax": lambda: (_floats(2, 3), _floats(2, 3)),
         "softmax_gradient": lambda: tuple(_floats(2, 3) for _ in range(3)),
         "softmax_crossentropy": lambda: (
-            _floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64), np.float32(1),
+            _floats(2), *(_floats(2, 3) for _ in range(3)), np.zeros(2, np.int64),
         ),
     },
     "philox": {

@@ -5,12 +5,11 @@
 | z, dz    | (N, C) | scores of C classes for N samples; d loss / d z               |
 | p        | (N, C) | probabilities                                                 |
 | t        | (N,)   | the true classes, integers in [0, C)                          |
-| values   | (N,)   | the losses                                                    |
-| scale    | ()     | what each of them counts in the whole loss                    |
+| values   | (N,)   | the losses, whose mean is the loss of the batch               |
 
     p[n, c] = exp(z[n, c]) / sum over k of exp(z[n, k])            softmax
     values[n] = log(sum over k of exp(z[n, k])) - z[n, t[n]]       crossentropy: -log p[n, t[n]]
-    dz[n, c] = scale (p[n, c] - [c = t[n]])                        as d log(sum exp z) / d z[c] = p[c]
+    dz[n, c] = (p[n, c] - [c = t[n]]) / N                          as d log(sum exp z) / d z[c] = p[c]
 
 The largest score of a sample is taken out of the exponents first, so that nothing overflows.  A class outside [0, C)
 gives NaN.  Called by `fusion`; calls `team` and `vectors`.
@@ -88,33 +87,37 @@ def _softmax_gradient_share(share, dz, dp, p):
             store(result, i, left, load(probabilities, i, left) * (load(gradients, i, left) - mean))
 
 
-def _softmax_crossentropy(
-    values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray, scale: np.floating
-) -> None:
-    """Fill values, p and dz."""
-    C = z.shape[1]
+def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: np.ndarray, t: np.ndarray) -> float:
+    """Fill values, p and dz; return the mean of the values."""
+    N, C = z.shape
     known = (t >= 0) & (t < C)
-    rows, t = np.arange(len(z)), np.where(known, t, 0)
+    rows, t = np.arange(N), np.where(known, t, 0)
     top = z.max(axis=1, keepdims=True)
     e = np.exp(z - top)
     total = e.sum(axis=1, keepdims=True)
     p[...] = e / total
     dz[...] = p
     dz[rows, t] -= 1
-    dz *= scale
+    dz /= max(N, 1)
     values[...] = (np.log(total) + top)[:, 0] - z[rows, t]
     values[~known], dz[~known] = np.nan, np.nan
+    return float(values.sum(dtype=np.float64)) / max(N, 1)
 
 
 @twin(_softmax_crossentropy)
-def softmax_crossentropy(team, values, p, dz, z, t, scale):
-    """Do the same in loops."""
-    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t, scale), WORK * p.size)
+def softmax_crossentropy(team, values, p, dz, z, t):
+    """Do the same in registers."""
+    share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t), WORK * p.size)
+    sum_of_values = 0.0
+    for value in values:
+        sum_of_values += value
+    return sum_of_values / max(len(values), 1)
 
 
 @shared
-def _softmax_crossentropy_share(share, values, p, dz, z, t, scale):
-    C, probabilities, gradients, scores = z.shape[1], p.reshape(p.size), dz.reshape(dz.size), z.reshape(z.size)
+def _softmax_crossentropy_share(share, values, p, dz, z, t):
+    (N, C), probabilities, gradients, scores = z.shape, p.reshape(p.size), dz.reshape(dz.size), z.reshape(z.size)
+    scale = np.float32(1 / N)
     for n in range(*part(share, len(z))):
         top, sum_of_all = _probabilities(probabilities, scores, n * C, C)
         if 0 <= t[n] < C:

@@ -21,6 +21,9 @@ that had to tell Python that it goes to sleep would be believed awake until Pyth
 computed without it.  If several threads of Python compute at once, the first has the team and the others do their
 shares alone.
 
+Who gets a board that is one field longer may `leave` work on it and go on, while the others do it: so the weights
+change while Python fetches the next batch.  What comes next, `share_out` or `settle`, finishes that work first.
+
 `Kernel` passes the board as `team`; the kernels call `share_out`; `minikeras.threads` starts the threads.  Calls
 nobody.
 """
@@ -35,9 +38,10 @@ from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .cache import called_by_name, kept_on_disk
-from .vectors import inner, place
+from .vectors import INT, inner, place
 
 SHARES = 8
+PIECES = 32  # shares of work that is left: small ones, as nobody waits for the end of a large one then
 WHOLE = -1
 LITTLE, MUCH = 2**17, 2**62  # multiplications: some microseconds of one core; more than any work has
 
@@ -50,17 +54,23 @@ ASLEEP = 19  # how many wait for the bell
 BELL, LISTEN = 20, 21  # the pipe's two ends: file numbers
 DISMISSED = 22  # whether they shall end
 INSIDE = 24  # how many threads are looking at the work or doing a share
-NEXT, LINE = 32, 8  # the next share of the first thread to take; that of the second is a line further, and so on
+LEFT = 25  # whether the work on the board was left there: NO, YES, or ENDING where somebody is finishing it
+ROOM, FIELDS = 32, 64  # where that work's arguments stand, and how many fields there are for them
+NEXT, LINE = 96, 8  # the next share of the first thread to take; that of the second is a line further, and so on
 
+NO, YES, ENDING = 0, 1, 2
 PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
 
-_INT, _ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
-_SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, _INT])
+_ADDRESS = ir.IntType(8).as_pointer()
+_SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, INT])
 
 
 def new_board(threads: int, bell: tuple[int, int]) -> np.ndarray:
-    """Return an empty board for that many threads, which begins on a cache line; `bell` is what os.pipe returns."""
-    fields = NEXT + LINE * threads
+    """Return an empty board for that many threads, which begins on a cache line; `bell` is what os.pipe returns.
+
+    Its last field makes it one to leave work on, and means nothing else.
+    """
+    fields = NEXT + LINE * threads + 1
     raw = np.zeros(fields + LINE, np.int64)
     start = -raw.ctypes.data % 64 // 8
     raw[start + THREADS] = threads
@@ -80,7 +90,7 @@ def part(share, n, shares=SHARES):
 
 
 def _cell(b, board, field):
-    return b.gep(b.inttoptr(board, _INT.as_pointer()), [field])
+    return b.gep(b.inttoptr(board, INT.as_pointer()), [field])
 
 
 @intrinsic
@@ -124,6 +134,17 @@ def _exchange(typing, board, field, value):
 
 
 @intrinsic
+def _replace(typing, board, field, old, new):
+    """Write `new` if `old` is there; return what was there before."""
+
+    def emit(context, b, signature, arguments):
+        board, field, old, new = arguments
+        return b.extract_value(b.cmpxchg(_cell(b, board, field), old, new, "seq_cst", "seq_cst"), 0)
+
+    return types.int64(types.int64, types.intp, types.int64, types.int64), emit
+
+
+@intrinsic
 def _pause(typing):
     """Tell the processor that this is a loop of waiting."""
 
@@ -154,7 +175,7 @@ def _system_call(name):
         def emit(context, b, signature, arguments):
             file, address, count = arguments
             known_as = f"_{name}" if platform.system() == "Windows" else name
-            kind = ir.FunctionType(_INT, [ir.IntType(32), _ADDRESS, _INT])
+            kind = ir.FunctionType(INT, [ir.IntType(32), _ADDRESS, INT])
             function = cgutils.get_or_insert_function(b.module, kind, known_as)
             return b.call(function, [b.trunc(file, ir.IntType(32)), b.inttoptr(address, _ADDRESS), count])
 
@@ -210,7 +231,7 @@ def _(context, b, kind, work):
 
 @intrinsic
 def _addresses(typing, function, arguments):
-    """Return the address of a function (arguments, share), and that of the arguments.
+    """Return the address of a function (arguments, share), that of the arguments, and their length in fields.
 
     The function made here takes the arguments out of the tuple and calls `function(share, *arguments)`.
     """
@@ -228,9 +249,30 @@ def _addresses(typing, function, arguments):
         given = cgutils.unpack_tuple(inner, inner.load(inner.bitcast(where, values[1].type.as_pointer())))
         context.call_internal_no_propagate(inner, overload.fndesc, call, [share, *given])
         inner.ret_void()
-        return context.make_tuple(b, signature.return_type, [b.ptrtoint(f, _INT) for f in (unpacking, place)])
+        fields = INT((context.get_abi_sizeof(values[1].type) + 7) // 8)
+        return context.make_tuple(b, signature.return_type, [*(b.ptrtoint(f, INT) for f in (unpacking, place)), fields])
 
-    return types.UniTuple(types.int64, 2)(function, arguments), emit
+    return types.UniTuple(types.int64, 3)(function, arguments), emit
+
+
+@intrinsic
+def _without_owners(typing, arguments):
+    """Return the arguments, arrays and numbers, with arrays that don't know who keeps their memory.
+
+    When work is left, numba gives its own hold on them back, and whoever does a share must not reach for that.
+    """
+
+    def emit(context, b, signature, values):
+        parts = cgutils.unpack_tuple(b, values[0])
+        for i, kind in enumerate(arguments.types):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, b, parts[i])
+                array.meminfo = cgutils.get_null_value(array.meminfo.type)
+                array.parent = cgutils.get_null_value(array.parent.type)
+                parts[i] = array._getvalue()
+        return context.make_tuple(b, signature.return_type, parts)
+
+    return arguments(arguments), emit
 
 
 @intrinsic
@@ -263,13 +305,42 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
-    todo, given = _addresses(function, arguments)
+    todo, given, _ = _addresses(function, arguments)
     _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
     _keep(arguments)
 
 
+@njit(inline="always")
+def leave(team, function, arguments, work):
+    """Do the same in PIECES, but come back at once where the board is one to leave work on.
+
+    The arguments are arrays, which must live until somebody has called `share_out` or `settle`, and numbers.
+    """
+    if len(team) % LINE == 0 or work <= LITTLE:
+        share_out(team, function, arguments, work, PIECES)
+    else:
+        todo, given, fields = _addresses(function, _without_owners(arguments))
+        _leave_by_name(place(team, 0), todo, given, fields)
+        _keep(arguments)
+
+
+def _leave(board, function, arguments, fields):
+    """Do the same for addresses."""
+    _settle(board)
+    if fields > FIELDS or _exchange(board, TAKEN, 1):
+        for share in range(PIECES):
+            _do(function, arguments, share)
+        return
+    for field in range(fields):  # the caller's own place for them ends with his call
+        _write(board, ROOM + field, _read(arguments, field))
+    _open(board, function, board + 8 * ROOM, PIECES)
+    _write(board, LEFT, YES)
+
+
 def _hand_out(board, function, arguments, work, shares):
     """Do the same for addresses; that of the board is 0 where there is no team."""
+    if board != 0:
+        _settle(board)
     if work <= LITTLE:
         _do(function, arguments, WHOLE)
         return
@@ -277,6 +348,14 @@ def _hand_out(board, function, arguments, work, shares):
         for share in range(shares):
             _do(function, arguments, share)
         return
+    _open(board, function, arguments, shares)
+    _finish(board)
+    _write(board, TAKEN, 0)
+
+
+@inner
+def _open(board, function, arguments, shares):
+    """Write work on a board that is taken, and call those who sleep."""
     _write(board, FUNCTION, function)
     _write(board, ARGUMENTS, arguments)
     _write(board, COUNT, shares)
@@ -285,16 +364,46 @@ def _hand_out(board, function, arguments, work, shares):
         _write(board, NEXT + LINE * thread, thread * shares // threads)
     _write(board, OPEN, 1)
     wake(board)
+
+
+@inner
+def _finish(board):
+    """Do what nobody has begun, and wait for the rest."""
     _take(board, 0)
     _write(board, OPEN, 0)
     # Who looks at the board from now on finds it closed; who came before is waited for.
     looks = 0
     while _read(board, INSIDE):
-        _pause()
-        looks += 1
-        if looks > PATIENCE:
-            _let_others_run()
-    _write(board, TAKEN, 0)
+        looks = _wait(looks)
+
+
+@inner
+def _wait(looks):
+    """Wait for a colleague who is at work, for the `looks`th time."""
+    _pause()
+    if looks > PATIENCE:
+        _let_others_run()
+    return looks + 1
+
+
+@inner
+def _settle(board):
+    """Finish the work that was left, or wait for who does so."""
+    if _read(board, LEFT) == NO:
+        return
+    if _replace(board, LEFT, YES, ENDING) == YES:
+        _finish(board)
+        _write(board, LEFT, NO)
+        _write(board, TAKEN, 0)
+    looks = 0
+    while _read(board, LEFT) == ENDING:
+        looks = _wait(looks)
+
+
+@kept_on_disk
+def settle(team):
+    """Finish the work that was left on a board."""
+    _settle(place(team, 0))
 
 
 @inner
@@ -334,6 +443,7 @@ def _look(board, me):
 
 
 _machine_code = called_by_name("hand_out", _hand_out, *["int64"] * 5)
+_leave_by_name = called_by_name("leave", _leave, *["int64"] * 4)
 
 
 @inner

@@ -20,18 +20,28 @@ A moment whose weight gets no more gradient shrinks by a factor in each step, un
 subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
 to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
 
-Each loop runs over one share of the vectors.  Called by `optimizers.rules` (and `decay` by `optimizers.base`); calls
-`team`.
+Each loop runs over one share of the vectors.  All vectors of a rule are an optimizer's own, so that the training loop
+can let the last shares be done while it fetches a batch (see `team.leave`).  Called by `optimizers.rules` (and `decay`
+by `optimizers.base`); calls `team`.
 """
 
 import numpy as np
 
 from . import twin
-from .team import part, share_out, shared
+from .team import PIECES, leave, part, share_out, shared
+from .vectors import LANES, inner
 
 TINY = np.float32(1e-30)  # below it a first moment is zero
 TINY_SQUARE = np.float32(1e-36)  # below it a second moment is zero
 ZERO = np.float32(0)
+WORK = 8  # for each number: about as many multiplications
+
+
+@inner
+def some(share, size):
+    """Return where the share of a vector is, in whole registers: none then straddles two cache lines."""
+    first, last = part(share, (size + LANES - 1) // LANES, PIECES)
+    return slice(first * LANES, last * LANES)
 
 
 def flush(x: np.ndarray, tiny: np.float32) -> None:
@@ -50,12 +60,12 @@ def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
 @twin(_decay)
 def decay(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _decay_share, arguments)
+    share_out(team, _decay_share, arguments, WORK * arguments[0].size, PIECES)
 
 
 @shared
 def _decay_share(share, w, wd, lr):
-    w = w[slice(*part(share, w.size))]
+    w = w[some(share, w.size)]
     for i in range(w.size):
         w[i] -= w[i] * wd * lr
 
@@ -71,12 +81,12 @@ def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
 @twin(_sgd)
 def sgd(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _sgd_share, arguments)
+    leave(team, _sgd_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _sgd_share(share, w, g, lr):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g = w[here], g[here]
     for i in range(w.size):
         w[i] -= g[i] * lr
@@ -95,12 +105,12 @@ def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: 
 @twin(_momentum)
 def momentum(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _momentum_share, arguments)
+    leave(team, _momentum_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _momentum_share(share, w, g, m, lr, mu, nesterov):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m = w[here], g[here], m[here]
     for i in range(w.size):
         step = g[i] * lr
@@ -122,12 +132,12 @@ def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: 
 @twin(_adagrad)
 def adagrad(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _adagrad_share, arguments)
+    leave(team, _adagrad_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _adagrad_share(share, w, g, a, lr, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, a = w[here], g[here], a[here]
     for i in range(w.size):
         a[i] += g[i] * g[i]
@@ -150,12 +160,12 @@ def _rmsprop(
 @twin(_rmsprop)
 def rmsprop(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _rmsprop_share, arguments)
+    leave(team, _rmsprop_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _rmsprop_share(share, w, g, v, lr, rho, rest, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, v = w[here], g[here], v[here]
     for i in range(w.size):
         new = rho * v[i] + rest * (g[i] * g[i])
@@ -173,12 +183,12 @@ def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.float
 @twin(_running_mean)
 def running_mean(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _running_mean_share, arguments)
+    share_out(team, _running_mean_share, arguments, WORK * arguments[0].size, PIECES)
 
 
 @shared
 def _running_mean_share(share, a, g, rho, rest):
-    here = slice(*part(share, a.size))
+    here = some(share, a.size)
     a, g = a[here], g[here]
     for i in range(a.size):
         new = rho * a[i] + rest * g[i]
@@ -204,12 +214,12 @@ def _rmsprop_step(
 @twin(_rmsprop_step)
 def rmsprop_step(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _rmsprop_step_share, arguments)
+    share_out(team, _rmsprop_step_share, arguments, WORK * arguments[0].size, PIECES)
 
 
 @shared
 def _rmsprop_step_share(share, s, g, v, a, lr, rho, rest, eps):
-    here = slice(*part(share, s.size))
+    here = some(share, s.size)
     s, g, v, a = s[here], g[here], v[here], a[here]
     for i in range(s.size):
         new = rho * v[i] + rest * (g[i] * g[i])
@@ -228,12 +238,12 @@ def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) 
 @twin(_rolling_step)
 def rolling_step(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _rolling_step_share, arguments)
+    share_out(team, _rolling_step_share, arguments, WORK * arguments[0].size, PIECES)
 
 
 @shared
 def _rolling_step_share(share, w, s, m, mu):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, s, m = w[here], s[here], m[here]
     for i in range(w.size):
         new = mu * m[i] + s[i]
@@ -270,12 +280,12 @@ def _adam(
 @twin(_adam)
 def adam(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _adam_share, arguments)
+    leave(team, _adam_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _adam_share(share, w, g, m, v, alpha, rest_1, rest_2, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m, v = w[here], g[here], m[here], v[here]
     for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
@@ -313,12 +323,12 @@ def _amsgrad(
 @twin(_amsgrad)
 def amsgrad(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _amsgrad_share, arguments)
+    leave(team, _amsgrad_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _amsgrad_share(share, w, g, m, v, h, alpha, rest_1, rest_2, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m, v, h = w[here], g[here], m[here], v[here], h[here]
     # Two loops, as a compiler gives up on vectorising a loop over five arrays.
     for i in range(w.size):
@@ -363,12 +373,12 @@ def _nadam(
 @twin(_nadam)
 def nadam(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _nadam_share, arguments)
+    leave(team, _nadam_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _nadam_share(share, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m, v = w[here], g[here], m[here], v[here]
     for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
@@ -405,12 +415,12 @@ def _adamax(
 @twin(_adamax)
 def adamax(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _adamax_share, arguments)
+    leave(team, _adamax_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _adamax_share(share, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m, u = w[here], g[here], m[here], u[here]
     for i in range(w.size):
         first = m[i] + (g[i] - m[i]) * rest_1
@@ -449,12 +459,12 @@ def _adadelta(
 @twin(_adadelta)
 def adadelta(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _adadelta_share, arguments)
+    leave(team, _adadelta_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _adadelta_share(share, w, g, a, d, lr, rho, rest, eps):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, a, d = w[here], g[here], a[here], d[here]
     for i in range(w.size):
         square = rho * a[i] + rest * (g[i] * g[i])
@@ -488,12 +498,12 @@ def _lion(
 @twin(_lion)
 def lion(team, *arguments):
     """Do the same in loops."""
-    share_out(team, _lion_share, arguments)
+    leave(team, _lion_share, arguments, WORK * arguments[0].size)
 
 
 @shared
 def _lion_share(share, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
-    here = slice(*part(share, w.size))
+    here = some(share, w.size)
     w, g, m = w[here], g[here], m[here]
     for i in range(w.size):
         mean = m[i] * beta_1 + g[i] * rest_1

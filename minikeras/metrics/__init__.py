@@ -181,7 +181,7 @@ class Mean(Metric):
 
     def add(self, value: float, count: int) -> None:
         """Do what `update_state` does with the mean of `count` values."""
-        kind = np.dtype(self.dtype).type
+        kind = type(self.total)
         self.total = self.total + kind(value) * kind(count)
         self.count = self.count + kind(count)
 
@@ -215,13 +215,14 @@ class MeanMetricWrapper(Mean):
         """Add the values of one batch."""
         super().update_state(self.fn(y_true, y_pred, **self.options), sample_weight)
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether the function counts, and nobody has written another `update_state`."""
+        return self.fn in _COUNTING and type(self).update_state is MeanMetricWrapper.update_state
+
     def postpone(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         """Take in many batches at once, where that gives the same bits: sums of zeros and ones are exact."""
-        if (
-            self.fn not in _COUNTING
-            or y_pred.ndim != 2
-            or type(self).update_state is not MeanMetricWrapper.update_state
-        ):
+        if y_pred.ndim != 2 or not self.can_wait:
             self.update_state(y_true, y_pred)
             return
         self._postponed.append((y_true, y_pred))

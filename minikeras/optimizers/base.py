@@ -56,8 +56,8 @@ class Plan(NamedTuple):
     """How to step over one choice of variables: the stretches of the vectors that hold them."""
 
     variables: list[Variable]
-    homes: list[Parameters]  # of the variables, one by one
-    stretches: list[list[np.ndarray]]  # weights, gradients, slots of each stretch
+    moves: int  # what `Variable.moves` was: the variables may live elsewhere after the next
+    stretches: list[tuple[Any, np.ndarray, np.ndarray, list[np.ndarray]]]  # of each: type, weights, gradients, slots
     decayed: list[np.ndarray]  # weights that `weight_decay` applies to
 
 
@@ -302,21 +302,20 @@ class Optimizer(Configurable):
 
     def _planned(self, variables: Sequence[Variable]) -> Plan:
         """Return how to step over these variables; made anew where they or their homes are others than last time."""
-        variables, homes = list(variables), [v.home for v in variables]
-        if self._plan is not None and self._plan.homes == homes and self._plan.variables == variables:
-            return self._plan
+        plan, variables = self._plan, list(variables)
+        if plan is not None and plan.moves == Variable.moves and plan.variables == variables:
+            return plan
         self._check_known(variables)
         names = [name for group in self.slots() for name in group]
         self._settle_slots(names)
         stretches, decayed = [], []
-        for home in dict.fromkeys(homes):
+        for home in dict.fromkeys(v.home for v in variables):
             here = [v for v in variables if v.home is home]
             for run in home.runs(here):
-                stretches.append(
-                    [home.values[run], home.gradients[run], *(self._vectors[home][name][run] for name in names)]
-                )
+                slots = [self._vectors[home][name][run] for name in names]
+                stretches.append((home.values.dtype.type, home.values[run], home.gradients[run], slots))
             decayed += [home.values[run] for run in home.runs(v for v in here if self._decays(v))]
-        self._plan = Plan(variables, homes, stretches, decayed)
+        self._plan = Plan(variables, Variable.moves, stretches, decayed)
         return self._plan
 
     def _settle_slots(self, names: Sequence[str]) -> None:
@@ -353,8 +352,8 @@ class Optimizer(Configurable):
         if self.weight_decay is not None:
             for w in plan.decayed:
                 kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
-        for w, g, *slots in plan.stretches:
-            self.update(w, g, w.dtype.type(rate), *slots)
+        for number, w, g, slots in plan.stretches:
+            self.update(w, g, number(rate), *slots)
         self.iterations.value[()] = self.iterations.value.item() + 1  # half as long as +=
 
     def _clip(self, variables: Sequence[Variable]) -> None:

@@ -12,6 +12,7 @@
 The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -205,8 +206,10 @@ class Adam(Optimizer):
         """Do one step; see `Optimizer.update`."""
         number = w.dtype.type
         one, t = number(1), number(self.iterations.value.item() + 1)
-        # Powers in the weights' own float type: Keras's first steps show its roundings.
-        alpha = learning_rate * np.sqrt(one - number(self.beta_2) ** t) / (one - number(self.beta_1) ** t)
+        # Powers in the weights' own float type: Keras's first steps show its roundings.  A root of float32 that is
+        # computed in float64 and then rounded has the same bits, and is sooner done than NumPy's.
+        root = number(math.sqrt(one - number(self.beta_2) ** t))
+        alpha = learning_rate * root / (one - number(self.beta_1) ** t)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
         rule(w, g, *slots, alpha, number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon))
 
