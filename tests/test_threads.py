@@ -67,7 +67,6 @@ def test_predictions_from_several_threads_agree():
 
 
 def test_who_computes_alone_does_not_hinder_others():
-
     minikeras.config.set_num_threads(2)
     boards = []
     with threads.alone():
