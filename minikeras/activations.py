@@ -33,6 +33,8 @@ __all__ = [
 
 def as_floats(x: Any) -> np.ndarray:
     """Return an array of floats: of its own float type where it has one, else of `config.floatx()`."""
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        return x
     dtype = getattr(x, "dtype", None)
     return np.asarray(x, config.floatx() if dtype is None or np.dtype(dtype).kind != "f" else dtype)
 
@@ -50,7 +52,7 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
 def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
     """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
     x = arrays[0]
-    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
+    if len(arrays) > 1 and any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
         arrays = np.broadcast_arrays(*(a.astype(np.result_type(*arrays)) for a in arrays))
         x = arrays[0]
     result = np.empty(x.shape, x.dtype)

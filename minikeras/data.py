@@ -25,7 +25,7 @@ Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
-LARGE = 10**6  # numbers: that many are worth a kernel
+SMALL, LARGE = 2**13, 10**6  # numbers: so few are soon multiplied; so many are worth a kernel
 
 
 def batches(
@@ -573,7 +573,7 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
     if keep_integers and original.dtype.kind in "iu":
         return np.ascontiguousarray(original, dtype=original.dtype.newbyteorder("="))
     array = original
-    if original.dtype != dtype or not original.flags.c_contiguous:
+    if original.dtype != np.dtype(dtype) or not original.flags.c_contiguous:
         with np.errstate(over="ignore", invalid="ignore"):
             array = np.ascontiguousarray(original, dtype=dtype)
     if original.dtype.kind == "f":
@@ -584,6 +584,10 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
 def _check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
+    if array.size < SMALL:
+        numbers = array.reshape(-1)
+        if math.isfinite(numbers.dot(numbers)):  # not where any number isn't
+            return
     if array.size > LARGE and array.dtype == np.float32 and array.flags.c_contiguous and array.flags.writeable:
         bad = np.zeros(8, np.float32)
         kernels.finite.look(bad, array.reshape(-1))

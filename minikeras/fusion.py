@@ -117,16 +117,25 @@ class ConvolutionBlock(Block):
     def __init__(self, layer: Conv2D, pooling: MaxPooling2D | None = None):
         super().__init__(layer)
         self.pool = (1, 1) if pooling is None else pooling.pool_size
+        self._last: tuple[Any, Any, Any] = (None, None, None)
+
+    def _geometry(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Return the output's shape, and how the window goes over the input, for an input's shape."""
+        known, output, geometry = self._last
+        if known != shape:
+            layer = self.layer
+            (OH, OW), padding = layer.geometry(shape)
+            output = (shape[0], OH // self.pool[0], OW // self.pool[1], layer.filters)
+            geometry = (layer.strides, padding, layer.dilation_rate, self.pool, (OH, OW))
+            self._last = shape, output, geometry
+        return output, geometry
 
     def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
-        layer = self.layer
         x = np.ascontiguousarray(x)
-        (OH, OW), padding = layer.geometry(x.shape)
-        shape = (len(x), OH // self.pool[0], OW // self.pool[1], layer.filters)
+        shape, geometry = self._geometry(x.shape)
         y = np.empty(shape, x.dtype)
         winner = np.empty(shape if keep and self.pool != (1, 1) else (0, 0, 0, 0), x.dtype)
-        geometry = (layer.strides, padding, layer.dilation_rate, self.pool, (OH, OW))
-        kernels.blocks2d.forward(y, winner, x, layer.kernel.value, self._bias()[0], *geometry, rectified)
+        kernels.blocks2d.forward(y, winner, x, self.layer.kernel.value, self._bias()[0], *geometry, rectified)
         return y, (x, winner, geometry)
 
     def _gradients(
@@ -180,10 +189,12 @@ class SoftmaxCrossentropy(Scores):
         self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the loss, its gradient by z, and the probabilities."""
-        p, dz, rows = np.empty_like(z), np.empty_like(z), _matrix(z)
-        values = np.empty(len(rows), z.dtype)
+        rows = _matrix(z)
+        values, p, dz = np.empty(len(rows), z.dtype), np.empty_like(rows), np.empty_like(rows)
         classes = y if y.dtype is CLASSES and y.ndim == 1 else y.reshape(-1).astype(np.int64)
-        value = kernels.scores.softmax_crossentropy(values, _matrix(p), _matrix(dz), rows, classes)
+        value = kernels.scores.softmax_crossentropy(values, p, dz, rows, classes)
+        if rows is not z:
+            p, dz = p.reshape(z.shape), dz.reshape(z.shape)
         if sample_weight is None:
             return value, dz, p
         value, weights, _ = self.loss.reduced(values.reshape(z.shape[:-1]), sample_weight)

@@ -173,10 +173,8 @@ class Trainer:
 
     def _prepare(self, batches: data.Batches, training: bool) -> None:
         """Before the first step: build, check the data against the model and the loss, choose metrics and pairing."""
-        x, y, _ = batches.peek()
-        self._build_for(x)
-        if batches.arrays is not None:
-            batches.arrays = (self._adapted(batches.arrays[0]), *batches.arrays[1:])
+        _, y, _ = batches.peek()
+        self._build_for(batches)
         if y is None:
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
@@ -242,11 +240,16 @@ class Trainer:
                 stacklevel=4,
             )
 
-    def _build_for(self, x: Any) -> None:
+    def _build_for(self, batches: data.Batches) -> None:
+        """Build the model if it isn't, and check the data against it; arrays get the shape of its input."""
+        x = batches.peek()[0] if batches.arrays is None else batches.arrays[0]
         if self.graph is None:
             self._check_differentiable()
             self.build((None, *x.shape[1:]))
-        self.check_input(self._adapted(x).shape)
+        x = self._adapted(x)
+        self.check_input(x.shape)
+        if batches.arrays is not None:
+            batches.arrays = (x, *batches.arrays[1:])
 
     def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
@@ -499,11 +502,11 @@ class Trainer:
         if self.graph is None and self._writes_call:
             with one_blas_thread():
                 return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
-        self._build_for(batches.peek()[0])
+        self._build_for(batches)
         independent = self.graph.independent_samples
         with one_blas_thread() if self.graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext():
             if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
-                return self._as_outputs(self._predict_in_pieces(self._adapted(batches.arrays[0])))
+                return self._as_outputs(self._predict_in_pieces(batches.arrays[0]))
             return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
     def _predict_in_pieces(self, x: Any) -> Any:
