@@ -25,7 +25,7 @@ Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
-SMALL, LARGE = 2**13, 10**6  # numbers: so few are soon multiplied; so many are worth a kernel
+LARGE = 10**6  # numbers: that many are worth a kernel
 
 
 def batches(
@@ -584,20 +584,11 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
 def _check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    if array.size < SMALL:
-        numbers = array.reshape(-1)
-        if math.isfinite(numbers.dot(numbers)):  # not where any number isn't
-            return
     if array.size > LARGE and array.dtype == np.float32 and array.flags.c_contiguous and array.flags.writeable:
         bad = np.zeros(8, np.float32)
         kernels.finite.look(bad, array.reshape(-1))
         if not bad.any():
             return
-    else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            # The sum is NaN or infinite where any element is, at a fraction of the cost of looking at each.
-            if np.isfinite(array.sum()):
-                return
     finite = np.isfinite(array)
     bad = finite.size - int(np.count_nonzero(finite))
     if bad:
