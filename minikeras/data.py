@@ -10,7 +10,7 @@ calls `config`, `kernels` and `random`.  Keras's counterpart: `keras.src.trainer
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import chain, count, islice
+from itertools import chain, count, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
 LARGE = 10**6  # numbers: that many are worth a kernel
+FEW_BYTES = 2**20  # of an array that is shuffled as a whole: about what a core's own cache holds
 
 
 def batches(
@@ -326,7 +327,7 @@ class Batches:
 class ArrayBatches(Batches):
     """Batches of whole arrays; `batches` makes it from what the user gave.
 
-    Unshuffled batches are views of the arrays, shuffled ones copies of rows.
+    Unshuffled batches are views of the arrays, shuffled ones copies of rows, or views of a shuffled copy.
     """
 
     def __init__(self, arrays: Triple, batch_size: int | None, steps: int | None, shuffle: bool | str):
@@ -340,16 +341,18 @@ class ArrayBatches(Batches):
         return tuple(None if a is None else a[: self.batch_size] for a in self.arrays)
 
     def _begin_pass(self) -> Iterator[Triple]:
-        x, y, w = self.arrays
-        n, size = len(x), self.batch_size
-        order = epoch_order(n, size, self.shuffle)
-        for start in range(0, n, size):
-            stop = start + size
-            if order is None:
-                yield x[start:stop], None if y is None else y[start:stop], None if w is None else w[start:stop]
-            else:
-                rows = order[start:stop]
-                yield x.take(rows, 0), None if y is None else y.take(rows, 0), None if w is None else w.take(rows, 0)
+        order = epoch_order(len(self.arrays[0]), self.batch_size, self.shuffle)
+        return zip(*(self._batches_of(array, order) for array in self.arrays), strict=False)
+
+    def _batches_of(self, array: Any, order: np.ndarray | None) -> Iterator[Any]:
+        if array is None:
+            return repeat(None)
+        size, starts = self.batch_size, range(0, len(array), self.batch_size)
+        if order is not None and isinstance(array, np.ndarray) and array.nbytes <= FEW_BYTES:
+            array, order = array.take(order, 0), None  # all at once is sooner done than batch by batch
+        if order is None:
+            return (array[start : start + size] for start in starts)
+        return (array.take(order[start : start + size], 0) for start in starts)
 
 
 class StreamBatches(Batches):

@@ -80,8 +80,7 @@ _forming = threading.Lock()
 
 
 class _OfThisThread(threading.local):
-    alone = False  # whether the thread that calls wants no team
-    leaves_work = False  # whether it wants to leave work to the team
+    board: np.ndarray | None = None  # what the kernels get that this thread calls; None: the team's board
 
 
 _of_this_thread = _OfThisThread()
@@ -89,13 +88,18 @@ _nobody = np.zeros(0, np.int64)
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Let the kernels that this thread calls in the block run on it alone: for less work than waking others takes."""
-    before, _of_this_thread.alone = _of_this_thread.alone, True
+def _giving(board: np.ndarray) -> Iterator[None]:
+    """Give this board to all kernels that this thread calls in the block."""
+    before, _of_this_thread.board = _of_this_thread.board, board
     try:
         yield
     finally:
-        _of_this_thread.alone = before
+        _of_this_thread.board = before
+
+
+def alone() -> contextlib.AbstractContextManager[None]:
+    """Let the kernels that this thread calls in the block run on it alone: for less work than waking others takes."""
+    return _giving(_nobody)
 
 
 @contextlib.contextmanager
@@ -104,12 +108,12 @@ def leaving_work() -> Iterator[None]:
 
     Whoever wants to see what such a kernel writes calls `settle` first.
     """
-    before, _of_this_thread.leaves_work = _of_this_thread.leaves_work, True
+    team = _formed()
     try:
-        yield
+        with _giving(team.open_board):
+            yield
     finally:
-        _of_this_thread.leaves_work = before
-        settle()
+        team.settle()
 
 
 def settle() -> None:
@@ -120,12 +124,13 @@ def settle() -> None:
 
 def team() -> np.ndarray:
     """Return the team's board; a board of no fields where there shall be no team."""
-    if _of_this_thread.alone:
-        return _nobody
+    board = _of_this_thread.board
+    return _formed().board if board is None else board
+
+
+def _formed() -> Team:
     team = _team
-    if team is None or team.size != config.num_threads():
-        team = _form()
-    return team.open_board if _of_this_thread.leaves_work else team.board
+    return _form() if team is None or team.size != config.num_threads() else team
 
 
 def _form() -> Team:

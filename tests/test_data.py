@@ -152,6 +152,19 @@ def test_shuffle(shuffle, monkeypatch):
 
 
 @pytest.mark.parametrize("shuffle", [True, "batch"])
+def test_arrays_are_shuffled_alike_whole_or_batch_by_batch(shuffle, monkeypatch):
+    def epoch():
+        utils.set_random_seed(3)
+        return list(data.batches(X, Y, X[:, 0], batch_size=4, shuffle=shuffle))
+
+    whole = epoch()
+    monkeypatch.setattr(data, "FEW_BYTES", 0)
+    for a, b in zip(whole, epoch(), strict=True):
+        for one, other in zip(a, b, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shuffle", [True, "batch"])
 def test_the_seed_fixes_the_order(shuffle):
     def run():
         utils.set_random_seed(3)

@@ -168,8 +168,12 @@ def test_another_team_finds_nothing_left_undone():
     with threads.leaving_work():
         kernels.updates.sgd.compiled(w, g, np.float32(1))
         minikeras.config.set_num_threads(3)
-        threads.team()
+        other = threading.Thread(target=threads.team)
+        other.start()
+        other.join()
         assert (w == 4).all()
+        kernels.updates.sgd.compiled(w, g, np.float32(1))  # nobody looks at the old board any more
+    assert (w == 3).all()
 
 
 @two_threads
