@@ -514,8 +514,8 @@ KERNELS = {
     "running_mean": (2, [0.9, 1 - 0.9]),
     "rmsprop_step": (4, [0.1, 0.9, 1 - 0.9, 1e-7]),
     "rolling_step": (3, [0.9]),
-    "adam": (4, [0.1, 1 - 0.9, 1 - 0.999, 1e-7]),
-    "amsgrad": (5, [0.1, 1 - 0.9, 1 - 0.999, 1e-7]),
+    "adam": (4, [0.1, 3, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-7]),
+    "amsgrad": (5, [0.1, 3, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-7]),
     "nadam": (4, [0.1, 1 - 0.9, 1 - 0.999, 0.8, 0.2, 0.3, 1e-7]),
     "adamax": (4, [0.1, 1 - 0.9, 0.999, 0.3, 1e-7]),
     "adadelta": (4, [0.1, 0.9, 1 - 0.9, 1e-7]),
@@ -570,7 +570,11 @@ def test_compiled_once_into_vector_instructions_of_float32(name):
     assert len(kernel.machine_code.signatures) == 1
     share = getattr(updates, f"_{name.partition('-')[0]}_share")
     fresh = numba.njit(nogil=True, error_model="numpy")(share.dispatcher.py_func)  # what is cached cannot be inspected
-    fresh(0, *vectors, *scalars_of(name))
+    scalars = scalars_of(name)
+    if name in ("adam", "amsgrad"):  # lr, t, beta_1 and beta_2 become one number
+        lr, t, beta_1, rest_1, beta_2, rest_2, eps = scalars
+        scalars = [updates._corrected(lr, t, beta_1, beta_2), rest_1, rest_2, eps]
+    fresh(0, *vectors, *scalars)
     (machine_code,) = fresh.inspect_llvm().values()
     assert re.search(r"<\d+ x float>", machine_code)
     assert "fpext" not in machine_code  # no float becomes a double

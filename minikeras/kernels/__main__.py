@@ -30,12 +30,11 @@ def _floats(*shape: int) -> np.ndarray:
 
 
 def _update_arguments(room: Any, name: str) -> tuple[Any, ...]:
-    """Return vectors for arguments of one letter, and numbers for the others."""
-    parameters = inspect.signature(getattr(room, f"_{name}_share").dispatcher.py_func).parameters
+    """Return vectors where the reference wants arrays, else numbers."""
+    parameters = inspect.signature(getattr(room, name).reference).parameters.values()
     return tuple(
-        _floats(16) if len(p) == 1 else False if p == "nesterov" else np.float32(0.5)
+        _floats(16) if p.annotation is np.ndarray else False if p.annotation is bool else np.float32(0.5)
         for p in parameters
-        if p != "share"
     )
 
 

@@ -9,6 +9,7 @@
 | d       | (P,)  | running mean of squared steps (`adadelta`), in place                        |
 | a       | (P,)  | running mean (`rmsprop_*`) or sum (`adagrad`), in place                     |
 | lr      | ()    | learning rate                                                               |
+| t       | ()    | the number of the step, counted from 1                                      |
 | eps     | ()    | keeps divisions finite; must be positive                                    |
 
 Everything is elementwise.  Scalars come in the float type of the vectors (`np.float32` for float32): one
@@ -253,6 +254,20 @@ def _rolling_step_share(share, w, s, m, mu):
 
 
 # Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps) --------------
+# alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t) makes up for moments that start at zero.
+
+
+def _corrected(lr: np.floating, t: np.floating, beta_1: np.floating, beta_2: np.floating) -> np.floating:
+    """Return alpha.  Powers in the weights' own float type: Keras's first steps show its roundings."""
+    one = type(lr)(1)
+    return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
+
+
+@inner
+def corrected(lr, t, beta_1, beta_2):
+    """Do the same in machine code."""
+    one = np.float32(1)
+    return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
 
 
 def _adam(
@@ -260,16 +275,19 @@ def _adam(
     g: np.ndarray,
     m: np.ndarray,
     v: np.ndarray,
-    alpha: np.floating,
+    lr: np.floating,
+    t: np.floating,
+    beta_1: np.floating,
     rest_1: np.floating,
+    beta_2: np.floating,
     rest_2: np.floating,
     eps: np.floating,
 ) -> None:
     """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2).
 
-    `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; alpha is the learning rate with both corrections for the
-    moments' start at zero.
+    `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; t counts the steps, this one included.
     """
+    alpha = _corrected(lr, t, beta_1, beta_2)
     m += (g - m) * rest_1
     v += (g * g - v) * rest_2
     flush(m, TINY)
@@ -278,9 +296,10 @@ def _adam(
 
 
 @twin(_adam)
-def adam(team, *arguments):
+def adam(team, w, g, m, v, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
-    leave(team, _adam_share, arguments, WORK * arguments[0].size)
+    alpha = corrected(lr, t, beta_1, beta_2)
+    leave(team, _adam_share, (w, g, m, v, alpha, rest_1, rest_2, eps), WORK * w.size)
 
 
 @shared
@@ -306,12 +325,16 @@ def _amsgrad(
     m: np.ndarray,
     v: np.ndarray,
     h: np.ndarray,
-    alpha: np.floating,
+    lr: np.floating,
+    t: np.floating,
+    beta_1: np.floating,
     rest_1: np.floating,
+    beta_2: np.floating,
     rest_2: np.floating,
     eps: np.floating,
 ) -> None:
     """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018)."""
+    alpha = _corrected(lr, t, beta_1, beta_2)
     m += (g - m) * rest_1
     v += (g * g - v) * rest_2
     flush(m, TINY)
@@ -321,9 +344,10 @@ def _amsgrad(
 
 
 @twin(_amsgrad)
-def amsgrad(team, *arguments):
+def amsgrad(team, w, g, m, v, h, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
-    leave(team, _amsgrad_share, arguments, WORK * arguments[0].size)
+    alpha = corrected(lr, t, beta_1, beta_2)
+    leave(team, _amsgrad_share, (w, g, m, v, h, alpha, rest_1, rest_2, eps), WORK * w.size)
 
 
 @shared

@@ -392,6 +392,8 @@ class ActivatedLayer(Layer):
     @property
     def function(self) -> activations.Differentiable:
         """The activation as a function, also where a layer was given as `activation=`."""
+        if type(self.activation) is activations.Differentiable:
+            return self.activation
         return getattr(self.activation, "activation", self.activation)
 
     def linear(self, x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@
 The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -204,14 +203,10 @@ class Adam(Optimizer):
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
         """Do one step; see `Optimizer.update`."""
-        number = w.dtype.type
-        one, t = number(1), number(self.iterations.value.item() + 1)
-        # Powers in the weights' own float type: Keras's first steps show its roundings.  A root of float32 that is
-        # computed in float64 and then rounded has the same bits, and is sooner done than NumPy's.
-        root = number(math.sqrt(one - number(self.beta_2) ** t))
-        alpha = learning_rate * root / (one - number(self.beta_1) ** t)
+        number, b1, b2 = w.dtype.type, self.beta_1, self.beta_2
+        numbers = number(self.iterations.value.item() + 1), number(b1), number(1 - b1), number(b2), number(1 - b2)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
-        rule(w, g, *slots, alpha, number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon))
+        rule(w, g, *slots, learning_rate, *numbers, number(self.epsilon))
 
 
 @entered
