@@ -370,12 +370,24 @@ def test_read_only_data_compile_nothing_again():
 def test_a_long_compilation_is_announced(capsys, monkeypatch):
     import time
 
+    from minikeras.kernels import cache
+
     monkeypatch.setattr(kernels, "_noticed", False)
-    with kernels.notice_of_compilation():
-        time.sleep(1.2)
-    with kernels.notice_of_compilation():
-        time.sleep(1.2)
-    assert capsys.readouterr().err.count("compiling its kernels") == 1
+    for compiling, times in ((False, 0), (True, 1), (True, 0)):
+        monkeypatch.setattr(cache, "compiling", compiling)
+        with kernels.notice_of_compilation():
+            time.sleep(1.2)
+        assert capsys.readouterr().err.count("compiling its kernels") == times
+
+
+def test_what_is_on_the_disk_is_not_compiled():
+    program = (
+        "import numpy as np; from minikeras import kernels; from minikeras.kernels import finite, cache;"
+        "finite.look.compiled(np.zeros(8, 'f'), np.zeros(100, 'f')); print(cache.compiling)"
+    )
+    for _ in range(2):
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 PROCESSORS = {"avx2": ("haswell", "+avx2,+avx,+fma,+sse4.2"), "sse": ("nehalem", "+sse4.2")}

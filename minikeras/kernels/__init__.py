@@ -96,26 +96,26 @@ _noticed = False
 
 @contextlib.contextmanager
 def notice_of_compilation() -> Iterator[None]:
-    """Tell, once and on one line, what the user waits for where the block takes more than a second."""
-
-    def tell() -> None:
-        global _noticed
-        if not _noticed:
-            _noticed = True
-            print("minikeras: compiling its kernels for this processor, once; some seconds ...", file=sys.stderr)
-
+    """Tell, once and on one line, what the user waits for where the block compiles and takes more than a second."""
     if _noticed:
         yield
         return
     import threading
 
-    timer = threading.Timer(1.0, tell)
-    timer.daemon = True
-    timer.start()
+    def tell() -> None:
+        global _noticed
+        while not (done.wait(1.0) or _noticed):
+            cache = sys.modules.get(f"{__name__}.cache")
+            if cache is not None and cache.compiling:  # else it only loads, on a slow machine
+                _noticed = True
+                print("minikeras: compiling its kernels for this processor, once; some seconds ...", file=sys.stderr)
+
+    done = threading.Event()
+    threading.Thread(target=tell, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
 
 
 def __getattr__(name: str) -> Any:

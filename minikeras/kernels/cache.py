@@ -29,6 +29,9 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
+compiling = False  # whether this process has had to compile anything
+
+
 class _Cache(FunctionCache):
     """The machine code of one function for several types of arguments and processors.
 
@@ -41,6 +44,13 @@ class _Cache(FunctionCache):
     def __init__(self, function: Callable[..., Any], name: str = ""):
         super().__init__(function)
         self._known_as = name
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what is on the disk, or None: then numba compiles."""
+        global compiling
+        found = super().load_overload(sig, target_context)
+        compiling = compiling or found is None
+        return found
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         if self._known_as:
