@@ -225,7 +225,7 @@ def _backward(
 @twin(_backward)
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
-    dz = np.empty_like(dy)
+    dz = np.empty_like(dy) if rectified else dy
     share_out(team, _gate, (dz, db, dy, y, rectified, add), dy.size)
     _add_weight_gradient(team, dw, x, dz, add)
     if dx.size:
@@ -234,7 +234,7 @@ def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
 
 @shared
 def _gate(share, dz, db, dy, y, rectified, add):
-    """Let dy pass where the rectifier was on, and add it up over the samples; a share of the outputs."""
+    """Let dy pass where a rectifier was on, and add it up over the samples; a share of the outputs."""
     N, O = dy.shape
     passed, given, outcome, zero = dz.reshape(dz.size), dy.reshape(dy.size), y.reshape(y.size), fill(ZERO)
     first, last = part(share, (O + LANES - 1) // LANES)
@@ -244,6 +244,6 @@ def _gate(share, dz, db, dy, y, rectified, add):
             d = load(given, n * O + o, O - o)
             if rectified:
                 d = where(greater(load(outcome, n * O + o, O - o), zero), d, zero)
-            store(passed, n * O + o, O - o, d)
+                store(passed, n * O + o, O - o, d)
             total = total + d
         store(db, o, O - o, total)

@@ -57,6 +57,7 @@ from .vectors import (
     copy,
     first_lanes,
     inner,
+    keep,
     load_vector,
     multiply_add,
     place,
@@ -293,7 +294,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
                 sweep_2(*rest)
             elif end > last:
                 sweep_1(*rest)
-    place(numbers, 0)  # numba frees an array after its last use, and doesn't count its address as one
+    keep(numbers)
 
 
 _machine_code = called_by_name("product", _product, *_TYPES[:-2])

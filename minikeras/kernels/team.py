@@ -38,7 +38,7 @@ from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .cache import called_by_name, kept_on_disk
-from .vectors import INT, inner, place
+from .vectors import INT, inner, keep, place
 
 SHARES = 8
 PIECES = 32  # shares of work that is left: small ones, as nobody waits for the end of a large one then
@@ -276,16 +276,6 @@ def _without_owners(typing, arguments):
 
 
 @intrinsic
-def _keep(typing, arguments):
-    """Do nothing: numba frees an array after its last use, and doesn't count its address as one."""
-
-    def emit(context, b, signature, values):
-        return context.get_dummy_value()
-
-    return types.void(arguments), emit
-
-
-@intrinsic
 def _do(typing, function, arguments, share):
     def emit(context, b, signature, values):
         function, arguments, share = values
@@ -307,7 +297,7 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
     """
     todo, given, _ = _addresses(function, arguments)
     _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
-    _keep(arguments)
+    keep(arguments)
 
 
 @njit(inline="always")
@@ -321,7 +311,7 @@ def leave(team, function, arguments, work):
     else:
         todo, given, fields = _addresses(function, _without_owners(arguments))
         _leave_by_name(place(team, 0), todo, given, fields)
-        _keep(arguments)
+        keep(arguments)
 
 
 def _leave(board, function, arguments, fields):
@@ -469,7 +459,7 @@ def work(team, me, looks):
         _add(board, ASLEEP, 1)
         _look(board, me)  # whoever opened a moment ago thinks that we are awake
         _read_file(_read(board, LISTEN), place(scratch, 0), 1)
-    place(team, 0)  # numba doesn't count an address as a use
+    keep(team)
 
 
 @kept_on_disk

@@ -152,6 +152,16 @@ def place(typing, x, i):
 
 
 @intrinsic
+def keep(typing, value):
+    """Do nothing: numba frees an array after its last use, and doesn't count its address as one."""
+
+    def emit(context, b, signature, arguments):
+        return context.get_dummy_value()
+
+    return types.void(value), emit
+
+
+@intrinsic
 def load(typing, x, i, left):
     """Return x[i], ..., x[i + LANES - 1], as far as `left` reaches."""
 
