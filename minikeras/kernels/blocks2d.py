@@ -176,7 +176,9 @@ def _backward_share(
     frames = np.zeros(group * x_image if copied else 0, x.dtype)
     dz = np.zeros(group * dz_image, x.dtype)
     gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
-    sums[share], bias_sums[share] = 0, 0
+    bias_sums[share] = 0
+    if first == last:
+        sums[share] = 0
     for n in range(first, last, group):
         images = min(group, last - n)
         for i in range(images):
@@ -191,7 +193,10 @@ def _backward_share(
                 conv2d.back(dx, n + i, dz_i, dz_size, border, outputs, wt, F, window, strides, padding, dilation)
         x_n = (frames, 0) if copied else (x.reshape(x.size), n * x_image)
         all_dz = dz, dz_image, dz_size[1], outputs
-        conv2d.correlate(sums[share], shape, images, x_n, x_image, size, block, all_dz, start, strides, dilation)
+        going_on = n > first
+        conv2d.correlate(
+            sums[share], shape, images, x_n, x_image, size, block, all_dz, start, strides, dilation, going_on
+        )
 
 
 @inner

@@ -181,12 +181,14 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
     copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation)
     frame = np.zeros(x_image if copied else 0, x.dtype)
     dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
-    sums[share] = 0
-    for n in range(*part(share, len(x))):
+    first, last = part(share, len(x))
+    if first == last:
+        sums[share] = 0
+    for n in range(first, last):
         if copied:
             frame_in_blocks(frame, size, block, x, n, padding)
         x_n = (frame, 0) if copied else (x.reshape(x.size), n * x_image)
-        correlate(sums[share], dw.shape, 1, x_n, 0, size, block, dz, n * OH * OW * F, strides, dilation)
+        correlate(sums[share], dw.shape, 1, x_n, 0, size, block, dz, n * OH * OW * F, strides, dilation, n > first)
 
 
 # What is multiplied here are columns of x: its channels, each from pixel to pixel.  An image's pixels are further apart
@@ -225,8 +227,10 @@ def frame_in_blocks(frame, size, block, x, n, padding):
 
 
 @inner
-def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, dilation):
+def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, dilation, add):
     """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
+
+    Or write it there unless `add`.
 
     Args:
         dw: as a vector.
@@ -255,8 +259,9 @@ def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, di
     depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * block)
     w_steps = (dz_image // F, dz_row, 1)
     product(
-        (dw, 0), to, (dw, 0), True, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth, NO_FLOOR, (rows, F)
-    )
+        (dw, 0), to, (np.zeros(F, dw.dtype), 0), add, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth,
+        NO_FLOOR, (rows, F),
+    )  # fmt: skip
 
 
 @shared
