@@ -7,7 +7,7 @@ NumPy's matrix products run on one thread within `one_blas_thread`, for two reas
 different on another number of threads, and one seed shall give one result on any machine; and the threads of a BLAS
 library wait by spinning, so that on a busy machine a small product takes twenty times as long.
 
-`kernels` and `training` call; calls `config`, and threadpoolctl.
+`kernels` and `training` call; calls `config`, `kernels.team`, and threadpoolctl.
 """
 
 import contextlib
@@ -81,6 +81,7 @@ _forming = threading.Lock()
 
 class _OfThisThread(threading.local):
     board: np.ndarray | None = None  # what the kernels get that this thread calls; None: the team's board
+    left_to: Team | None = None  # whom it leaves work to
 
 
 _of_this_thread = _OfThisThread()
@@ -108,18 +109,21 @@ def leaving_work() -> Iterator[None]:
 
     Whoever wants to see what such a kernel writes calls `settle` first.
     """
-    team = _formed()
+    team, mine = _formed(), _of_this_thread
+    before, mine.left_to = mine.left_to, team
     try:
         with _giving(team.open_board):
             yield
     finally:
+        mine.left_to = before
         team.settle()
 
 
 def settle() -> None:
-    """Finish the work that was left."""
-    if _team is not None:
-        _team.settle()
+    """Finish the work that this thread has left, if there is any."""
+    team = _of_this_thread.left_to
+    if team is not None:
+        team.settle()
 
 
 def team() -> np.ndarray:
