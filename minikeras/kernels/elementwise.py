@@ -20,12 +20,15 @@ WORK = 20  # for each number: about as many multiplications
 
 
 def _each(formula):
-    """Return work: y = formula(x), register by register."""
+    """Return work: y = formula(x), register by register; one that is full needs no mask (see `vectors`)."""
 
     def apply(share, y, x):
         first, last = part(share, x.size)
-        for i in range(first, last, LANES):
-            store(y, i, last - i, formula(load(x, i, last - i)))
+        rest = (last - first) % LANES
+        for i in range(first, last - rest, LANES):
+            store(y, i, LANES, formula(load(x, i, LANES)))
+        if rest:
+            store(y, last - rest, rest, formula(load(x, last - rest, rest)))
 
     apply.__qualname__ = formula.py_func.__qualname__
     return shared(apply)
@@ -36,8 +39,12 @@ def _each_pair(formula):
 
     def apply(share, dx, dy, x):
         first, last = part(share, x.size)
-        for i in range(first, last, LANES):
-            store(dx, i, last - i, formula(load(dy, i, last - i), load(x, i, last - i)))
+        rest = (last - first) % LANES
+        for i in range(first, last - rest, LANES):
+            store(dx, i, LANES, formula(load(dy, i, LANES), load(x, i, LANES)))
+        if rest:
+            i = last - rest
+            store(dx, i, rest, formula(load(dy, i, rest), load(x, i, rest)))
 
     apply.__qualname__ = formula.py_func.__qualname__
     return shared(apply)
