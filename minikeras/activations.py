@@ -52,7 +52,7 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
 def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
     """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
     x = arrays[0]
-    if len(arrays) > 1 and any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
+    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
         arrays = np.broadcast_arrays(*(a.astype(np.result_type(*arrays)) for a in arrays))
         x = arrays[0]
     result = np.empty(x.shape, x.dtype)

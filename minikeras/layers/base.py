@@ -392,7 +392,7 @@ class ActivatedLayer(Layer):
     @property
     def function(self) -> activations.Differentiable:
         """The activation as a function, also where a layer was given as `activation=`."""
-        if type(self.activation) is activations.Differentiable:
+        if type(self.activation) is activations.Differentiable:  # looking in vain for an attribute takes long
             return self.activation
         return getattr(self.activation, "activation", self.activation)
 
