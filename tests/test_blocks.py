@@ -73,7 +73,7 @@ def convolutions(draw):
     dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     padding = draw(st.sampled_from(["valid", "same"]))
     image = tuple(
-        (p - 1) * s + (k - 1) * d + 1 + draw(st.integers(0, 7))
+        (p - 1) * s + 1 + ((k - 1) * d if padding == "valid" else 0) + draw(st.integers(0, 7))
         for p, s, k, d in zip(pool, strides, window, dilation, strict=True)
     )
     channels = draw(st.one_of(st.integers(1, 5), st.sampled_from([6, 7, 12, 33, 70])))

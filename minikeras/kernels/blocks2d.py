@@ -72,22 +72,22 @@ def _forward_share(
     N, PH, PW, F = y.shape
     band = (PH + bands - 1) // bands * pool[0]
     frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation, band)
+    cells = conv2d.grids((band, outputs[1], F), size, x.shape[3], strides)
     pooled = pool != (1, 1)
     floor = ZERO if rectified and not pooled else NO_FLOOR
     scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
     numbers = y.reshape(y.size)
     for i in range(*part(share, N * bands, shares)):
         n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
-        x_n = conv2d.framed(frame, size, x, n, padding, top * pool[0] * strides[0])
+        first = top * pool[0] * strides[0]
+        x_n = conv2d.framed(frame, size, x, n, padding, first)
+        axis = padding[0] - first, x.shape[1]
         place = (n * PH + top) * PW * F
+        z, shape = (scratch, 0) if pooled else (numbers, place), ((bottom - top) * pool[0], outputs[1], F)
+        conv2d.convolve(z, shape, cells, x_n, size, axis, window, w, across, b, strides, dilation, floor)
         if pooled:
-            shape = (bottom - top) * pool[0], outputs[1], F
-            conv2d.convolve((scratch, 0), shape, x_n, size, window, w, across, b, strides, dilation, floor)
             shape = bottom - top, PW, F
             _pool(numbers, winner.reshape(winner.size), place, shape, scratch, outputs[1], pool, rectified)
-        else:
-            shape = bottom - top, PW, F
-            conv2d.convolve((numbers, place), shape, x_n, size, window, w, across, b, strides, dilation, floor)
 
 
 @inner
@@ -177,6 +177,7 @@ def _backward_share(
     dz = np.zeros(group * dz_image, x.dtype)
     gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
     bias_sums[share] = 0
+    axis = padding[0], x.shape[1]
     if first == last:
         sums[share] = 0
     for n in range(first, last, group):
@@ -195,7 +196,7 @@ def _backward_share(
         all_dz = dz, dz_image, dz_size[1], outputs
         going_on = n > first
         conv2d.correlate(
-            sums[share], shape, images, x_n, x_image, size, block, all_dz, start, strides, dilation, going_on
+            sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
         )
 
 

@@ -16,8 +16,9 @@ Everywhere n counts images, (p, q) output cells, (i, j) kernel cells, c channels
 
 where x counts as zero outside the image.  (Mathematicians call this a cross-correlation.)
 
-Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`; the
-images are shared out to the team.  Called by `layers.conv` and `fusion`; calls `products`, `team` and `vectors`.
+Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or
+a few, as the kernel's rows that lie above or below the image are left out.  The images are shared out to the team.
+Called by `layers.conv` and `fusion`; calls `products`, `team` and `vectors`.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ import numpy as np
 from . import twin
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, WIDE_TILE, add_to, copy, fill, inner, load, store
+from .vectors import LANES, WIDE_TILE, add_to, copy, fill, inner, load, store, turn
 
 Pair = tuple[int, int]
 NARROW = LANES // 2  # channels
@@ -84,10 +85,12 @@ def forward(team, y, x, w, b, strides, padding, dilation):
 @shared
 def _forward_share(share, y, x, shape, w, across, b, strides, padding, dilation):
     frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation, y.shape[1])
+    cells = grids(y.shape[1:], size, shape[2], strides)
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding, 0)
         z = y.reshape(y.size), n * y[0].size
-        convolve(z, y.shape[1:], x_n, size, shape, w, across, b, strides, dilation, NO_FLOOR)
+        axis = padding[0], x.shape[1]
+        convolve(z, y.shape[1:], cells, x_n, size, axis, shape, w, across, b, strides, dilation, NO_FLOOR)
 
 
 @inner
@@ -129,29 +132,65 @@ def framed(frame, size, x, n, padding, first):
     if frame.size == 0:
         return pixels, (n * H + first) * W * C
     for row in range(size[0]):
-        h, start = first + row - padding[0], (row * size[1] + padding[1]) * C
+        h = first + row - padding[0]
         if 0 <= h < H:
-            copy(frame, start, pixels, (n * H + h) * W * C, W * C)
-        else:
-            frame[start : start + W * C] = 0
+            copy(frame, (row * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
     return frame, 0
 
 
 @inner
-def convolve(y, shape, x, size, window, w, across, b, strides, dilation, floor):
+def grids(shape, size, channels, strides):
+    """Return where the cells of an output of (rows, columns, filters) stand, and where each finds its window in x."""
+    OH, OW, F = shape
+    return grid(OH, OW * F, OW, F), grid(OH, strides[0] * size[1] * channels, OW, strides[1] * channels)
+
+
+@inner
+def convolve(y, shape, cells, x, size, axis, window, w, across, b, strides, dilation, floor):
     """Compute y = max(b + x * w, floor) for one framed image.
 
-    y and x are pairs (vector, position); w is laid out, and `window` its shape.
+    y and x are pairs (vector, position); `cells` are their `grids`, or those of more rows; w is laid out, and `window`
+    its shape; `axis` says how many rows of zeros stand above those of the image, and how many of the image there are.
     """
-    OH, OW, F = shape
     KH, KW, C, _ = window
     row = size[1] * C
     if dilation[1] == 1:  # the cells under a row of the kernel are neighbours: one long row
         depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C, 0, 1)
     else:
         depth, x_steps, w_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1), (KW * C, C, 1)
-    to, at = grid(OH, OW * F, OW, F), grid(OH, strides[0] * row, OW, strides[1] * C)
-    product(y, to, (b, 0), False, x, at, x_steps, (w, 0), w_steps, across, depth, floor, (OH * OW, F))
+    windows(y, cells, b, x, x_steps, (w, 0), w_steps, across, depth, floor, shape, strides[0], dilation[0], axis)
+
+
+@inner
+def windows(y, cells, b, x, x_steps, w, w_steps, across, depth, floor, shape, stride, dilation, axis):
+    """Compute the product of these windows, but for the kernel's rows that lie above or below the image.
+
+    Output rows that see the image through the same rows of the kernel are computed at once.
+    """
+    (to, at), (OH, OW, F) = cells, shape
+    p = 0
+    while p < OH:
+        i, i_end = inside(p, stride, depth[0], dilation, axis)
+        end = p + 1
+        while end < OH and inside(end, stride, depth[0], dilation, axis) == (i, i_end):
+            end += 1
+        product(
+            y, to[p * OW :], (b, 0), False, (x[0], x[1] + i * x_steps[0]), at[p * OW :], x_steps,
+            (w[0], w[1], i * w_steps[0]), w_steps, across, (i_end - i, depth[1], depth[2]), floor,
+            ((end - p) * OW, F),
+        )  # fmt: skip
+        p = end
+
+
+@inner
+def inside(a, a_step, count, step, axis):
+    """Return which i < count put a * a_step + i * step - padding inside an axis, given as (padding, cells).
+
+    As the first of them, and the one after the last.
+    """
+    start = a * a_step - axis[0]
+    first = max(-(start // step), 0)
+    return first, max(min((axis[1] - 1 - start) // step + 1, count), first)
 
 
 def _weight_gradient(
@@ -180,7 +219,7 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
     _, OH, OW, F = dy.shape
     copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation)
     frame = np.zeros(x_image if copied else 0, x.dtype)
-    dz = dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)
+    dz, axis = (dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)), (padding[0], x.shape[1])
     first, last = part(share, len(x))
     if first == last:
         sums[share] = 0
@@ -188,7 +227,8 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
         if copied:
             frame_in_blocks(frame, size, block, x, n, padding)
         x_n = (frame, 0) if copied else (x.reshape(x.size), n * x_image)
-        correlate(sums[share], dw.shape, 1, x_n, 0, size, block, dz, n * OH * OW * F, strides, dilation, n > first)
+        start = n * OH * OW * F
+        correlate(sums[share], dw.shape, 1, x_n, 0, size, axis, block, dz, start, strides, dilation, n > first)
 
 
 # What is multiplied here are columns of x: its channels, each from pixel to pixel.  An image's pixels are further apart
@@ -227,7 +267,7 @@ def frame_in_blocks(frame, size, block, x, n, padding):
 
 
 @inner
-def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, dilation, add):
+def correlate(dw, shape, images, x, x_image, size, axis, block, dz, start, strides, dilation, add):
     """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
 
     Or write it there unless `add`.
@@ -239,6 +279,7 @@ def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, di
         x: (vector, position) of the first framed image.
         x_image: from one of these to the next.
         size: rows and columns of its frame.
+        axis: rows of zeros above those of the image, and rows of the image.
         block: channels in a block.
         dz: (vector, from one image to the next, cells in a row, rows and columns that count).
         start: position of the first dz.
@@ -246,22 +287,28 @@ def correlate(dw, shape, images, x, x_image, size, block, dz, start, strides, di
     """
     KH, KW, C, F = shape
     gradients, dz_image, dz_row, outputs = dz
-    row, rows = size[1] * block, KH * KW * C
+    row = size[1] * block
+    x_steps, w_steps = (x_image, strides[0] * row, strides[1] * block), (dz_image // F, dz_row, 1)
+    # By rows of the kernel, as each sees other rows of dz; but few channels are too few rows for a table of their own.
+    together = KH if block == C else 1
+    rows, zeros = together * KW * C, np.zeros(F, dw.dtype)
     at, to = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    i = 0
-    for first in range(0, C, block):
-        for kh in range(KH):
-            for kw in range(KW):
-                for c in range(first, min(first + block, C)):
-                    at[i] = first * size[0] * size[1] + kh * dilation[0] * row + kw * dilation[1] * block + c - first
-                    to[i] = ((kh * KW + kw) * C + c) * F
-                    i += 1
-    depth, x_steps = (images, outputs[0], outputs[1]), (x_image, strides[0] * row, strides[1] * block)
-    w_steps = (dz_image // F, dz_row, 1)
-    product(
-        (dw, 0), to, (np.zeros(F, dw.dtype), 0), add, x, at, x_steps, (gradients, start), w_steps, IN_ROWS, depth,
-        NO_FLOOR, (rows, F),
-    )  # fmt: skip
+    for top in range(0, KH, together):
+        p, end = inside(top, dilation[0], outputs[0], strides[0], axis) if together == 1 else (0, outputs[0])
+        i = 0
+        for first in range(0, C, block):
+            for kh in range(top, top + together):
+                for kw in range(KW):
+                    for c in range(first, min(first + block, C)):
+                        cell = kh * dilation[0] * size[1] + kw * dilation[1]
+                        at[i] = first * size[0] * size[1] + cell * block + c - first
+                        to[i] = ((kh * KW + kw) * C + c) * F
+                        i += 1
+        product(
+            (dw, 0), to, (zeros, 0), add, (x[0], x[1] + p * strides[0] * row), at, x_steps,
+            (gradients, start + p * dz_row * F, 0), w_steps, IN_ROWS, (images, end - p, outputs[1]), NO_FLOOR,
+            (rows, F),
+        )  # fmt: skip
 
 
 @shared
@@ -350,12 +397,10 @@ def reversed_kernel(team, w, strides, padding, dilation):
 def _reverse(share, wt, w, strides, padding, dilation):
     """Do a share of the filters."""
     KH, KW, C, F = w.shape
-    filters = range(*part(share, F))
+    first, last = part(share, F)
+    kernel = w.reshape(w.size)
     if C <= NARROW:
-        taps, cells = KH * KW * C, w.reshape(KH * KW * C, F)
-        for f in filters:
-            for tap in range(taps):
-                wt[f * taps + tap] = cells[tap, f]
+        turn((wt, first * KH * KW * C), KH * KW * C, (kernel, first), F, KH * KW * C, last - first)
         return
     end = 0
     for a in range(strides[0]):
@@ -365,12 +410,11 @@ def _reverse(share, wt, w, strides, padding, dilation):
             cells = rows * columns
             for place in range(cells):
                 row, column = (cells - 1 - place) // columns, (cells - 1 - place) % columns
-                cell = w[i + row * i_step, j + column * j_step]
-                for f in filters:
-                    for c in range(C):
-                        lane = c % STRIP
-                        row_of_strip = (place * F + f) * strip_width(C, c - lane)
-                        wt[end + (c - lane) * cells * F + row_of_strip + lane] = cell[c, f]
+                cell = ((i + row * i_step) * KW + j + column * j_step) * C * F + first
+                for c in range(0, C, STRIP):
+                    width = strip_width(C, c)
+                    to = end + c * cells * F + (place * F + first) * width
+                    turn((wt, to), width, (kernel, cell + c * F), F, min(STRIP, C - c), last - first)
             end += cells * F * strip_columns(C)
 
 
@@ -419,9 +463,9 @@ def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, d
                 else:
                     depth, x_steps = (rows, columns, F), (i_gap * row, j_gap * F, 1)
                 z = dx.reshape(dx.size), ((n * H + a) * W + b) * C
-                product(
-                    z, to, (zeros, 0), False, (frame, start), at, x_steps, (wt, end), w_steps, rows * columns * F,
-                    depth, NO_FLOOR, (height * width, C),
+                windows(
+                    z, (to, at), zeros, (frame, start), x_steps, (wt, end), w_steps, rows * columns * F, depth,
+                    NO_FLOOR, (height, width, C), 1, i_gap, (-p, outputs[0]),
                 )  # fmt: skip
             end += rows * columns * F * strip_columns(C)
 
@@ -444,7 +488,7 @@ def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding
     for p in range(outputs[0]):
         x = frame, ((border[0] + p) * size[1] + border[1]) * F
         product(
-            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0), (0, 0, 1), IN_ROWS, (1, 1, F), NO_FLOOR,
+            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0, 0), (0, 0, 1), IN_ROWS, (1, 1, F), NO_FLOOR,
             (outputs[1], taps),
         )  # fmt: skip
         for q in range(outputs[1]):

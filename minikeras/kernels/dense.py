@@ -16,10 +16,9 @@ samples, or inputs where these are more.  Called by `layers.core` and `fusion`; 
 import numpy as np
 
 from . import twin
-from .cache import called_by_name
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
-from .vectors import LANES, fill, greater, inner, load, place, store, turn_square, where
+from .vectors import LANES, fill, greater, inner, load, store, turn, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
@@ -66,7 +65,7 @@ def _some_inputs(share, sums, x, w):
     first, last = part(share, I)
     product(
         (sums[share], 0), grid(N, O, 1, 0), (np.zeros(O, w.dtype), 0), False, (x.reshape(x.size), first),
-        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), first * O), (0, 0, 1), IN_ROWS, (1, 1, last - first), NO_FLOOR,
+        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), 0, first), (0, 0, 1), IN_ROWS, (1, 1, last - first), NO_FLOOR,
         (N, O),
     )  # fmt: skip
 
@@ -91,7 +90,7 @@ def _some_samples(share, z, x, w, across, b, floor):
     rows = min(N, last * TILE_ROWS) - n
     product(
         (z.reshape(z.size), n * O), grid(rows, O, 1, 0), (b, 0), False, (x.reshape(x.size), n * I),
-        grid(rows, I, 1, 0), (0, 0, 1), (w, 0), (0, 0, 1), across, (1, 1, I), floor, (rows, O),
+        grid(rows, I, 1, 0), (0, 0, 1), (w, 0, 0), (0, 0, 1), across, (1, 1, I), floor, (rows, O),
     )  # fmt: skip
 
 
@@ -135,7 +134,7 @@ def _some_rows(share, dw, x, dz, across, add):
         inputs, at, x_step = (turned, 0), grid(rows, width, 1, 0), 1
     product(
         (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add, inputs, at, (0, 0, x_step),
-        (dz, 0), (0, 0, 1), across, (1, 1, N), NO_FLOOR, (rows, O),
+        (dz, 0, 0), (0, 0, 1), across, (1, 1, N), NO_FLOOR, (rows, O),
     )  # fmt: skip
 
 
@@ -171,23 +170,6 @@ def _turn(share, turned, x):
     turn((turned.reshape(turned.size), first * rows), rows, (x.reshape(x.size), first), columns, rows, last - first)
 
 
-def _turn_rows(y, y_step, x, x_step, rows, columns):
-    """Do it block by block, of addresses and plain numbers."""
-    for r in range(0, rows, LANES):
-        for c in range(0, columns, LANES):
-            to, start = y + 4 * (c * y_step + r), x + 4 * (r * x_step + c)
-            turn_square(to, y_step, start, x_step, min(LANES, rows - r), min(LANES, columns - c))
-
-
-_turn_by_name = called_by_name("turn", _turn_rows, *["int64"] * 6)
-
-
-@inner
-def turn(y, y_step, x, x_step, rows, columns):
-    """Let y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; y and x are (vector, position)."""
-    _turn_by_name(place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns)
-
-
 @shared
 def input_gradient_share(share, dx, w, dzt):
     """Do a share of the inputs: rows of w times dz^T give rows of dx^T, which are turned on the way to dx."""
@@ -200,7 +182,7 @@ def input_gradient_share(share, dx, w, dzt):
         rows = min(ROWS_OF_W, I - i)
         product(
             (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
-            (dzt.reshape(dzt.size), 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
+            (dzt.reshape(dzt.size), 0, 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
         turn((dx.reshape(dx.size), i), I, (turned, 0), N, rows, N)
 

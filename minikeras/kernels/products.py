@@ -32,7 +32,7 @@ need is laid out `in_strips` beforehand.  Where a strip would have more than DEP
 taken up again.
 
 Where z has few rows, each number of w is read once, and memory has to deliver it: then k is cut into so few rows of w
-that they are read in the order of memory, and asked for AHEAD rows before they are needed.
+that they are read in the order of memory.  Everywhere they are asked for AHEAD rows before they are needed.
 
 Called by `conv2d` and `dense`; calls `vectors`, and `team` to lay out strips.
 """
@@ -72,7 +72,7 @@ DEPTH, SHORT = 1280, 64  # the most rows of a strip; the least that k is cut to
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
 IN_ROWS = 1  # from column to column of a w that is not in strips: its rows are as long as those of z
-AHEAD = 8  # rows of w that are asked for before they are needed: memory takes that long
+AHEAD, FAR = 8, 40  # rows of w that are asked for before they are needed, as memory takes that long; the most of these
 NO_FLOOR = np.float32(-np.inf)
 
 
@@ -94,7 +94,7 @@ def _tile(height, registers, wide):
     together = 2 if wide else 1  # values of k in a round of the innermost loop, to count less: 1 or 2
 
     def emit(context, b, signature, arguments):
-        z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size = arguments
+        z, to, start, add, x, at, x_steps, w, w_steps, ahead, depth, floor, corner, size = arguments
         z, start, x, w = (b.inttoptr(place, FLOAT.as_pointer()) for place in (z, start, x, w))
         to, at = (b.inttoptr(place, INT.as_pointer()) for place in (to, at))
         x_steps, w_steps, depth, (i, j), (last, width) = (
@@ -133,7 +133,7 @@ def _tile(height, registers, wide):
                 w_row = b.load(w_place)
                 b.store(b.gep(w_row, [w_steps[2]]), w_place)
                 for v in range(registers):
-                    prefetch(b, b.gep(w_row, [b.add(b.mul(INT(AHEAD), w_steps[2]), INT(v * LANES))]))
+                    prefetch(b, b.gep(w_row, [b.add(ahead, INT(v * LANES))]))
                 weights = [load_vector(b, b.gep(w_row, [INT(v * LANES)]), inside[v]) for v in range(registers)]
                 x_k = b.gep(x_start, [k])
                 for r in range(height):
@@ -159,9 +159,9 @@ def _tile(height, registers, wide):
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, depth, floor, corner, size):
+    def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, ahead, depth, floor, corner, size):
         place, pair, triple = types.int64, types.UniTuple(types.int64, 2), types.UniTuple(types.int64, 3)
-        numbers = (triple, place, triple, triple, types.float32, pair, pair)
+        numbers = (triple, place, triple, place, triple, types.float32, pair, pair)
         return types.void(place, place, place, types.boolean, place, place, *numbers), emit
 
     return tile
@@ -175,13 +175,13 @@ def _rows_of_tiles(height, registers, wide):
     tile, width = _tile(height, registers, wide), registers * LANES
 
     @inner
-    def rows_of_tiles(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, corner, end, size):
+    def rows_of_tiles(z, to, start, add, x, at, x_steps, w, across, w_steps, ahead, depth, floor, corner, end, size):
         heights, widths = (end[0] - corner[0] + height - 1) // height, (end[1] - corner[1] + width - 1) // width
         for row in range(heights):
             for column in range(widths):
                 i, j = corner[0] + row * height, corner[1] + column * width
                 w_here = w + column * width * across
-                tile(z, to, start, add, x, at, x_steps, w_here, w_steps, depth, floor, (i, j), size)
+                tile(z, to, start, add, x, at, x_steps, w_here, w_steps, ahead, depth, floor, (i, j), size)
 
     return rows_of_tiles
 
@@ -200,8 +200,11 @@ def _sweep(height, registers, wide=False):
         x_steps, w_steps, depth, size = (x0, x1, x2), (w0, w1, w2), (d0, d1, d2), (rows, columns)
         middle = rows - rows % height if rows % height <= 2 * low else rows
         top = rows - rows  # a 0 of its type
-        upper(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (top, first), (middle, end), size)
-        lower(z, to, start, add, x, at, x_steps, w, across, w_steps, depth, floor, (middle, first), (rows, end), size)
+        # Where there is a gap after the last k of each t, what is asked for is the same k of the next t.
+        ahead = w1 if d2 * w2 < w1 <= FAR * w2 else AHEAD * w2
+        table = z, to, start, add, x, at, x_steps, w, across, w_steps, ahead, depth, floor
+        upper(*table, (top, first), (middle, end), size)
+        lower(*table, (middle, first), (rows, end), size)
 
     return called_by_name(f"sweep_{height}_{registers}", sweep, *_TYPES)
 
@@ -253,7 +256,7 @@ def _times(steps, width):
     return steps[0] * width, steps[1] * width, steps[2] * width
 
 
-def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
+def _product(z, to, start, add, x, at, x0, x1, x2, w, row, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
     """Compute the table of sums above, of addresses and plain numbers; an address counts bytes, 4 for a number."""
     if x1 == d2 * x2 and w1 == d2 * w2:  # t goes on where k ends: one long k
         d1, d2 = 1, d1 * d2
@@ -277,7 +280,8 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
             end = min(j + group, columns)
             last = end - (end - j) % STRIP  # the wide tiles end there
             wide, narrow = (columns, columns) if in_rows else (STRIP, strip_width(columns, last))
-            wide_w, narrow_w = w + 4 * (j * across + k * w2 * wide), w + 4 * (last * across + k * w2 * narrow)
+            w_row = row + k * w2
+            wide_w, narrow_w = w + 4 * (j * across + w_row * wide), w + 4 * (last * across + w_row * narrow)
             w_across, steps = across, w_steps
             if copied:
                 wide_w = _copy_strips(numbers, wide_w, w_steps, columns, depth, end - j)
@@ -297,7 +301,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, w0, w1, w2, across, d0, d1
     keep(numbers)
 
 
-_machine_code = called_by_name("product", _product, *_TYPES[:-2])
+_machine_code = called_by_name("product", _product, *_TYPES[:4], "int64", *_TYPES[4:-2])
 
 
 @inner
@@ -312,7 +316,7 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor,
         x: (vector, position): the inputs.
         at: position of each row's first input, counted from there.
         x_steps: of x, for s, t and k.
-        w: (vector, position): the weights, ...
+        w: (vector, position, row): the weights, and the first row of them that counts, ...
         w_steps: ... their steps for s, t and k, in rows of w, ...
         across: ... and from column to column: IN_ROWS, or the number of rows where w stands in strips.
         depth: how many s, t and k there are.
@@ -321,8 +325,8 @@ def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor,
     """
     _machine_code(
         place(z[0], z[1]), place(to, 0), place(start[0], start[1]), add, place(x[0], x[1]), place(at, 0),
-        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w_steps[0], w_steps[1], w_steps[2], across,
-        depth[0], depth[1], depth[2], floor, size[0], size[1],
+        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w[2], w_steps[0], w_steps[1], w_steps[2],
+        across, depth[0], depth[1], depth[2], floor, size[0], size[1],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     multiplied(u, v, w), exp(v)          u v + w; e to the power of v
     largest(v), total(v)                 of all lanes, as one number
     copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
-    turn_square(y, y_step, x, x_step, rows, columns)        a transposed block of a matrix
+    turn(y, y_step, x, x_step, rows, columns)               a transposed block of a matrix
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
 
@@ -35,6 +35,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic, models, overload, register_model
+
+from .cache import called_by_name
 
 
 def _features() -> set[str]:
@@ -322,6 +324,23 @@ def turn_square(typing, y, y_step, x, x_step, rows, columns):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 6), emit
+
+
+def _turn_rows(y, y_step, x, x_step, rows, columns):
+    """Do it block by block, of addresses and plain numbers."""
+    for r in range(0, rows, LANES):
+        for c in range(0, columns, LANES):
+            to, start = y + 4 * (c * y_step + r), x + 4 * (r * x_step + c)
+            turn_square(to, y_step, start, x_step, min(LANES, rows - r), min(LANES, columns - c))
+
+
+_turn_by_name = called_by_name("turn", _turn_rows, *["int64"] * 6)
+
+
+@inner
+def turn(y, y_step, x, x_step, rows, columns):
+    """Let y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; y and x are (vector, position)."""
+    _turn_by_name(place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns)
 
 
 @inner
