@@ -110,6 +110,9 @@ def _tile(height, registers, wide):
         x_rows = [b.load(b.gep(at, [row])) for row in rows]
         place = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
 
+        for cell in cells:
+            prefetch(b, place[cell], to_write=True)  # a cache line has to be there before a part of it can change
+
         # LLVM turns these memory cells into registers, as nobody asks for their addresses.
         sums = {cell: cgutils.alloca_once(b, VECTOR) for cell in cells}
         with b.if_else(add) as (going_on, beginning):

@@ -103,9 +103,10 @@ def store_vector(b, vector, place, mask):
     _call(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), vector, _vector_at(b, place), I32(4), mask)
 
 
-def prefetch(b, place):
-    """Ask for the cache line of an address that will be read soon; the address need not exist."""
-    _call(b, "llvm.prefetch.p0", ir.VoidType(), b.bitcast(place, ir.IntType(8).as_pointer()), I32(0), I32(3), I32(1))
+def prefetch(b, place, to_write=False):
+    """Ask for the cache line of an address that will be read soon, or written; the address need not exist."""
+    place, mode = b.bitcast(place, ir.IntType(8).as_pointer()), I32(int(to_write))
+    _call(b, "llvm.prefetch.p0", ir.VoidType(), place, mode, I32(3), I32(1))
 
 
 def multiply_add(b, x, y, z):
