@@ -30,8 +30,8 @@ from .vectors import LANES, add_to, either, equal, fill, greater, inner, load, m
 
 ZERO = np.float32(0)
 IMAGES = 32  # shares: the smaller they are, the less a thread waits for the last one of another, slower core
-SUMS = 2**20  # numbers, of all shares' dw: with larger ones there are fewer shares
 GROUP = 2**17  # numbers: half of a core's own cache
+SUMS = 2**20  # numbers, of all shares' dw: with larger ones there are fewer shares
 
 
 def _forward(
@@ -53,10 +53,10 @@ def _forward(
 
 @twin(_forward)
 def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
-    """Do the same, image by image; where there are fewer images than shares, they are cut into bands of rows."""
+    """Do the same, image by image; where these are large or fewer than shares, they are cut into bands of rows."""
     v, across = conv2d.laid_out(team, w, len(x) * outputs[0] * outputs[1] * w.shape[3])
     N, PH = y.shape[:2]
-    bands = 1 if N >= SHARES else min(PH, (SHARES + N - 1) // max(N, 1))
+    bands = bands_of(N, PH, x.size // max(N, 1))
     shares = min(N * bands, IMAGES)
     share_out(
         team, _forward_share,
@@ -139,7 +139,7 @@ def _backward(
 
 @twin(_backward)
 def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
-    """Do the same, image by image; each share adds up its images, and then the shares are added."""
+    """Do the same, image by image or band by band; each share adds up its own, and then the shares are added."""
     wants_dx = dx.size > 0
     wt = conv2d.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
     shares = SHARES
@@ -164,80 +164,125 @@ def _backward_share(
     share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
 ):
     window, F = shape[:2], shape[3]
-    copied, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation)
-    border, dz_size = (0, 0), outputs
-    if dx.size:
-        dz_size, border = conv2d.gradient_frame_size(dx, outputs, window, strides, padding, dilation)
-    dz_image, start = dz_size[0] * dz_size[1] * F, (border[0] * dz_size[1] + border[1]) * F
+    (N, H, W, C), PH, wants_dx = x.shape, dy.shape[1], dx.size > 0
+    bands = bands_of(N, PH, H * W * C + outputs[0] * outputs[1] * F)
+    most = (PH + bands - 1) // bands * pool[0] + outputs[0] - PH * pool[0]
+    copied, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation, most)
+    geometry = PH, (H, W), outputs, window, strides, padding, dilation, pool, wants_dx
+    dz_image = 0
+    for band in range(bands):
+        dz_size = _band(band, bands, *geometry)[5]
+        dz_image = max(dz_image, dz_size[0] * dz_size[1] * F)
 
     # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
-    first, last = part(share, len(x), len(sums))
-    group = max(1, min(last - first, GROUP // (x_image + dz_image)))
-    frames = np.zeros(group * x_image if copied else 0, x.dtype)
-    dz = np.zeros(group * dz_image, x.dtype)
-    gradients, outcome, cells = dy.reshape(dy.size), y.reshape(y.size), winner.reshape(winner.size)
+    first, last = part(share, N * bands, len(sums))
+    group = max(1, min(last - first, GROUP // (x_image + dz_image))) if bands == 1 else 1
+    frames, dz = np.zeros(group * x_image if copied else 0, x.dtype), np.zeros(group * dz_image, x.dtype)
     bias_sums[share] = 0
-    axis = padding[0], x.shape[1]
     if first == last:
         sums[share] = 0
-    for n in range(first, last, group):
-        images = min(group, last - n)
-        for i in range(images):
-            dz_i = dz[i * dz_image : (i + 1) * dz_image]
+    for i in range(first, last, group):
+        n, images = i // bands, min(group, last - i)
+        mine, seen, (p, p_end), (h, h_end), cells, dz_size, border, moved = _band(i % bands, bands, *geometry)
+        row = dz_size[1] * F
+        start, top = border[0] * row + border[1] * F, p * strides[0]
+        for image in range(images):
+            dz_n = dz[image * dz_image : (image + 1) * dz_image]
             if copied:
-                conv2d.frame_in_blocks(frames[i * x_image : (i + 1) * x_image], size, block, x, n + i, padding)
+                frame = frames[image * x_image : (image + 1) * x_image]
+                conv2d.frame_in_blocks(frame, size, block, x, n + image, padding, top)
             if winner.size:
-                _unpool(dz_i, start, dz_size[1], bias_sums[share], gradients, cells, n + i, dy.shape, pool)
+                _unpool(dz_n, start, dz_size[1], bias_sums[share], dy, winner, n + image, seen, mine, pool)
             else:
-                _gate(dz_i, start, dz_size[1], bias_sums[share], gradients, outcome, n + i, dy.shape, rectified)
-            if dx.size:
-                conv2d.back(dx, n + i, dz_i, dz_size, border, outputs, wt, F, window, strides, padding, dilation)
-        x_n = (frames, 0) if copied else (x.reshape(x.size), n * x_image)
-        all_dz = dz, dz_image, dz_size[1], outputs
-        going_on = n > first
+                _gate(dz_n, start, dz_size[1], bias_sums[share], dy, y, n + image, seen, mine, rectified)
+            for q in range((seen[1] - seen[0]) * pool[0], cells[0]):  # below the last window
+                dz_n[start + q * row : start + q * row + outputs[1] * F] = 0
+            if wants_dx:
+                dx_n, dx_shape = (dx.reshape(dx.size), ((n + image) * H + h) * W * C), (h_end - h, W, C)
+                conv2d.back(dx_n, dx_shape, dz_n, dz_size, border, cells, wt, F, window, strides, moved, dilation)
+        x_n = (frames, 0) if copied else (x.reshape(x.size), (n * H + top) * W * C)
+        axis, all_dz = (padding[0] - top, H), (dz, dz_image, dz_size[1], (p_end - p, outputs[1]))
+        start += (p - seen[0] * pool[0]) * row
+        going_on = i > first
         conv2d.correlate(
             sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
         )
 
 
 @inner
-def _unpool(dz, start, columns, db, dy, winner, n, shape, pool):
-    """Put each dy in its winner's place, and 0 in the others of the window; add the gradients to db."""
-    _, PH, PW, F = shape
+def bands_of(images, rows, numbers):
+    """Return into how many bands of rows to cut images of so many numbers: to fit into the cache, for all shares."""
+    return max(1, min(rows, max((SHARES + images - 1) // max(images, 1), numbers // GROUP + 1)))
+
+
+# A band answers for some rows of y: for what they add to dw and db, and for about as many rows of dx.  But these were
+# also seen by windows of the rows around them.  So dz is made for more rows, with which the band's rows of dx are an
+# image of their own, at another distance from the first window.
+
+
+@inner
+def _band(band, bands, PH, image, outputs, window, strides, padding, dilation, pool, wants_dx):
+    """Return rows of a band, from the first to after the last, and the frame of its dz.
+
+    The rows of y that it answers for; those that its dx needs; the rows of the map that it answers for, and of dx; the
+    map's rows and columns in the frame; the frame's own, and where the map begins in it; the padding seen from there.
+    """
+    mine, last = (band * PH // bands, (band + 1) * PH // bands), band + 1 == bands
+    p, p_end = mine[0] * pool[0], outputs[0] if last else mine[1] * pool[0]
+    h, h_end = min(p * strides[0], image[0]), image[0] if last else min(p_end * strides[0], image[0])
+    seen = mine
+    if wants_dx:
+        above = h + padding[0] - (window[0] - 1) * dilation[0]
+        first, end = (above + strides[0] - 1) // strides[0], (h_end - 1 + padding[0]) // strides[0] + 1
+        seen = max(min(first // pool[0], mine[0]), 0), min(max((end + pool[0] - 1) // pool[0], mine[1]), PH)
+    first, end = seen[0] * pool[0], outputs[0] if seen[1] == PH else seen[1] * pool[0]
+    cells, moved = (end - first, outputs[1]), (padding[0] + h - first * strides[0], padding[1])
+    size, border = cells, (0, 0)
+    if wants_dx:
+        size, border = conv2d.gradient_frame_size((h_end - h, image[1]), cells, window, strides, moved, dilation)
+    return mine, seen, (p, p_end), (h, h_end), cells, size, border, moved
+
+
+@inner
+def _unpool(dz, start, columns, db, dy, winner, n, rows, counted, pool):
+    """Put each dy of these rows in its winner's place, and 0 in the others of the window; add some rows' dz to db."""
+    _, PH, PW, F = dy.shape
+    gradients, cells = dy.reshape(dy.size), winner.reshape(winner.size)
     zero, off, row = fill(ZERO), fill(np.float32(-1)), np.zeros(F, dz.dtype)
-    for p in range(PH):
+    for p in range(rows[0], rows[1]):
         for q in range(PW):
             for f in range(0, F, LANES):
                 place, left = ((n * PH + p) * PW + q) * F + f, F - f
-                d, cell = load(dy, place, left), load(winner, place, left)
+                d, cell = load(gradients, place, left), load(cells, place, left)
                 store(row, f, left, load(row, f, left) + where(equal(cell, off), zero, d))
-                corner = start + (p * pool[0] * columns + q * pool[1]) * F + f
+                corner = start + ((p - rows[0]) * pool[0] * columns + q * pool[1]) * F + f
                 for i in range(pool[0]):
                     for j in range(pool[1]):
                         wins = equal(cell, fill(np.float32(i * pool[1] + j)))
                         store(dz, corner + (i * columns + j) * F, left, where(wins, d, zero))
-        _hand_over(db, row)
+        _hand_over(db, row, counted[0] <= p < counted[1])
 
 
 @inner
-def _gate(dz, start, columns, db, dy, y, n, shape, rectified):
-    """Let dy pass where the rectifier was on; add the gradients to db."""
-    _, OH, OW, F = shape
+def _gate(dz, start, columns, db, dy, y, n, rows, counted, rectified):
+    """Let the dy of these rows pass where the rectifier was on; add some rows' dz to db."""
+    _, OH, OW, F = dy.shape
+    gradients, outcome = dy.reshape(dy.size), y.reshape(y.size)
     zero, row = fill(ZERO), np.zeros(F, dz.dtype)
-    for p in range(OH):
+    for p in range(rows[0], rows[1]):
         for q in range(OW):
             for f in range(0, F, LANES):
                 place, left = ((n * OH + p) * OW + q) * F + f, F - f
-                d = load(dy, place, left)
+                d = load(gradients, place, left)
                 if rectified:
-                    d = where(greater(load(y, place, left), zero), d, zero)
-                store(dz, start + (p * columns + q) * F + f, left, d)
+                    d = where(greater(load(outcome, place, left), zero), d, zero)
+                store(dz, start + ((p - rows[0]) * columns + q) * F + f, left, d)
                 store(row, f, left, load(row, f, left) + d)
-        _hand_over(db, row)
+        _hand_over(db, row, counted[0] <= p < counted[1])
 
 
 @inner
-def _hand_over(db, row):
-    """Add what a row of cells gave, which is then forgotten: adding up row by row rounds less."""
-    add_to(db, 0, row, 0, row.size)
+def _hand_over(db, row, counts):
+    """Add what a row of cells gave, if it counts, and forget it: adding up row by row rounds less."""
+    add_to(db, 0, row, 0, row.size if counts else 0)  # with a branch here, LLVM makes the callers' loops slower
     row[:] = 0

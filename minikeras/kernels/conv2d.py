@@ -217,7 +217,7 @@ def weight_gradient(team, dw, x, dy, strides, padding, dilation):
 @shared
 def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
     _, OH, OW, F = dy.shape
-    copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation)
+    copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation, OH)
     frame = np.zeros(x_image if copied else 0, x.dtype)
     dz, axis = (dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)), (padding[0], x.shape[1])
     first, last = part(share, len(x))
@@ -225,7 +225,7 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
         sums[share] = 0
     for n in range(first, last):
         if copied:
-            frame_in_blocks(frame, size, block, x, n, padding)
+            frame_in_blocks(frame, size, block, x, n, padding, 0)
         x_n = (frame, 0) if copied else (x.reshape(x.size), n * x_image)
         start = n * OH * OW * F
         correlate(sums[share], dw.shape, 1, x_n, 0, size, axis, block, dz, start, strides, dilation, n > first)
@@ -238,25 +238,30 @@ def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
 
 
 @inner
-def for_weights(x, outputs, window, strides, padding, dilation):
-    """Return what the weights' gradient wants of an image: whether a copy, and how many channels in a block.
+def for_weights(x, outputs, window, strides, padding, dilation, band):
+    """Return what the gradient of `band` rows wants of an image: whether a copy, and how many channels in a block.
 
     Also how many numbers there are from one image to the next, and the rows and columns.
     """
     _, H, W, C = x.shape
-    needed, size = frame_size(x, outputs, window, strides, padding, dilation, outputs[0])
+    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
     block = CHANNELS if C > CHANNELS and window[0] * window[1] > 1 else C
     copied = needed or block < C
     return copied, block, size[0] * size[1] * ((C + block - 1) // block) * block if copied else H * W * C, size
 
 
 @inner
-def frame_in_blocks(frame, size, block, x, n, padding):
-    """Copy image n into a frame of zeros, channels in blocks."""
+def frame_in_blocks(frame, size, block, x, n, padding, first):
+    """Copy into the frame what it holds of image n, from row `first` of the padded image on, channels in blocks."""
     _, H, W, C = x.shape
     pixels, (rows, columns) = x.reshape(x.size), size
-    for h in range(min(H, rows - padding[0])):
-        cell, start = (padding[0] + h) * columns + padding[1], (n * H + h) * W * C
+    for row in range(rows):
+        h, cell = first + row - padding[0], row * columns + padding[1]
+        start = (n * H + h) * W * C
+        if not 0 <= h < H:
+            if block == C:  # else nobody reads it
+                frame[cell * C : (cell + W) * C] = 0
+            continue
         if block == C:
             copy(frame, cell * C, pixels, start, W * C)
             continue
@@ -354,13 +359,15 @@ def input_gradient(team, dx, dy, w, strides, padding, dilation):
 @shared
 def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation):
     _, OH, OW, F = dy.shape
-    size, border = gradient_frame_size(dx, (OH, OW), window, strides, padding, dilation)
+    H, W, C = dx.shape[1:]
+    size, border = gradient_frame_size((H, W), (OH, OW), window, strides, padding, dilation)
     frame = np.zeros(size[0] * size[1] * F, dx.dtype)
     dz = dy.reshape(dy.size)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
             copy(frame, ((border[0] + p) * size[1] + border[1]) * F, dz, (n * OH + p) * OW * F, OW * F)
-        back(dx, n, frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)
+        place = dx.reshape(dx.size), n * H * W * C
+        back(place, (H, W, C), frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)
 
 
 @inner
@@ -431,21 +438,21 @@ def _frame_along(cells, outputs, kernel, stride, padding, dilation):
 
 
 @inner
-def gradient_frame_size(dx, outputs, window, strides, padding, dilation):
+def gradient_frame_size(cells, outputs, window, strides, padding, dilation):
     """Return the rows and columns of a frame for the output gradient of one image, and where dy begins in it."""
-    top, rows = _frame_along(dx.shape[1], outputs[0], window[0], strides[0], padding[0], dilation[0])
-    left, columns = _frame_along(dx.shape[2], outputs[1], window[1], strides[1], padding[1], dilation[1])
+    top, rows = _frame_along(cells[0], outputs[0], window[0], strides[0], padding[0], dilation[0])
+    left, columns = _frame_along(cells[1], outputs[1], window[1], strides[1], padding[1], dilation[1])
     return (rows, columns), (top, left)
 
 
 @inner
-def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
-    """Compute the input gradient of image n from its framed output gradient, phase by phase."""
-    _, H, W, C = dx.shape
+def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
+    """Compute an image's input gradient at (vector, position) from its framed output gradient, phase by phase."""
+    H, W, C = shape
     if C <= NARROW:
-        scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
+        scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
         return
-    zeros = np.zeros(C, dx.dtype)
+    zeros = np.zeros(C, dx[0].dtype)
     row = size[1] * F
     end = 0
     for a in range(min(strides[0], H)):
@@ -462,7 +469,7 @@ def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, d
                     depth, x_steps = (rows, 1, columns * F), (i_gap * row, 0, 1)
                 else:
                     depth, x_steps = (rows, columns, F), (i_gap * row, j_gap * F, 1)
-                z = dx.reshape(dx.size), ((n * H + a) * W + b) * C
+                z = dx[0], dx[1] + (a * W + b) * C
                 windows(
                     z, (to, at), zeros, (frame, start), x_steps, (wt, end), w_steps, rows * columns * F, depth,
                     NO_FLOOR, (height, width, C), 1, i_gap, (-p, outputs[0]),
@@ -471,18 +478,18 @@ def back(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, d
 
 
 @inner
-def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
+def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
     """Compute the same where x has few channels, which would leave most of a register empty.
 
     Then the kernel's cells fill the registers: dz[p, q] @ w^T is what one output cell hands to all cells under its
     window, and is added to them row by row.
     """
-    _, H, W, C = dx.shape
-    taps, cells = window[0] * window[1] * C, dx.reshape(dx.size)
+    (cells, place), (H, W, C) = dx, shape
+    taps = window[0] * window[1] * C
     rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
     columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
-    total, handed = np.zeros(rows * columns * C, dx.dtype), np.empty(outputs[1] * taps, dx.dtype)
-    zeros = np.zeros(taps, dx.dtype)
+    total, handed = np.zeros(rows * columns * C, cells.dtype), np.empty(outputs[1] * taps, cells.dtype)
+    zeros = np.zeros(taps, cells.dtype)
     to, at = grid(outputs[1], taps, 1, 0), grid(outputs[1], F, 1, 0)
     together = window[1] if dilation[1] == 1 else 1  # cells of a row of the window that are neighbours in x
     for p in range(outputs[0]):
@@ -497,4 +504,4 @@ def scatter(dx, n, frame, size, border, outputs, wt, F, window, strides, padding
                     there = (p * strides[0] + i * dilation[0]) * columns + q * strides[1] + j * dilation[1]
                     add_to(total, there * C, handed, q * taps + (i * window[1] + j) * C, together * C)
     for h in range(H):
-        copy(cells, (n * H + h) * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)
+        copy(cells, place + h * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)
