@@ -22,6 +22,7 @@ from .vectors import LANES, fill, greater, inner, load, store, turn, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
+TURNED = 1024  # samples whose inputs are turned at once, and then still in the cache
 ROWS_OF_W = 3 * TILE_ROWS  # that are multiplied at once
 
 
@@ -126,16 +127,23 @@ def _some_rows(share, dw, x, dz, across, add):
     first, last = part(share, tiles)
     i = first * TILE_ROWS
     rows = min(I, last * TILE_ROWS) - i
-    inputs, at, x_step = (x.reshape(x.size), i), grid(rows, 1, 1, 0), I
-    if N > MANY_SAMPLES:
-        width = N + LANES  # rows a power of two apart would meet in one place of the cache
-        turned = np.empty(rows * width, x.dtype)
-        turn((turned, 0), width, (x.reshape(x.size), i), I, N, rows)
-        inputs, at, x_step = (turned, 0), grid(rows, width, 1, 0), 1
-    product(
-        (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0), add, inputs, at, (0, 0, x_step),
-        (dz, 0, 0), (0, 0, 1), across, (1, 1, N), NO_FLOOR, (rows, O),
-    )  # fmt: skip
+    z, to, zeros = (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0)
+    if N <= MANY_SAMPLES:
+        product(
+            z, to, zeros, add, (x.reshape(x.size), i), grid(rows, 1, 1, 0), (0, 0, I), (dz, 0, 0), (0, 0, 1), across,
+            (1, 1, N), NO_FLOOR, (rows, O),
+        )  # fmt: skip
+        return
+    most = min(N, TURNED)
+    width = most + LANES  # rows a power of two apart would meet in one place of the cache
+    turned, at = np.empty(rows * width, x.dtype), grid(rows, width, 1, 0)
+    for n in range(0, N, most):
+        samples = min(most, N - n)
+        turn((turned, 0), width, (x.reshape(x.size), n * I + i), I, samples, rows)
+        product(
+            z, to, zeros, add or n > 0, (turned, 0), at, (0, 0, 1), (dz, 0, n), (0, 0, 1), across, (1, 1, samples),
+            NO_FLOOR, (rows, O),
+        )  # fmt: skip
 
 
 def _input_gradient(dx: np.ndarray, dz: np.ndarray, w: np.ndarray) -> None:
