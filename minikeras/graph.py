@@ -194,6 +194,12 @@ class Graph:
         return all(type(layer).__module__.partition(".")[0] == package for layer, _ in self.steps)
 
     @functools.cached_property
+    def begins_in_kernel(self) -> bool:
+        """Whether the first to read weights is a block: its kernel finishes what was left to the threads by itself."""
+        first = next((operation for operation, _ in self.operations if _weights(operation)), None)
+        return self.independent_samples and isinstance(first, Block)
+
+    @functools.cached_property
     def uses_blas(self) -> bool:
         """Whether a layer may compute with NumPy's matrix products."""
         return not self.independent_samples or any(layer.uses_blas for layer, _ in self.steps)
@@ -221,11 +227,15 @@ class Graph:
 def _used_once(operations: list[Step]) -> list[bool]:
     """Return for each operation whether no other uses its layer's weights, itself or inside a model."""
     users: dict[Variable, int] = {}
-    weights = [(operation.layer if isinstance(operation, Block) else operation).weights for operation, _ in operations]
+    weights = [_weights(operation) for operation, _ in operations]
     for group in weights:
         for v in group:
             users[v] = users.get(v, 0) + 1
     return [all(users[v] == 1 for v in group) for group in weights]
+
+
+def _weights(operation: Any) -> list[Variable]:
+    return operation.layer.weights if isinstance(operation, Block) else operation.weights
 
 
 def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:

@@ -424,13 +424,15 @@ class Trainer:
         watched = batches.arrays is None or callbacks.wants_batches
         quiet = np.errstate(all="ignore")  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
         train_step = quiet(self.train_step) if watched else self.train_step
+        begins_in_kernel = self.graph.begins_in_kernel
         with contextlib.ExitStack() as whole_epoch:
             if not watched:
                 whole_epoch.enter_context(quiet)
                 if self._is_built_in:
                     whole_epoch.enter_context(threads.leaving_work())
             for step, (x, y, w) in enumerate(self._checked(batches), batches.jumped):
-                threads.settle()
+                if not begins_in_kernel:
+                    threads.settle()
                 callbacks.on_train_batch_begin(step)
                 train_step(x, y, w)
                 callbacks.on_train_batch_end(step, self._logs)

@@ -216,9 +216,9 @@ class Timid(minikeras.optimizers.SGD):
         np.clip(w, -0.03, 0.03, out=w)
 
 
-def wide_model(optimizer="adam", metrics=("accuracy",)):
+def wide_model(optimizer="adam", metrics=("accuracy",), first=Fragile):
     minikeras.utils.set_random_seed(3)
-    fragile = Fragile()
+    fragile = first()
     dense = minikeras.layers.Dense
     model = minikeras.Sequential([minikeras.Input((400,)), fragile, dense(400, "relu"), dense(10, "softmax")])
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=list(metrics))
@@ -244,6 +244,21 @@ def test_weights_after_an_epoch_are_those_of_single_steps(optimizer):
         np.testing.assert_array_equal(w, expected)
     if optimizer is Timid:
         assert max(abs(w).max() for w in ours) == np.float32(0.03)
+
+
+@two_threads
+@pytest.mark.parametrize(
+    ("first", "begins_in_kernel"),
+    [(minikeras.layers.Flatten, True), (minikeras.layers.BatchNormalization, False), (Fragile, False)],
+)
+def test_a_layer_without_a_kernel_sees_the_weights_after_the_step(first, begins_in_kernel):
+    model, _, x, y = wide_model(first=first)
+    model.fit(x, y, verbose=0, shuffle=False)
+    assert model.graph.begins_in_kernel is begins_in_kernel
+    ours = model.get_weights()
+    model, _, x, y = wide_model(first=first)
+    for expected, w in zip(by_hand(model, x, y, 10), ours, strict=True):
+        np.testing.assert_array_equal(w, expected)
 
 
 @two_threads
