@@ -2,7 +2,7 @@
 
 Layer by layer, a batch's feature maps are written to memory, read back by the next layer, and read twice more on the
 way back; they are far larger than what goes in and comes out.  Here an image's map lives only as long as it is needed,
-in a scratch array that each share of the work has for itself.
+in a scratch array that each share of the work has for itself.  Large images, and few, are cut into bands of rows.
 
 | name   | shape            | meaning                                                                    |
 |--------|------------------|----------------------------------------------------------------------------|

@@ -259,16 +259,15 @@ def frame_in_blocks(frame, size, block, x, n, padding, first):
         h, cell = first + row - padding[0], row * columns + padding[1]
         start = (n * H + h) * W * C
         if not 0 <= h < H:
-            if block == C:  # else nobody reads it
+            if block == C:  # else nobody reads it: see `correlate`
                 frame[cell * C : (cell + W) * C] = 0
-            continue
-        if block == C:
+        elif block == C:
             copy(frame, cell * C, pixels, start, W * C)
-            continue
-        for c in range(0, C, CHANNELS):
-            to = c * rows * columns + cell * CHANNELS
-            for v in range(W):
-                copy(frame, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
+        else:
+            for c in range(0, C, CHANNELS):
+                to = c * rows * columns + cell * CHANNELS
+                for v in range(W):
+                    copy(frame, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
 
 
 @inner
