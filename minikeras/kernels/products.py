@@ -18,7 +18,8 @@ one of x fill 29 of the 32 registers that there are.
 The squarer the block, the fewer reads: 14 rows x 32 columns would be 28 sums, but 0.57 reads for each; and each row
 needs an address, of which a processor keeps 16 with its counters.  For the columns that are left (a table of 100 has 64
 and 36) there are tiles of 8 rows x 3, 2 or 1 registers: 8 sums at least, as two multiply-adds in each of four cycles
-are under way at once.  Other processors have other numbers (see `vectors`), and nothing else changes.
+are under way at once.  A table of one row has tiles of 1 row x 8.  Other processors have other numbers (see `vectors`),
+and nothing else changes.
 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked; as that is waste, what
@@ -67,6 +68,7 @@ from .vectors import (
 
 STRIP = WIDE_TILE[1] * LANES  # columns of a wide tile
 TILE_ROWS = 8  # of the narrower tiles; also the least that a share should have
+ROW = 8 * LANES  # columns of a tile of one row
 MANY_ROWS = 36  # of z: copying w pays
 DEPTH, SHORT = 1280, 64  # the most rows of a strip; the least that k is cut to
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
@@ -194,7 +196,7 @@ _TYPES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
 
 def _sweep(height, registers, wide=False):
     """Return a function that computes some columns of z, from `first` to before `end`, and all their rows."""
-    low = height // 3
+    low = max(height // 3, 1)
     upper, lower = _rows_of_tiles(height, registers, wide), _rows_of_tiles(low, registers, wide)
 
     def sweep(
@@ -212,7 +214,7 @@ def _sweep(height, registers, wide=False):
     return called_by_name(f"sweep_{height}_{registers}", sweep, *_TYPES)
 
 
-sweep_wide, sweep_1 = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1)
+sweep_wide, sweep_1, sweep_row = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1), _sweep(1, ROW // LANES)
 # Where a wide tile has two registers, less is one.
 sweep_2, sweep_3 = (_sweep(TILE_ROWS, 2), _sweep(TILE_ROWS, 3)) if WIDE_TILE[1] > 2 else (sweep_1, sweep_1)
 
@@ -268,6 +270,7 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, row, w0, w1, w2, across, d
     w_steps = w0, w1, w2
     in_rows = across == IN_ROWS
     in_order = in_rows and (rows < MANY_ROWS or d0 * d1 * d2 == 0)
+    one_row = in_rows and rows == 1
     copied = in_rows and not in_order and columns > STRIP  # rows of less are a strip
     parts = max((d0 * d1 * d2 + DEPTH - 1) // DEPTH, 1)
     longest = max((d2 + parts - 1) // parts, SHORT)
@@ -281,7 +284,9 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, row, w0, w1, w2, across, d
         going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
         for j in range(0, columns, group):
             end = min(j + group, columns)
-            last = end - (end - j) % STRIP  # the wide tiles end there
+            last = end - (end - j) % (ROW if one_row else STRIP)  # the wide tiles end there
+            if one_row and end - last > STRIP - LANES:
+                last = end
             wide, narrow = (columns, columns) if in_rows else (STRIP, strip_width(columns, last))
             w_row = row + k * w2
             wide_w, narrow_w = w + 4 * (j * across + w_row * wide), w + 4 * (last * across + w_row * narrow)
@@ -292,8 +297,11 @@ def _product(z, to, start, add, x, at, x0, x1, x2, w, row, w0, w1, w2, across, d
                 wide, narrow = STRIP, strip_width(end - j, last - j)
                 narrow_w = wide_w + 4 * (last - j) * w_across
             shared, sizes = (z, to, start, going_on, k_x, at, x0, x1, x2), (*depth, least)
-            if j < last:
-                sweep_wide(*shared, wide_w, 4 * w_across, *_times(steps, wide), *sizes, j, last, rows, columns)
+            many = (*shared, wide_w, 4 * w_across, *_times(steps, wide), *sizes, j, last, rows, columns)
+            if j < last and one_row:
+                sweep_row(*many)
+            elif j < last:
+                sweep_wide(*many)
             rest = (*shared, narrow_w, 4, *_times(steps, narrow), *sizes, last, end, rows, columns)
             if 2 * LANES < end - last <= 3 * LANES:
                 sweep_3(*rest)

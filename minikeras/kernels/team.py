@@ -259,7 +259,8 @@ def _addresses(typing, function, arguments):
 def _without_owners(typing, arguments):
     """Return the arguments, arrays and numbers, with arrays that don't know who keeps their memory.
 
-    When work is left, numba gives its own hold on them back, and whoever does a share must not reach for that.
+    Else every view of one would count its users up and down, in a place in memory that the threads then fight for.
+    And when work is left, numba gives its own hold on them back, and whoever does a share must not reach for that.
     """
 
     def emit(context, b, signature, values):
@@ -295,7 +296,7 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
-    todo, given, _ = _addresses(function, arguments)
+    todo, given, _ = _addresses(function, _without_owners(arguments))
     _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
     keep(arguments)
 
