@@ -52,16 +52,18 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
 def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
     """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
     x = arrays[0]
-    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays[1:]):
+    if len(arrays) > 1 and any(a.shape != x.shape or a.dtype != x.dtype for a in arrays):
         arrays = np.broadcast_arrays(*(a.astype(np.result_type(*arrays)) for a in arrays))
         x = arrays[0]
     result = np.empty(x.shape, x.dtype)
-    flat = (-1, x.shape[-1]) if as_matrices and x.size else -1
     # Machine code is made for float32 arrays in the order of memory that may be written to.
-    given = [a if a.flags.c_contiguous and a.flags.writeable else a.copy() for a in arrays]
+    given = [a if a.flags.carray else a.copy() for a in (result, *arrays)]
+    if x.ndim != (2 if as_matrices else 1):
+        flat = (-1, x.shape[-1]) if as_matrices and x.size else -1
+        given = [a.reshape(flat) for a in given]
     kernel = kernel if x.dtype.char in "fd" else kernel.reference
-    kernel(result.reshape(flat), *(a.reshape(flat) for a in given))
-    return result[()]  # a number where x is one
+    kernel(*given)
+    return result if x.ndim else result[()]  # a number where x is one
 
 
 # Straight lines and their corners ----------------------------------------------------------------------------------

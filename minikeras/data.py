@@ -64,8 +64,8 @@ def batches(
         TypeError: data that are not numbers, counts that are not integers.
     """
     dtype = dtype or config.floatx()
-    _check_count("batch_size", batch_size)
-    _check_count("steps", steps)
+    check_count("batch_size", batch_size)
+    check_count("steps", steps)
     if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "batch":
         raise ValueError(f"shuffle: expected True, False or 'batch', received {shuffle!r}.")
     if class_weight is not None and not isinstance(class_weight, dict):
@@ -513,7 +513,8 @@ def _parts(name: str, value: Any) -> list[tuple[str, np.ndarray]]:
     return [] if value is None else [(name, value)]
 
 
-def _check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: Any) -> None:
+    """Raise TypeError or ValueError where a count is neither None nor a positive integer."""
     if value is None:
         return
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):

@@ -52,7 +52,7 @@ class Block:
         z, cache = self._linear(x, rectified, keep)
         if rectified or function is activations.linear:
             return z, (None, rectified, z, cache)
-        y = function(z)
+        y = _softmax(z) if function is activations.softmax else function(z)
         return y, ((function, z, y), False, z, cache)
 
     def forward_logits(self, x: np.ndarray, keep: bool = True) -> tuple[np.ndarray, Any]:
@@ -118,6 +118,7 @@ class ConvolutionBlock(Block):
         super().__init__(layer)
         self.pool = (1, 1) if pooling is None else pooling.pool_size
         self._last: tuple[Any, Any, Any] = (None, None, None)
+        self._no_winner = np.empty((0, 0, 0, 0), layer.dtype)
 
     def _geometry(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
         """Return the output's shape, and how the window goes over the input, for an input's shape."""
@@ -131,10 +132,10 @@ class ConvolutionBlock(Block):
         return output, geometry
 
     def _linear(self, x: np.ndarray, rectified: bool, keep: bool) -> tuple[np.ndarray, Any]:
-        x = np.ascontiguousarray(x)
+        x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         shape, geometry = self._geometry(x.shape)
         y = np.empty(shape, x.dtype)
-        winner = np.empty(shape if keep and self.pool != (1, 1) else (0, 0, 0, 0), x.dtype)
+        winner = np.empty(shape, x.dtype) if keep and self.pool != (1, 1) else self._no_winner
         kernels.blocks2d.forward(y, winner, x, self.layer.kernel.value, self._bias()[0], *geometry, rectified)
         return y, (x, winner, geometry)
 
@@ -260,6 +261,15 @@ def _can_pool(layer: Conv2D, pooling: Layer | None) -> bool:
         and pooling.padding == "valid"
         and layer.function in (activations.relu, activations.linear)
     )
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    """Return `activations.softmax` of z; of the usual matrix without the detour through what users may call."""
+    if z.ndim != 2 or z.shape[1] == 1:
+        return activations.softmax(z)
+    y = np.empty(z.shape, z.dtype)
+    kernels.scores.softmax(y, z)
+    return y
 
 
 def _matrix(x: np.ndarray) -> np.ndarray:

@@ -105,6 +105,9 @@ class Model(Trainer, Layer):
         """Raise ValueError where a batch of this shape doesn't fit the model; a list of shapes for several inputs."""
         if self.graph is None:
             return
+        only = self.graph.inputs
+        if type(shape) is tuple and isinstance(only, Symbol) and (None, *shape[1:]) == only.shape:  # the usual case
+            return
         shapes = shape if isinstance(shape, list) else [shape]
         for i, (found, symbol) in enumerate(zip(shapes, self.graph.entrances, strict=True)):
             expected = symbol.shape

@@ -242,14 +242,19 @@ class Trainer:
 
     def _build_for(self, batches: data.Batches) -> None:
         """Build the model if it isn't, and check the data against it; arrays get the shape of its input."""
-        x = batches.peek()[0] if batches.arrays is None else batches.arrays[0]
+        if batches.arrays is None:
+            self._fitting(batches.peek()[0])
+        else:
+            batches.arrays = (self._fitting(batches.arrays[0]), *batches.arrays[1:])
+
+    def _fitting(self, x: Any) -> Any:
+        """Build the model for x if it isn't; return x in the shape of its input, if it has the sizes for that."""
         if self.graph is None:
             self._check_differentiable()
             self.build((None, *x.shape[1:]))
         x = self._adapted(x)
         self.check_input(x.shape)
-        if batches.arrays is not None:
-            batches.arrays = (x, *batches.arrays[1:])
+        return x
 
     def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
@@ -500,26 +505,29 @@ class Trainer:
         Where nobody watches single batches, arrays are cut into pieces that suit the processor's cache, whatever
         `batch_size` says.
         """
+        writes_call = self.graph is None and self._writes_call
+        if verbose == 0 and steps is None and not callbacks and not writes_call and not data.is_stream(x):
+            data.check_count("batch_size", batch_size)
+            x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged)[0])
+            if self.graph.independent_samples:
+                return self._as_outputs(self._predict_in_pieces(x))
         batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged)
-        if self.graph is None and self._writes_call:
-            with one_blas_thread():
-                return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
-        self._build_for(batches)
-        independent = self.graph.independent_samples
-        with one_blas_thread() if self.graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext():
-            if independent and batches.arrays is not None and steps is None and verbose == 0 and not callbacks:
-                return self._as_outputs(self._predict_in_pieces(batches.arrays[0]))
+        if not writes_call:
+            self._build_for(batches)
+        with one_blas_thread():
             return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
     def _predict_in_pieces(self, x: Any) -> Any:
-        size = self.graph.samples_in_cache
-        with np.errstate(all="ignore"):
-            if len(x) * self.graph.multiply_adds < WORTH_A_TEAM:
+        graph = self.graph
+        one_thread = one_blas_thread() if graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext()
+        with np.errstate(all="ignore"), one_thread:
+            if len(x) * graph.multiply_adds < WORTH_A_TEAM:
                 with alone():
-                    return self.graph.forward(x)
+                    return graph.forward(x)
+            size = graph.samples_in_cache
             if len(x) <= size:
-                return self.graph.forward(x)
-            outputs = [self.graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
+                return graph.forward(x)
+            outputs = [graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
         return _concatenated(outputs)
 
     def _predict_batches(self, batches: data.Batches, callbacks: CallbackList, given: Any) -> Any:
