@@ -263,11 +263,7 @@ def _corrected(lr: np.floating, t: np.floating, beta_1: np.floating, beta_2: np.
     return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
 
 
-@inner
-def corrected(lr, t, beta_1, beta_2):
-    """Do the same in machine code."""
-    one = np.float32(1)
-    return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
+corrected = inner(_corrected)
 
 
 def _adam(
