@@ -61,6 +61,15 @@ def test_dense_kernels_are_their_references(N, I, O, rectified, add, wants_dx):
     agree(dense.backward, (w.copy(), b.copy(), dx, z, integers(rng, N, O), x, w, rectified, add), 3)
 
 
+@pytest.mark.parametrize("O", [1, 16, 36, 48, 49, 100, 128, 129, 170, 180, 300])
+@pytest.mark.parametrize("I", [1, 40, 2100])
+def test_one_sample(I, O):
+    rng = np.random.default_rng(2)
+    x, w, b, z = integers(rng, 1, I), integers(rng, I, O), integers(rng, O), np.empty((1, O), "float32")
+    agree(dense.forward, (z, x, w, b, False), 1)
+    agree(dense.input_gradient, (np.empty_like(x), integers(rng, 1, O), w), 1)
+
+
 # blocks
 
 
@@ -401,7 +410,7 @@ def test_other_processors_have_other_tiles(name, tmp_path):
         "import numpy as np\n"
         "from minikeras.kernels import dense, vectors\n"
         "rng = np.random.default_rng(0)\n"
-        "for N, I, O in ((1, 1, 1), (5, 7, 3), (14, 200, 37), (33, 300, 64), (530, 9, 20)):\n"
+        "for N, I, O in ((1, 1, 1), (5, 7, 3), (14, 200, 37), (33, 300, 64), (530, 9, 20), (1, 200, 90)):\n"
         "    x, w, b = (rng.integers(-3, 4, s).astype('float32') for s in ((N, I), (I, O), (O,)))\n"
         "    z = np.empty((N, O), 'float32'); dense.forward.compiled(z, x, w, b, False)\n"
         "    assert (z == x @ w + b).all(), (N, I, O)\n"
