@@ -20,6 +20,8 @@ The maximum of rectified numbers is the rectified maximum, so the rectifier runs
 Called by `fusion`; calls `conv2d`, `team` and `vectors`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from . import conv2d, pool2d, twin
@@ -170,9 +172,9 @@ def _backward_share(
     copied, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation, most)
     geometry = PH, (H, W), outputs, window, strides, padding, dilation, pool, wants_dx
     dz_image = 0
-    for band in range(bands):
-        dz_size = _band(band, bands, *geometry)[5]
-        dz_image = max(dz_image, dz_size[0] * dz_size[1] * F)
+    for k in range(bands):
+        size_k = _band(k, bands, *geometry).size
+        dz_image = max(dz_image, size_k[0] * size_k[1] * F)
 
     # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
     first, last = part(share, N * bands, len(sums))
@@ -183,27 +185,30 @@ def _backward_share(
         sums[share] = 0
     for i in range(first, last, group):
         n, images = i // bands, min(group, last - i)
-        mine, seen, (p, p_end), (h, h_end), cells, dz_size, border, moved = _band(i % bands, bands, *geometry)
-        row = dz_size[1] * F
-        start, top = border[0] * row + border[1] * F, p * strides[0]
+        band = _band(i % bands, bands, *geometry)
+        row = band.size[1] * F
+        start, top = band.border[0] * row + band.border[1] * F, band.map[0] * strides[0]
         for image in range(images):
             dz_n = dz[image * dz_image : (image + 1) * dz_image]
             if copied:
                 frame = frames[image * x_image : (image + 1) * x_image]
                 conv2d.frame_in_blocks(frame, size, block, x, n + image, padding, top)
             if winner.size:
-                _unpool(dz_n, start, dz_size[1], bias_sums[share], dy, winner, n + image, seen, mine, pool)
+                _unpool(dz_n, start, band.size[1], bias_sums[share], dy, winner, n + image, band.seen, band.own, pool)
             else:
-                _gate(dz_n, start, dz_size[1], bias_sums[share], dy, y, n + image, seen, mine, rectified)
-            for q in range((seen[1] - seen[0]) * pool[0], cells[0]):  # below the last window
+                _gate(dz_n, start, band.size[1], bias_sums[share], dy, y, n + image, band.seen, band.own, rectified)
+            for q in range((band.seen[1] - band.seen[0]) * pool[0], band.cells[0]):  # below the last window
                 dz_n[start + q * row : start + q * row + outputs[1] * F] = 0
             if wants_dx:
-                dx_n, dx_shape = (dx.reshape(dx.size), ((n + image) * H + h) * W * C), (h_end - h, W, C)
-                conv2d.back(dx_n, dx_shape, dz_n, dz_size, border, cells, wt, F, window, strides, moved, dilation)
+                h, h_end = band.image
+                conv2d.back(
+                    (dx.reshape(dx.size), ((n + image) * H + h) * W * C), (h_end - h, W, C), dz_n, band.size,
+                    band.border, band.cells, wt, F, window, strides, band.padding, dilation,
+                )  # fmt: skip
         x_n = (frames, 0) if copied else (x.reshape(x.size), (n * H + top) * W * C)
-        axis, all_dz = (padding[0] - top, H), (dz, dz_image, dz_size[1], (p_end - p, outputs[1]))
-        start += (p - seen[0] * pool[0]) * row
-        going_on = i > first
+        all_dz = dz, dz_image, band.size[1], (band.map[1] - band.map[0], outputs[1])
+        start += (band.map[0] - band.seen[0] * pool[0]) * row
+        axis, going_on = (padding[0] - top, H), i > first
         conv2d.correlate(
             sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
         )
@@ -220,27 +225,36 @@ def bands_of(images, rows, numbers):
 # image of their own, at another distance from the first window.
 
 
+class Band(NamedTuple):
+    """Rows of one band, each from the first to after the last, and the frame of its dz."""
+
+    own: Pair  # rows of y that it answers for; ...
+    map: Pair  # ... of the map, ...
+    image: Pair  # ... and of dx
+    seen: Pair  # rows of y that its dx needs
+    cells: Pair  # rows and columns of the map that they cover
+    size: Pair  # rows and columns of the frame
+    border: Pair  # where the map begins in the frame
+    padding: Pair  # of dx, seen from there
+
+
 @inner
 def _band(band, bands, PH, image, outputs, window, strides, padding, dilation, pool, wants_dx):
-    """Return rows of a band, from the first to after the last, and the frame of its dz.
-
-    The rows of y that it answers for; those that its dx needs; the rows of the map that it answers for, and of dx; the
-    map's rows and columns in the frame; the frame's own, and where the map begins in it; the padding seen from there.
-    """
-    mine, last = (band * PH // bands, (band + 1) * PH // bands), band + 1 == bands
-    p, p_end = mine[0] * pool[0], outputs[0] if last else mine[1] * pool[0]
+    """Return a band of images of so many rows and columns, whose y has PH rows."""
+    own, last = (band * PH // bands, (band + 1) * PH // bands), band + 1 == bands
+    p, p_end = own[0] * pool[0], outputs[0] if last else own[1] * pool[0]
     h, h_end = min(p * strides[0], image[0]), image[0] if last else min(p_end * strides[0], image[0])
-    seen = mine
+    seen = own
     if wants_dx:
         above = h + padding[0] - (window[0] - 1) * dilation[0]
         first, end = (above + strides[0] - 1) // strides[0], (h_end - 1 + padding[0]) // strides[0] + 1
-        seen = max(min(first // pool[0], mine[0]), 0), min(max((end + pool[0] - 1) // pool[0], mine[1]), PH)
+        seen = max(min(first // pool[0], own[0]), 0), min(max((end + pool[0] - 1) // pool[0], own[1]), PH)
     first, end = seen[0] * pool[0], outputs[0] if seen[1] == PH else seen[1] * pool[0]
     cells, moved = (end - first, outputs[1]), (padding[0] + h - first * strides[0], padding[1])
     size, border = cells, (0, 0)
     if wants_dx:
         size, border = conv2d.gradient_frame_size((h_end - h, image[1]), cells, window, strides, moved, dilation)
-    return mine, seen, (p, p_end), (h, h_end), cells, size, border, moved
+    return Band(own, (p, p_end), (h, h_end), seen, cells, size, border, moved)
 
 
 @inner
