@@ -506,8 +506,10 @@ class Trainer:
         `batch_size` says.
         """
         writes_call = self.graph is None and self._writes_call
-        if verbose == 0 and steps is None and not callbacks and not writes_call and not data.is_stream(x):
+        all_at_once = steps is None or (steps == 1 and batch_size is None)
+        if verbose == 0 and all_at_once and not callbacks and not writes_call and not data.is_stream(x):
             data.check_count("batch_size", batch_size)
+            data.check_count("steps", steps)
             x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged)[0])
             if self.graph.independent_samples:
                 return self._as_outputs(self._predict_in_pieces(x))
