@@ -291,6 +291,30 @@ def test_two_writers_at_once(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.weights.h5"]
 
 
+def test_no_writer_takes_anothers_file_for_a_leftover(tmp_path):
+    import threading
+
+    from minikeras.saving import atomic
+
+    failed = []
+
+    def write():
+        for _ in range(400):
+            try:
+                with atomic.replacing(str(tmp_path / "m")) as file:
+                    file.write(b"whole")
+            except OSError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
 # Kills -------------------------------------------------------------------------------------------------------------
 
 

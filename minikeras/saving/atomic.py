@@ -83,9 +83,12 @@ def replacing(path: str) -> Iterator[PartialFile]:
                 os.fchmod(descriptor, stat.S_IMODE(os.stat(target).st_mode))
             yield PartialFile(descriptor)
             os.fsync(descriptor)
+            if os.name != "nt":  # while it is locked: else another writer might take it for a left-over
+                os.replace(partial, target)
         finally:
             os.close(descriptor)
-        os.replace(partial, target)
+        if os.name == "nt":  # where an open file can't be renamed
+            os.replace(partial, target)
     except BaseException as error:
         if partial is not None:
             with contextlib.suppress(OSError):
@@ -119,21 +122,21 @@ def _create(folder: str, name: str) -> tuple[str, int]:
     while True:
         partial = os.path.join(folder, f".{name}.{os.urandom(8).hex()}{SUFFIX}")
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        _lock(descriptor)
+        _lock(descriptor, wait=True)  # for another writer, who is about to remove it
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(partial), os.fstat(descriptor)):
                 return partial, descriptor
         os.close(descriptor)  # another writer took the file for a left-over, in the moment before it was locked
 
 
-def _lock(descriptor: int) -> bool:
-    """Try to lock a file for this process alone; True where that worked."""
+def _lock(descriptor: int, wait: bool = False) -> bool:
+    """Try to lock a file for this process alone, or wait for the lock; True where that worked."""
     try:
         import fcntl
     except ImportError:  # Windows, where an open file can't be removed anyway
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks: then nothing is known, and nothing is removed
