@@ -389,6 +389,18 @@ def test_a_long_compilation_is_announced(capsys, monkeypatch):
         assert capsys.readouterr().err.count("compiling its kernels") == times
 
 
+def test_a_slow_import_is_not_taken_for_a_compilation(capsys, monkeypatch):
+    import time
+
+    from minikeras.kernels import cache
+
+    monkeypatch.setattr(kernels, "_noticed", False)
+    monkeypatch.delattr(cache, "compiling")  # as it is while the module's first lines run
+    with kernels.notice_of_compilation():
+        time.sleep(1.2)
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_on_the_disk_is_not_compiled():
     program = (
         "import numpy as np; from minikeras import kernels; from minikeras.kernels import finite, cache;"

@@ -106,7 +106,7 @@ def notice_of_compilation() -> Iterator[None]:
         global _noticed
         while not (done.wait(1.0) or _noticed):
             cache = sys.modules.get(f"{__name__}.cache")
-            if cache is not None and cache.compiling:  # else it only loads, on a slow machine
+            if getattr(cache, "compiling", False):  # else it only loads, or `cache` itself does, on a slow machine
                 _noticed = True
                 print("minikeras: compiling its kernels for this processor, once; some seconds ...", file=sys.stderr)
 
