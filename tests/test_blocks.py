@@ -70,7 +70,27 @@ def test_one_sample(I, O):
     agree(dense.input_gradient, (np.empty_like(x), integers(rng, 1, O), w), 1)
 
 
+@pytest.mark.parametrize("O", [16, 32, 36, 64, 100])
+def test_tiles_fit_tables_of_any_number_of_rows(O):
+    rng = np.random.default_rng(10)
+    w, b = integers(rng, 40, O), integers(rng, O)
+    for N in range(1, 60):
+        agree(dense.forward, (np.full((N, O), np.nan, "float32"), integers(rng, N, 40), w, b, False), 1)
+
+
 # blocks
+
+
+@pytest.mark.parametrize("window", [(5, 5), (1, 4), (3, 2)])
+@pytest.mark.parametrize(("strides", "dilation"), [((1, 1), (1, 1)), ((1, 2), (1, 1)), ((1, 1), (2, 3))])
+@pytest.mark.parametrize("channels", [3, 20])
+def test_cells_outside_the_image_are_left_out(window, strides, dilation, channels):
+    rng, image, F = np.random.default_rng(11), (21, 15), 18
+    outputs, before = zip(*map(window_geometry, image, window, strides, ("same", "same"), dilation), strict=True)
+    x, w, b = integers(rng, 3, *image, channels), integers(rng, *window, channels, F), integers(rng, F)
+    y = np.full((3, *outputs, F), np.nan, "float32")
+    agree(conv2d.forward, (y, x, w, b, strides, before, dilation), 1)
+    agree(conv2d.input_gradient, (np.full_like(x, np.nan), integers(rng, *y.shape), w, strides, before, dilation), 1)
 
 
 @st.composite

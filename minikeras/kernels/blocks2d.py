@@ -74,7 +74,8 @@ def _forward_share(
     N, PH, PW, F = y.shape
     band = (PH + bands - 1) // bands * pool[0]
     frame, size = conv2d.new_frame(x, outputs, window[:2], strides, padding, dilation, band)
-    cells = conv2d.grids((band, outputs[1], F), size, x.shape[3], strides)
+    steps = conv2d.output_steps(outputs, F, size, x.shape[3], strides)
+    cells = conv2d.grids((band, outputs[1], F), steps)
     pooled = pool != (1, 1)
     floor = ZERO if rectified and not pooled else NO_FLOOR
     scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
@@ -83,10 +84,10 @@ def _forward_share(
         n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
         first = top * pool[0] * strides[0]
         x_n = conv2d.framed(frame, size, x, n, padding, first)
-        axis = padding[0] - first, x.shape[1]
+        axes = (padding[0] - first, x.shape[1]), (padding[1], x.shape[2])
         place = (n * PH + top) * PW * F
         z, shape = (scratch, 0) if pooled else (numbers, place), ((bottom - top) * pool[0], outputs[1], F)
-        conv2d.convolve(z, shape, cells, x_n, size, axis, window, w, across, b, strides, dilation, floor)
+        conv2d.convolve(z, shape, steps, cells, x_n, size, axes, window, w, across, b, strides, dilation, floor)
         if pooled:
             shape = bottom - top, PW, F
             _pool(numbers, winner.reshape(winner.size), place, shape, scratch, outputs[1], pool, rectified)

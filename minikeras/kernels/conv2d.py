@@ -17,7 +17,7 @@ Everywhere n counts images, (p, q) output cells, (i, j) kernel cells, c channels
 where x counts as zero outside the image.  (Mathematicians call this a cross-correlation.)
 
 Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or
-a few, as the kernel's rows that lie above or below the image are left out.  The images are shared out to the team.
+a few, as the kernel's rows and columns that lie outside the image are left out.  The images are shared out to the team.
 Called by `layers.conv` and `fusion`; calls `products`, `team` and `vectors`.
 """
 
@@ -33,6 +33,7 @@ from .vectors import LANES, WIDE_TILE, add_to, copy, fill, inner, load, store, t
 Pair = tuple[int, int]
 NARROW = LANES // 2  # channels
 CHANNELS = WIDE_TILE[0]
+TALL = 10  # rows of outputs: of fewer, those at the edges are not worth products of their own
 
 
 def padded(x: np.ndarray, reach: Pair, padding: Pair, fill: float = 0.0) -> np.ndarray:
@@ -85,12 +86,12 @@ def forward(team, y, x, w, b, strides, padding, dilation):
 @shared
 def _forward_share(share, y, x, shape, w, across, b, strides, padding, dilation):
     frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation, y.shape[1])
-    cells = grids(y.shape[1:], size, shape[2], strides)
+    steps = output_steps(y.shape[1:3], shape[3], size, shape[2], strides)
+    cells, axes = grids(y.shape[1:], steps), ((padding[0], x.shape[1]), (padding[1], x.shape[2]))
     for n in range(*part(share, len(x))):
         x_n = framed(frame, size, x, n, padding, 0)
         z = y.reshape(y.size), n * y[0].size
-        axis = padding[0], x.shape[1]
-        convolve(z, y.shape[1:], cells, x_n, size, axis, shape, w, across, b, strides, dilation, NO_FLOOR)
+        convolve(z, y.shape[1:], steps, cells, x_n, size, axes, shape, w, across, b, strides, dilation, NO_FLOOR)
 
 
 @inner
@@ -139,47 +140,68 @@ def framed(frame, size, x, n, padding, first):
 
 
 @inner
-def grids(shape, size, channels, strides):
-    """Return where the cells of an output of (rows, columns, filters) stand, and where each finds its window in x."""
-    OH, OW, F = shape
-    return grid(OH, OW * F, OW, F), grid(OH, strides[0] * size[1] * channels, OW, strides[1] * channels)
+def output_steps(outputs, filters, size, channels, strides):
+    """Return the steps from row to row and column to column of an output, and of the windows that it sees."""
+    return (outputs[1] * filters, filters), (strides[0] * size[1] * channels, strides[1] * channels)
 
 
 @inner
-def convolve(y, shape, cells, x, size, axis, window, w, across, b, strides, dilation, floor):
+def grids(shape, steps):
+    """Return where the cells of an output of (rows, columns, filters) stand, and where each finds its window in x."""
+    (OH, OW, _), (y_steps, starts) = shape, steps
+    return grid(OH, y_steps[0], OW, y_steps[1]), grid(OH, starts[0], OW, starts[1])
+
+
+@inner
+def convolve(y, shape, steps, cells, x, size, axes, window, w, across, b, strides, dilation, floor):
     """Compute y = max(b + x * w, floor) for one framed image.
 
-    y and x are pairs (vector, position); `cells` are their `grids`, or those of more rows; w is laid out, and `window`
-    its shape; `axis` says how many rows of zeros stand above those of the image, and how many of the image there are.
+    y and x are pairs (vector, position); `cells` are the `grids` of these `output_steps`, or those of more rows; w is
+    laid out, and `window` its shape; `axes` says how many rows of zeros stand above those of the image, and how many of
+    the image there are, and the same for columns.
     """
     KH, KW, C, _ = window
-    row = size[1] * C
-    if dilation[1] == 1:  # the cells under a row of the kernel are neighbours: one long row
-        depth, x_steps, w_steps = (KH, 1, KW * C), (dilation[0] * row, 0, 1), (KW * C, 0, 1)
-    else:
-        depth, x_steps, w_steps = (KH, KW, C), (dilation[0] * row, dilation[1] * C, 1), (KW * C, C, 1)
-    windows(y, cells, b, x, x_steps, (w, 0), w_steps, across, depth, floor, shape, strides[0], dilation[0], axis)
+    x_steps, w_steps = (dilation[0] * size[1] * C, dilation[1] * C, 1), (KW * C, C, 1)
+    windows(y, shape, steps, cells, b, x, x_steps, (w, 0), w_steps, across, (KH, KW, C), floor, strides, dilation, axes)
 
 
 @inner
-def windows(y, cells, b, x, x_steps, w, w_steps, across, depth, floor, shape, stride, dilation, axis):
-    """Compute the product of these windows, but for the kernel's rows that lie above or below the image.
+def windows(y, shape, steps, cells, b, x, x_steps, w, w_steps, across, depth, floor, strides, dilation, axes):
+    """Compute the products of these windows, but for the kernel's rows and columns that lie outside the image.
 
-    Output rows that see the image through the same rows of the kernel are computed at once.
+    Outputs that see the image through the same cells of the kernel are computed at once.
     """
-    (to, at), (OH, OW, F) = cells, shape
+    (OH, OW, F), (y_steps, starts) = shape, steps
     p = 0
     while p < OH:
-        i, i_end = inside(p, stride, depth[0], dilation, axis)
-        end = p + 1
-        while end < OH and inside(end, stride, depth[0], dilation, axis) == (i, i_end):
-            end += 1
-        product(
-            y, to[p * OW :], (b, 0), False, (x[0], x[1] + i * x_steps[0]), at[p * OW :], x_steps,
-            (w[0], w[1], i * w_steps[0]), w_steps, across, (i_end - i, depth[1], depth[2]), floor,
-            ((end - p) * OW, F),
-        )  # fmt: skip
-        p = end
+        p_end, i, i_end = alike(p, OH, strides[0], depth[0], dilation[0], axes[0])
+        apart = across != IN_ROWS and p_end - p >= TALL and depth[0] * depth[2] >= LANES  # else it would not pay
+        q = 0
+        while q < OW:
+            q_end, j, j_end = alike(q, OW, strides[1], depth[1], dilation[1], axes[1]) if apart else (OW, 0, depth[1])
+            height, width = p_end - p, q_end - q
+            to, at = cells if width == OW else grids((height, width, F), steps)
+            product(
+                (y[0], y[1] + p * y_steps[0] + q * y_steps[1]), to, (b, 0), False,
+                (x[0], x[1] + p * starts[0] + q * starts[1] + i * x_steps[0] + j * x_steps[1]), at, x_steps,
+                (w[0], w[1], i * w_steps[0] + j * w_steps[1]), w_steps, across, (i_end - i, j_end - j, depth[2]), floor,
+                (height * width, F),
+            )  # fmt: skip
+            q = q_end
+        p = p_end
+
+
+@inner
+def alike(a, outputs, stride, count, step, axis):
+    """Return which outputs from a on see the image through the same cells of the kernel, along one axis.
+
+    As the one after the last of them, and the first of these cells and the one after the last.
+    """
+    i, i_end = inside(a, stride, count, step, axis)
+    end = a + 1
+    while end < outputs and inside(end, stride, count, step, axis) == (i, i_end):
+        end += 1
+    return end, i, i_end
 
 
 @inner
@@ -460,18 +482,13 @@ def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, paddin
             _, _, columns, q, j_gap = phase(b, window[1], strides[1], padding[1], dilation[1])
             if b < W:
                 height, width = (H - 1 - a) // strides[0] + 1, (W - 1 - b) // strides[1] + 1
-                to = grid(height, strides[0] * W * C, width, strides[1] * C)
-                at = grid(height, row, width, F)
                 start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
-                w_steps = columns * F, F, 1
-                if j_gap == 1:
-                    depth, x_steps = (rows, 1, columns * F), (i_gap * row, 0, 1)
-                else:
-                    depth, x_steps = (rows, columns, F), (i_gap * row, j_gap * F, 1)
-                z = dx[0], dx[1] + (a * W + b) * C
+                steps, part_of_dx = ((strides[0] * W * C, strides[1] * C), (row, F)), (height, width, C)
+                z, x_steps, w_steps = (dx[0], dx[1] + (a * W + b) * C), (i_gap * row, j_gap * F, 1), (columns * F, F, 1)
                 windows(
-                    z, (to, at), zeros, (frame, start), x_steps, (wt, end), w_steps, rows * columns * F, depth,
-                    NO_FLOOR, (height, width, C), 1, i_gap, (-p, outputs[0]),
+                    z, part_of_dx, steps, grids(part_of_dx, steps), zeros, (frame, start), x_steps, (wt, end), w_steps,
+                    rows * columns * F, (rows, columns, F), NO_FLOOR, (1, 1), (i_gap, j_gap),
+                    ((-p, outputs[0]), (-q, outputs[1])),
                 )  # fmt: skip
             end += rows * columns * F * strip_columns(C)
 
