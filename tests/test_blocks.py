@@ -116,9 +116,7 @@ def convolutions(draw):
             "image": image, **sizes}  # fmt: skip
 
 
-@THOROUGH
-@given(sizes=convolutions(), rectified=st.booleans(), add=st.booleans(), wants_dx=st.booleans(), keep=st.booleans())
-def test_blocks_are_their_references(sizes, rectified, add, wants_dx, keep):
+def blocks_agree(sizes, rectified, add, wants_dx, keep):
     rng = np.random.default_rng(2)
     batch, C, F, pool = sizes["batch"], sizes["channels"], sizes["filters"], sizes["pool"]
     outputs, before = zip(
@@ -137,6 +135,24 @@ def test_blocks_are_their_references(sizes, rectified, add, wants_dx, keep):
     dx = np.zeros(x.shape if wants_dx else (0, *x.shape[1:]), "float32")
     dy = integers(rng, *shape)
     agree(blocks2d.backward, (w.copy(), b.copy(), dx, dy, y, winner, x, w, *geometry, rectified, add), 3)
+
+
+@THOROUGH
+@given(sizes=convolutions(), rectified=st.booleans(), add=st.booleans(), wants_dx=st.booleans(), keep=st.booleans())
+def test_blocks_are_their_references(sizes, rectified, add, wants_dx, keep):
+    blocks_agree(sizes, rectified, add, wants_dx, keep)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 40])
+@pytest.mark.parametrize("pool", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+def test_large_kernels_are_their_references(batch, pool, strides, number_of_threads):
+    """Of these, the shares of dx are apart."""
+    sizes = {"window": (3, 3), "channels": 64, "filters": 130, "image": (13, 8), "padding": "same", "dilation": (1, 1)}
+    assert blocks2d.SHARES * 2 * 9 * 64 * 130 > blocks2d.SUMS
+    number_of_threads(3)
+    for wants_dx in (False, True):
+        blocks_agree({**sizes, "batch": batch, "pool": pool, "strides": strides}, True, wants_dx, wants_dx, True)
 
 
 def network(dtype="float32"):
@@ -304,6 +320,18 @@ def test_large_products_have_the_same_bits_on_any_number_of_threads(number_of_th
         dy = np.ones((20, 10, 10, 9), "float32")
         conv2d.weight_gradient(dw, images, dy, (1, 1), (0, 0), (1, 1))
         results.append(z.tobytes() + dw.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_gradients_of_large_kernels_have_the_same_bits_on_any_number_of_threads(number_of_threads):
+    rng, results = np.random.default_rng(13), []
+    x, w, dy = (rng.normal(size=s).astype("float32") for s in ((9, 6, 7, 64), (3, 3, 64, 130), (9, 4, 5, 130)))
+    nothing, geometry = np.zeros((0, 0, 0, 0), "float32"), ((1, 1), (0, 0), (1, 1), (1, 1), (4, 5))
+    for number in (1, 2, 5):
+        number_of_threads(number)
+        dw, db, dx = np.empty_like(w), np.empty(130, "float32"), np.empty_like(x)
+        blocks2d.backward(dw, db, dx, dy, dy, nothing, x, w, *geometry, True, False)
+        results.append(dw.tobytes() + db.tobytes() + dx.tobytes())
     assert len(set(results)) == 1
 
 

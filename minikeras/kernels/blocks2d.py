@@ -142,17 +142,21 @@ def _backward(
 
 @twin(_backward)
 def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
-    """Do the same, image by image or band by band; each share adds up its own, and then the shares are added."""
+    """Do the same, image by image or band by band; each share adds up its own, and then the shares are added.
+
+    Large sums allow few shares; those of dx are then apart, so that there are small ones to be done last.
+    """
     wants_dx = dx.size > 0
     wt = conv2d.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
     shares = SHARES
     while 2 * shares <= IMAGES and 2 * shares * dw.size <= SUMS:
         shares *= 2
+    apart = IMAGES if wants_dx and shares == SHARES else 0
     sums, bias_sums = np.empty((shares, dw.size), dw.dtype), np.empty((shares, db.size), db.dtype)
     share_out(
         team, _backward_share,
-        (sums, bias_sums, dx, dy, y, winner, x, w.shape, wt, strides, padding, dilation, pool, outputs, rectified),
-        MUCH, shares,
+        (sums, bias_sums, apart, dx, dy, y, winner, x, w.shape, wt, strides, padding, dilation, pool, outputs,
+         rectified), MUCH, shares + apart,
     )  # fmt: skip
     share_out(team, conv2d.add_sums, (dw, sums, add))
     if not add:
@@ -164,25 +168,27 @@ def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, 
 
 @shared
 def _backward_share(
-    share, sums, bias_sums, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
+    share, sums, bias_sums, apart, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
 ):
+    """Do the gradients of some images; the shares after those with sums do dx alone."""
     window, F = shape[:2], shape[3]
-    (N, H, W, C), PH, wants_dx = x.shape, dy.shape[1], dx.size > 0
+    (N, H, W, C), PH, wants_dw = x.shape, dy.shape[1], share < len(sums)
+    wants_dx = dx.size > 0 and wants_dw == (apart == 0)
     bands = bands_of(N, PH, H * W * C + outputs[0] * outputs[1] * F)
     most = (PH + bands - 1) // bands * pool[0] + outputs[0] - PH * pool[0]
-    copied, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation, most)
-    geometry = PH, (H, W), outputs, window, strides, padding, dilation, pool, wants_dx
+    needed, block, x_image, size = conv2d.for_weights(x, outputs, window, strides, padding, dilation, most)
+    geometry, copied = (PH, (H, W), outputs, window, strides, padding, dilation, pool, wants_dx), needed and wants_dw
     dz_image = 0
     for k in range(bands):
         size_k = _band(k, bands, *geometry).size
         dz_image = max(dz_image, size_k[0] * size_k[1] * F)
 
     # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
-    first, last = part(share, N * bands, len(sums))
-    group = max(1, min(last - first, GROUP // (x_image + dz_image))) if bands == 1 else 1
+    first, last = part(share, N * bands, len(sums)) if wants_dw else part(share - len(sums), N * bands, apart)
+    group = max(1, min(last - first, GROUP // (x_image + dz_image))) if bands == 1 and wants_dw else 1
     frames, dz = np.zeros(group * x_image if copied else 0, x.dtype), np.zeros(group * dz_image, x.dtype)
-    bias_sums[share] = 0
-    if first == last:
+    bias_sum = np.zeros(F, x.dtype)
+    if wants_dw and first == last:
         sums[share] = 0
     for i in range(first, last, group):
         n, images = i // bands, min(group, last - i)
@@ -195,9 +201,9 @@ def _backward_share(
                 frame = frames[image * x_image : (image + 1) * x_image]
                 conv2d.frame_in_blocks(frame, size, block, x, n + image, padding, top)
             if winner.size:
-                _unpool(dz_n, start, band.size[1], bias_sums[share], dy, winner, n + image, band.seen, band.own, pool)
+                _unpool(dz_n, start, band.size[1], bias_sum, dy, winner, n + image, band.seen, band.own, pool)
             else:
-                _gate(dz_n, start, band.size[1], bias_sums[share], dy, y, n + image, band.seen, band.own, rectified)
+                _gate(dz_n, start, band.size[1], bias_sum, dy, y, n + image, band.seen, band.own, rectified)
             for q in range((band.seen[1] - band.seen[0]) * pool[0], band.cells[0]):  # below the last window
                 dz_n[start + q * row : start + q * row + outputs[1] * F] = 0
             if wants_dx:
@@ -206,13 +212,16 @@ def _backward_share(
                     (dx.reshape(dx.size), ((n + image) * H + h) * W * C), (h_end - h, W, C), dz_n, band.size,
                     band.border, band.cells, wt, F, window, strides, band.padding, dilation,
                 )  # fmt: skip
-        x_n = (frames, 0) if copied else (x.reshape(x.size), (n * H + top) * W * C)
-        all_dz = dz, dz_image, band.size[1], (band.map[1] - band.map[0], outputs[1])
-        start += (band.map[0] - band.seen[0] * pool[0]) * row
-        axis, going_on = (padding[0] - top, H), i > first
-        conv2d.correlate(
-            sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
-        )
+        if wants_dw:
+            x_n = (frames, 0) if copied else (x.reshape(x.size), (n * H + top) * W * C)
+            all_dz = dz, dz_image, band.size[1], (band.map[1] - band.map[0], outputs[1])
+            start += (band.map[0] - band.seen[0] * pool[0]) * row
+            axis, going_on = (padding[0] - top, H), i > first
+            conv2d.correlate(
+                sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
+            )
+    if wants_dw:
+        bias_sums[share] = bias_sum
 
 
 @inner
