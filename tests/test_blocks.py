@@ -44,7 +44,7 @@ def agree(kernel, arguments, outputs):
 
 @THOROUGH
 @given(
-    N=st.one_of(st.integers(1, 70), st.sampled_from([256, 257, 530])),
+    N=st.one_of(st.integers(1, 70), st.sampled_from([256, 257, 530, 600])),
     I=st.one_of(st.integers(1, 300), st.sampled_from([1023, 1025])),
     O=st.one_of(st.integers(1, 70), st.sampled_from([96, 100, 128, 150])),
     rectified=st.booleans(),

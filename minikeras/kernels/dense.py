@@ -55,10 +55,17 @@ def forward(team, z, x, w, b, rectified):
 def _multiply(team, z, x, w, b, floor):
     """Do the same for many samples."""
     (N, I), O = x.shape, w.shape[1]
+    shares = _shares_of(N)
     if N < SHARES * MANY_ROWS:
-        share_out(team, _some_samples, (z, x, w.reshape(w.size), IN_ROWS, b, floor), N * I * O)
+        share_out(team, _some_samples, (shares, z, x, w.reshape(w.size), IN_ROWS, b, floor), N * I * O, shares)
     else:
-        share_out(team, _some_samples, (z, x, in_strips(team, w, I), I, b, floor), N * I * O)
+        share_out(team, _some_samples, (shares, z, x, in_strips(team, w, I), I, b, floor), N * I * O, shares)
+
+
+@inner
+def _shares_of(rows):
+    """Return how many shares to make of a table's rows: the smaller they are, the less a thread waits for the last."""
+    return 2 * SHARES if rows >= 2 * SHARES * MANY_ROWS else SHARES
 
 
 @shared
@@ -84,10 +91,10 @@ def _added(share, z, sums, b, floor):
 
 
 @shared
-def _some_samples(share, z, x, w, across, b, floor):
+def _some_samples(share, shares, z, x, w, across, b, floor):
     (N, I), O = x.shape, z.shape[1]
     tiles = (N + TILE_ROWS - 1) // TILE_ROWS
-    first, last = part(share, tiles)
+    first, last = part(share, tiles, shares)
     n = first * TILE_ROWS
     rows = min(N, last * TILE_ROWS) - n
     product(
@@ -115,17 +122,18 @@ def _add_weight_gradient(team, dw, x, dz, add):
     """Do the same, or overwrite dw unless `add`."""
     N, work = len(dz), dw.size * len(dz)
     if N > MANY_SAMPLES:
-        share_out(team, _some_rows, (dw, x, in_strips(team, dz, N), N, add), work)
+        shares = _shares_of(len(dw))
+        share_out(team, _some_rows, (shares, dw, x, in_strips(team, dz, N), N, add), work, shares)
     else:
-        share_out(team, _some_rows, (dw, x, dz.reshape(dz.size), IN_ROWS, add), work)
+        share_out(team, _some_rows, (SHARES, dw, x, dz.reshape(dz.size), IN_ROWS, add), work)
 
 
 @shared
-def _some_rows(share, dw, x, dz, across, add):
+def _some_rows(share, shares, dw, x, dz, across, add):
     """Do a share of dw's rows: of many samples, with its part of x turned, so that their numbers are neighbours."""
     (N, I), O = x.shape, dw.shape[1]
     tiles = (I + TILE_ROWS - 1) // TILE_ROWS
-    first, last = part(share, tiles)
+    first, last = part(share, tiles, shares)
     i = first * TILE_ROWS
     rows = min(I, last * TILE_ROWS) - i
     z, to, zeros = (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0)
