@@ -23,8 +23,7 @@ and nothing else changes.
 
 Python loops over the tile's rows and registers write the instructions out, once for all shapes: sizes and steps are
 arguments.  Rows below the last are computed as copies of it, columns beyond the last are masked.  As that is waste,
-some tiles are a row lower where the rows then come out even; else what is left at the lower edge is done by tiles with
-two thirds of the rows.
+there are tiles of one row less, too: 32 rows are two tiles of 6 and four of 5.
 
 **The cache.**  A column of tiles needs 64 columns of w, again and again: pieces of 256 bytes, each a row of w away
 from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
@@ -197,28 +196,23 @@ _TYPES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
 
 def _sweep(height, registers, wide=False):
     """Return a function that computes some columns of z, from `first` to before `end`, and all their rows."""
-    less, low = max(height - 1, 1), (2 * height + 1) // 3
-    upper, middle, lower = (_rows_of_tiles(h, registers, wide) for h in (height, less, low))
+    upper = _rows_of_tiles(height, registers, wide)
+    lower = _rows_of_tiles(height - 1, registers, wide) if height > 1 else upper
 
     def sweep(
-        z, to, start, add, x, at, x0, x1, x2, w, across, w0, w1, w2, d0, d1, d2, floor, first, last, rows, columns
+        z, to, start, add, x, at, x0, x1, x2, w, across, w0, w1, w2, d0, d1, d2, floor, first, end, rows, columns
     ):
         x_steps, w_steps, depth, size = (x0, x1, x2), (w0, w1, w2), (d0, d1, d2), (rows, columns)
-        # So many tiles of full height have so many rows too many; if these are not more, each can be one tile's.
+        # Tiles of full height have so many rows too many; each of these can be left out of another tile.
         tiles = (rows + height - 1) // height
         over = tiles * height - rows
         top = rows - rows  # a 0 of its type
-        full, end = max(tiles - over, top) * height, rows
-        if tiles * low >= rows:
-            full = end = top
-        elif over > tiles + 1:
-            full = end = rows - rows % height
+        full = max(tiles - over, top) * height
         # Where there is a gap after the last k of each t, what is asked for is the same k of the next t.
         ahead = w1 if d2 * w2 < w1 <= FAR * w2 else AHEAD * w2
         table = z, to, start, add, x, at, x_steps, w, across, w_steps, ahead, depth, floor
-        upper(*table, (top, first), (full, last), size)
-        middle(*table, (full, first), (end, last), size)
-        lower(*table, (end, first), (rows, last), size)
+        upper(*table, (top, first), (full, end), size)
+        lower(*table, (full, first), (rows, end), size)
 
     return called_by_name(f"sweep_{height}_{registers}", sweep, *_TYPES)
 
