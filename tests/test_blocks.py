@@ -84,7 +84,7 @@ def test_tiles_fit_tables_of_any_number_of_rows(O):
 @pytest.mark.parametrize("window", [(5, 5), (1, 4), (3, 2)])
 @pytest.mark.parametrize(("strides", "dilation"), [((1, 1), (1, 1)), ((1, 2), (1, 1)), ((1, 1), (2, 3))])
 @pytest.mark.parametrize("channels", [3, 20])
-def test_cells_outside_the_image_are_left_out(window, strides, dilation, channels):
+def test_windows_that_reach_outside_are_their_references(window, strides, dilation, channels):
     rng, image, F = np.random.default_rng(11), (21, 15), 18
     outputs, before = zip(*map(window_geometry, image, window, strides, ("same", "same"), dilation), strict=True)
     x, w, b = integers(rng, 3, *image, channels), integers(rng, *window, channels, F), integers(rng, F)

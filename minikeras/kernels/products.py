@@ -29,8 +29,8 @@ there are tiles of one row less, too: 32 rows are two tiles of 6 and four of 5.
 from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
 before the next tile comes.  So where z has many rows, `product` first copies these pieces one behind the other, into a
 strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A w that many products
-need is laid out `in_strips` beforehand.  Where a strip would have more than DEPTH rows, k is cut, and the sums are
-taken up again.
+need is laid out `in_strips` beforehand.  Where a strip would have more numbers than DEPTH full rows, k is cut, and
+the sums are taken up again.
 
 Where z has few rows, each number of w is read once, and memory has to deliver it: then k is cut into so few rows of w
 that they are read in the order of memory.  Everywhere they are asked for AHEAD rows before they are needed.
@@ -70,7 +70,7 @@ STRIP = WIDE_TILE[1] * LANES  # columns of a wide tile
 TILE_ROWS = 8  # of the narrower tiles; also the least that a share should have
 ROW = 8 * LANES  # columns of a tile of one row
 MANY_ROWS = 36  # of z: copying w pays
-DEPTH, SHORT = 1280, 64  # the most rows of a strip; the least that k is cut to
+DEPTH, SHORT = 1280, 64  # the most rows of a strip, if it is not narrower; the least that k is cut to
 PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
 IN_ROWS = 1  # from column to column of a w that is not in strips: its rows are as long as those of z
