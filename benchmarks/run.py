@@ -6,7 +6,8 @@
 
 The libraries take turns: round 1 of a row is A, B, C, round 2 is A, C, B, and only one computes at a time.  A row is
 refused as a result (exit code 1, "NOISY" in the table) where, in each of some attempts, other processes computed
-meanwhile, a fixed loop's time varied from round to round, or the row's repeats scatter.
+meanwhile, a fixed loop's time varied from round to round, or the row's repeats scatter.  Noise comes in spells, so
+refused rows are measured again after all others.
 
 Calls `worker` (the libraries' processes), `work` (the table), `report` (Markdown) and `pictures`.
 """
@@ -14,7 +15,6 @@ Calls `worker` (the libraries' processes), `work` (the table), `report` (Markdow
 import argparse
 import concurrent.futures
 import contextlib
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -38,7 +38,7 @@ from worker import HERE, FreshProcesses, Worker, installed
 MOST_OTHER_LOAD = 0.3  # cores that other processes may keep busy
 MOST_SPREAD = 0.25  # of a row's repeats: interquartile range / median
 MOST_CALIBRATION_SPREAD = 0.1  # of the fixed loop's times in a row's rounds
-ATTEMPTS = 4  # a noisy row is measured again; all attempts are kept in the JSON file
+ATTEMPTS = 4  # noisy rows are measured again, after all others; all attempts are kept in the JSON file
 SAME = {"fit": 0.02, "process": 0.05}  # how much proofs may differ, relatively; 0.001 for other kinds
 PAUSE = 0.03  # seconds in which the last library's threads fall asleep
 WEIGHTY = ("OMP_", "GOMP_", "KMP_", "TF_NUM_", "TF_ENABLE_", "NUMBA_", "XLA_", "MKL_", "OPENBLAS_", "MINIKERAS_")
@@ -119,8 +119,8 @@ def machine() -> dict[str, Any]:
 # ---- one row ----
 
 
-def measure(work: Work, workers: dict[str, Worker], rounds: int, attempts: int, watch: Watch) -> dict[str, Any]:
-    """Let the libraries take turns at one row; return all repeats, their summary, and what speaks against them."""
+def measure(work: Work, workers: dict[str, Worker], rounds: int, watch: Watch) -> dict[str, Any]:
+    """Let the libraries take turns at one row; return the repeats, their summary, and what speaks against them."""
     prepared, failed = {}, {}
     for library, worker in list(workers.items()):
         if not work.concerns(library):
@@ -135,17 +135,14 @@ def measure(work: Work, workers: dict[str, Worker], rounds: int, attempts: int, 
         if job is not None:
             prepared[library] = job
 
-    def attempt() -> Attempt:
-        repeats: dict[str, list[float]] = {library: [] for library in prepared}
-        then, calibrations = watch.now(workers), []
-        for turn in range(rounds):
-            calibrations.append(watch.calibrate())
-            for library in rotated(list(prepared), turn):
-                time.sleep(PAUSE)
-                repeats[library].append(workers[library].measure())
-        return Attempt(repeats, watch.others_since(then, workers), calibrations)
-
-    row = row_of(work, attempt, rounds, attempts)
+    repeats: dict[str, list[float]] = {library: [] for library in prepared}
+    then, calibrations = watch.now(workers), []
+    for turn in range(rounds):
+        calibrations.append(watch.calibrate())
+        for library in rotated(list(prepared), turn):
+            time.sleep(PAUSE)
+            repeats[library].append(workers[library].measure())
+    row = row_of(work, repeats, watch.others_since(then, workers), calibrations)
     for library in prepared:
         row["libraries"][library].update(prepared[library])
         workers[library].forget()
@@ -154,7 +151,7 @@ def measure(work: Work, workers: dict[str, Worker], rounds: int, attempts: int, 
 
 
 def measure_processes(
-    work: Work, libraries: list[str], rounds: int, attempts: int, threads: int, watch: Watch, fresh: FreshProcesses
+    work: Work, libraries: list[str], rounds: int, threads: int, watch: Watch, fresh: FreshProcesses
 ) -> dict[str, Any]:
     """The same for fresh processes, which are nobody's workers; the row of memory is in bytes."""
     field = work.options["field"]
@@ -163,69 +160,59 @@ def measure_processes(
     for library in taking_part:
         fresh.warm(library, work.options, threads)
 
-    def attempt() -> Attempt:
-        repeats: dict[str, list[float]] = {library: [] for library in taking_part}
-        then, calibrations = watch.now({}), []
-        for turn in range(rounds):
-            calibrations.append(watch.calibrate())
-            for library in rotated(taking_part, turn):
-                if field == "peak":
-                    result = fresh.earlier(library, work.options, threads, turn)
-                else:
-                    result = fresh.run(library, work.options, threads)
-                repeats[library].append(result[field])
-                losses[library] = [result["loss"]] if result["loss"] is not None else []
-        return Attempt(repeats, watch.others_since(then, {}), calibrations)
-
-    row = row_of(work, attempt, rounds, attempts)
+    repeats: dict[str, list[float]] = {library: [] for library in taking_part}
+    then, calibrations = watch.now({}), []
+    for turn in range(rounds):
+        calibrations.append(watch.calibrate())
+        for library in rotated(taking_part, turn):
+            if field == "peak":
+                result = fresh.earlier(library, work.options, threads, turn)
+            else:
+                result = fresh.run(library, work.options, threads)
+            repeats[library].append(result[field])
+            losses[library] = [result["loss"]] if result["loss"] is not None else []
+    row = row_of(work, repeats, watch.others_since(then, {}), calibrations)
     for library, proof in losses.items():
         row["libraries"][library]["proof"] = proof
     return with_unequal_work(row, SAME["process"])
 
 
-@dataclasses.dataclass
-class Attempt:
-    """All rounds of a row: each library's repeats, how many cores others kept busy, and the fixed loop's times."""
+def row_of(work: Work, repeats: dict[str, list[float]], other_load: float, calibrations: list[float]) -> dict[str, Any]:
+    """Return each library's repeats and their summary, with what speaks against them.
 
-    repeats: dict[str, list[float]]
-    other_load: float
-    calibrations: list[float]
-
-    def __post_init__(self) -> None:
-        self.summaries = {library: summary(times) for library, times in self.repeats.items()}
-        self.calibration = summary(self.calibrations)["spread"]
-        self.flags = [
-            f"{LABELS[library]}: spread of {s['spread']:.0%}"
-            for library, s in self.summaries.items()
-            if s["spread"] > MOST_SPREAD
-        ]
-        if self.calibration > MOST_CALIBRATION_SPREAD:
-            self.flags.append(f"the fixed loop: spread of {self.calibration:.0%}")
-        if self.other_load > MOST_OTHER_LOAD:
-            self.flags.append(f"others kept {self.other_load:.2f} cores busy")
-
-
-def row_of(work: Work, attempt: Callable[[], Attempt], rounds: int, attempts: int) -> dict[str, Any]:
-    """Measure until it isn't noisy, at most `attempts` times; return the quietest, with what is wrong with it."""
-    tried = [attempt()]
-    while tried[-1].flags and len(tried) < attempts:
-        tried.append(attempt())
-    best = min(tried, key=lambda one: (len(one.flags), one.calibration))
-    ours = best.summaries.get(OURS)
-    for s in best.summaries.values():
+    `other_load` is how many cores others kept busy meanwhile, `calibrations` are the fixed loop's times.
+    """
+    summaries = {library: summary(times) for library, times in repeats.items()}
+    ours, calibration = summaries.get(OURS), summary(calibrations)["spread"]
+    for s in summaries.values():
         s["ratio"] = s["median"] / ours["median"] if ours else None
+    flags = [
+        f"{LABELS[library]}: spread of {s['spread']:.0%}"
+        for library, s in summaries.items()
+        if s["spread"] > MOST_SPREAD
+    ]
+    if calibration > MOST_CALIBRATION_SPREAD:
+        flags.append(f"the fixed loop: spread of {calibration:.0%}")
+    if other_load > MOST_OTHER_LOAD:
+        flags.append(f"others kept {other_load:.2f} cores busy")
     return {
         "work": work.name,
         "group": work.group,
         "unit": work.unit,
         "threads": work.threads,
-        "rounds": rounds,
-        "other_load": best.other_load,
-        "calibration": best.calibration,
-        "libraries": best.summaries,
-        "other_attempts": [one.repeats for one in tried if one is not best],
-        "flags": best.flags,
+        "rounds": len(calibrations),
+        "other_load": other_load,
+        "calibration": calibration,
+        "libraries": summaries,
+        "flags": flags,
     }
+
+
+def quietest(tried: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the attempt with the least against it, whatever its figures say, together with the others' repeats."""
+    best = min(tried, key=lambda row: (len(row["flags"]), row["calibration"]))
+    others = [{library: s["repeats"] for library, s in row["libraries"].items()} for row in tried if row is not best]
+    return {**best, "other_attempts": others}
 
 
 def summary(repeats: list[float]) -> dict[str, Any]:
@@ -274,27 +261,35 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "load_before": {"others": watch.others(), "average": os.getloadavg()},
         "versions": {},
         "not_installed": [library for library in PEERS if not installed(library)],
-        "rows": [],
     }
     if result["load_before"]["others"] > MOST_OTHER_LOAD:
         print(f"Others keep {result['load_before']['others']:.2f} cores busy: this won't be a result.", flush=True)
 
     attempts = 1 if arguments.quick else arguments.attempts
+    tried: dict[str, list[dict[str, Any]]] = {}
 
     def rounds_of(work: Work) -> int:
         return 3 if arguments.quick else arguments.rounds or work.rounds or 7
 
-    def keep(row: dict[str, Any]) -> None:
-        result["rows"].append(row)
-        print(f"{time.perf_counter() - started:5.0f} s  {report.line(row)}", flush=True)
+    def in_passes(works: list[Work], measured: Callable[[Work], dict[str, Any]]) -> None:
+        for _ in range(attempts):
+            noisy = []
+            for work in works:
+                row = measured(work)
+                tried.setdefault(work.name, []).append(row)
+                noisy += [work] if row["flags"] else []
+                print(f"{time.perf_counter() - started:5.0f} s  {report.line(row)}", flush=True)
+            works = noisy
 
     def measure_all() -> None:
         in_processes = [work for work in chosen if work.kind == "process"]
         if in_processes:
             with tempfile.TemporaryDirectory() as directory:
                 fresh = FreshProcesses(directory, steps=150 if arguments.quick else 1500)
-                for work in in_processes:
-                    keep(measure_processes(work, libraries, rounds_of(work), attempts, arguments.threads, watch, fresh))
+                in_passes(
+                    in_processes,
+                    lambda work: measure_processes(work, libraries, rounds_of(work), arguments.threads, watch, fresh),
+                )
         in_workers = [work for work in chosen if work.kind != "process"]
         for threads in sorted({work.threads or arguments.threads for work in in_workers}, reverse=True):
             with contextlib.ExitStack() as stack:
@@ -303,16 +298,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 }
                 for worker in workers.values():
                     result["versions"].update(worker.versions)
-                for work in in_workers:
-                    if (work.threads or arguments.threads) == threads:
-                        keep(measure(work, workers, rounds_of(work), attempts, watch))
+                in_passes(
+                    [work for work in in_workers if (work.threads or arguments.threads) == threads],
+                    lambda work, workers=workers: measure(work, workers, rounds_of(work), watch),
+                )
 
     try:
         measure_all()
     except KeyboardInterrupt:
         print("Interrupted: what follows is of the rows so far.", flush=True)
-        result["interrupted"] = True
-    result["rows"].sort(key=lambda row: list(TABLE).index(row["work"]))
+        result["interrupted"] = len(tried) < len(chosen)  # else it only ends the search for quieter moments
+    result["rows"] = [quietest(tried[name]) for name in TABLE if name in tried]
     watch.calibrate()  # where nothing else has
     result["load_after"] = {"others": watch.others(), "average": os.getloadavg()}
     result["calibration"] = summary(watch.calibrations)
