@@ -202,7 +202,8 @@ class Workshop:
         self.job = self.adapter.prepare(work)
         if self.job is None:
             return {"job": None}
-        self.times, elapsed = 1, self._timed()  # the first run may still compile
+        self.times = 1
+        self._timed()  # may still compile
         while (elapsed := self._timed()) < work.seconds:
             self.times = max(self.times + 1, min(round(1.1 * self.times * work.seconds / elapsed), 10 * self.times))
         return {"job": {"proof": self.job.proof, "note": self.job.note, "times": self.times}}
