@@ -64,13 +64,16 @@ def _ratios(panels: dict[str, list[dict[str, Any]]]) -> Any:
     panels = {title: rows for title, rows in panels.items() if rows}
     if not panels:
         return None
-    height = 1.5 + 0.34 * max(map(len, panels.values()))
+    labels = {row["work"]: row["work"].removesuffix(f", {title}") for title, rows in panels.items() for row in rows}
+    lines = list(dict.fromkeys(labels[work] for work in TABLE if work in labels))  # a panel may lack some of them
+    height = 1.5 + 0.34 * len(lines)
     size = (9 + 2 * (len(panels) - 1), height)
     figure, grid = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharex=True, squeeze=False)
     drawn: dict[str, Any] = {}
     nearest, farthest = 0.8, 1.0
     for axes, (title, rows) in zip(grid.flat, panels.items(), strict=True):
-        for place, row in enumerate(rows):
+        for row in rows:
+            place = lines.index(labels[row["work"]])
             medians = {library: result["median"] for library, result in row["libraries"].items()}
             speed = {library: medians[KERAS] / median for library, median in medians.items() if library != KERAS}
             nearest, farthest = min(nearest, *speed.values()), max(farthest, *speed.values())
@@ -82,8 +85,8 @@ def _ratios(panels: dict[str, list[dict[str, Any]]]) -> Any:
                 style = {"color": COLOURS[library], "markersize": 7, "markeredgecolor": "white", "zorder": 3}
                 (drawn[library],) = axes.plot(value, place, MARKERS[library], **style)
         drawn[KERAS] = axes.axvline(1, color=COLOURS[KERAS], linewidth=2)
-        axes.set(xscale="log", title=title, ylim=(len(rows) - 0.5, -0.5))
-        axes.set_yticks(range(len(rows)), [row["work"].removesuffix(f", {title}") for row in rows])
+        axes.set(xscale="log", title=title, ylim=(len(lines) - 0.5, -0.5))
+        axes.set_yticks(range(len(lines)), lines)
         axes.grid(axis="x", color="#dddddd")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
