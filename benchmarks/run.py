@@ -245,6 +245,12 @@ def rotated(items: list[str], by: int) -> list[str]:
 # ---- the whole ----
 
 
+def in_passes(works: list[Work], attempts: int, measured: Callable[[Work], dict[str, Any]]) -> None:
+    """Measure all, then those that were noisy once more, until none is or the attempts are over."""
+    for _ in range(attempts):
+        works = [work for work in works if measured(work)["flags"]]
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure all chosen rows; return everything that the table and the pictures are made of."""
     watch, started = Watch(), time.perf_counter()
@@ -271,15 +277,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     def rounds_of(work: Work) -> int:
         return 3 if arguments.quick else arguments.rounds or work.rounds or 7
 
-    def in_passes(works: list[Work], measured: Callable[[Work], dict[str, Any]]) -> None:
-        for _ in range(attempts):
-            noisy = []
-            for work in works:
-                row = measured(work)
-                tried.setdefault(work.name, []).append(row)
-                noisy += [work] if row["flags"] else []
-                print(f"{time.perf_counter() - started:5.0f} s  {report.line(row)}", flush=True)
-            works = noisy
+    def kept(row: dict[str, Any]) -> dict[str, Any]:
+        tried.setdefault(row["work"], []).append(row)
+        print(f"{time.perf_counter() - started:5.0f} s  {report.line(row)}", flush=True)
+        return row
 
     def measure_all() -> None:
         in_processes = [work for work in chosen if work.kind == "process"]
@@ -288,7 +289,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 fresh = FreshProcesses(directory, steps=150 if arguments.quick else 1500)
                 in_passes(
                     in_processes,
-                    lambda work: measure_processes(work, libraries, rounds_of(work), arguments.threads, watch, fresh),
+                    attempts,
+                    lambda work: kept(
+                        measure_processes(work, libraries, rounds_of(work), arguments.threads, watch, fresh)
+                    ),
                 )
         in_workers = [work for work in chosen if work.kind != "process"]
         for threads in sorted({work.threads or arguments.threads for work in in_workers}, reverse=True):
@@ -300,7 +304,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                     result["versions"].update(worker.versions)
                 in_passes(
                     [work for work in in_workers if (work.threads or arguments.threads) == threads],
-                    lambda work, workers=workers: measure(work, workers, rounds_of(work), watch),
+                    attempts,
+                    lambda work, workers=workers: kept(measure(work, workers, rounds_of(work), watch)),
                 )
 
     try:

@@ -11,7 +11,7 @@ import types
 import keras as real
 import numpy as np
 import pytest
-from pictures import assert_legible, words
+from legibility import assert_legible, words
 
 import minikeras as keras
 from minikeras import layers

@@ -7,8 +7,8 @@ import types
 
 import numpy as np
 import pytest
+from legibility import assert_labelled, assert_legible, texts, words
 from matplotlib.figure import Figure
-from pictures import assert_labelled, assert_legible, texts, words
 
 import minikeras as keras
 from minikeras import layers, plotting
