@@ -147,7 +147,7 @@ def measure(work: Work, workers: dict[str, Worker], rounds: int, watch: Watch) -
         row["libraries"][library].update(prepared[library])
         workers[library].forget()
     row["failed"] = failed
-    return with_unequal_work(row, SAME.get(work.kind, 1e-3))
+    return row
 
 
 def measure_processes(
@@ -156,11 +156,11 @@ def measure_processes(
     """The same for fresh processes, which are nobody's workers; the row of memory is in bytes."""
     field = work.options["field"]
     taking_part = [library for library in libraries if work.concerns(library)]
-    losses: dict[str, list[float]] = {}
     for library in taking_part:
         fresh.warm(library, work.options, threads)
 
     repeats: dict[str, list[float]] = {library: [] for library in taking_part}
+    losses: dict[str, list[float]] = {library: [] for library in taking_part}
     then, calibrations = watch.now({}), []
     for turn in range(rounds):
         calibrations.append(watch.calibrate())
@@ -170,15 +170,16 @@ def measure_processes(
             else:
                 result = fresh.run(library, work.options, threads)
             repeats[library].append(result[field])
-            losses.setdefault(library, []).extend([] if result["loss"] is None else [result["loss"]])
+            if result["loss"] is not None:
+                losses[library].append(result["loss"])
     row = row_of(work, repeats, watch.others_since(then, {}), calibrations)
     for library, each in losses.items():  # of random orders: they scatter by a tenth, so it takes their mean to compare
         row["libraries"][library]["proof"] = [statistics.fmean(each)] if each else []
-    return with_unequal_work(row, SAME["process"])
+    return row
 
 
 def row_of(work: Work, repeats: dict[str, list[float]], other_load: float, calibrations: list[float]) -> dict[str, Any]:
-    """Return each library's repeats and their summary, with what speaks against them.
+    """Return each library's repeats and their summary, with the noise that speaks against them.
 
     `other_load` is how many cores others kept busy meanwhile, `calibrations` are the fixed loop's times.
     """
@@ -209,7 +210,7 @@ def row_of(work: Work, repeats: dict[str, list[float]], other_load: float, calib
 
 
 def quietest(tried: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the attempt with the least against it, whatever its figures say, together with the others' repeats."""
+    """Return the attempt with the least noise, whatever its figures say, together with the others' repeats."""
     best = min(tried, key=lambda row: (len(row["flags"]), row["calibration"]))
     others = [{library: s["repeats"] for library, s in row["libraries"].items()} for row in tried if row is not best]
     return {**best, "other_attempts": others}
@@ -223,7 +224,10 @@ def summary(repeats: list[float]) -> dict[str, Any]:
 
 
 def with_unequal_work(row: dict[str, Any], tolerance: float) -> dict[str, Any]:
-    """Flag the row where a library's results or losses aren't those of minikeras."""
+    """Flag the row where a library's results or losses aren't those of minikeras.
+
+    This is no noise: it comes after the choice of an attempt, lest a row be measured until its results agree.
+    """
     ours = row["libraries"].get(OURS, {}).get("proof")
     for library, result in row["libraries"].items():
         proof = result.get("proof")
@@ -313,7 +317,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     except KeyboardInterrupt:
         print("Interrupted: what follows is of the rows so far.", flush=True)
         result["interrupted"] = len(tried) < len(chosen)  # else it only ends the search for quieter moments
-    result["rows"] = [quietest(tried[name]) for name in TABLE if name in tried]
+    result["rows"] = [
+        with_unequal_work(quietest(tried[name]), SAME.get(work.kind, 1e-3))
+        for name, work in TABLE.items()
+        if name in tried
+    ]
     watch.calibrate()  # where nothing else has
     result["load_after"] = {"others": watch.others(), "average": os.getloadavg()}
     result["calibration"] = summary(watch.calibrations)

@@ -84,8 +84,36 @@ def test_fresh_processes_are_compared_by_their_mean_loss():
     watch = types.SimpleNamespace(now=lambda _: (0, 0), others_since=lambda *_: 0.0, calibrate=lambda: 1.0)
     work = next(work for work in TABLE.values() if work.options.get("until") == "epoch")
     row = run.measure_processes(work, [OURS, KERAS], 3, 2, watch, fresh)
-    assert row["libraries"][KERAS]["proof"] == pytest.approx([1.2])
-    assert row["flags"] == []
+    assert row["libraries"][KERAS]["proof"] == row["libraries"][OURS]["proof"] == pytest.approx([1.2])
+
+
+def test_no_row_is_measured_until_its_results_agree(monkeypatch):
+    class Process:
+        versions, busy, losses = {}, 0.0, {OURS: iter([1.0, 1.0]), KERAS: iter([2.0, 1.0])}
+
+        def __init__(self, library, *_):
+            self.library = library
+
+        def prepare(self, _):
+            return {"proof": [next(self.losses[self.library])], "note": "", "times": 1}
+
+        def measure(self):
+            return 1.0
+
+        forget = __exit__ = lambda self, *_: None
+
+        def __enter__(self):
+            return self
+
+    monkeypatch.setattr(run, "Worker", Process)
+    monkeypatch.setattr(run, "MOST_OTHER_LOAD", 1000)
+    monkeypatch.setattr(run, "MOST_CALIBRATION_SPREAD", 1000)
+    arguments = types.SimpleNamespace(
+        peers=[KERAS], only=["steps"], rows=[STEP.name], quick=False, threads=2, attempts=2, rounds=2
+    )
+    (row,) = run.run(arguments)["rows"]
+    assert row["flags"] == ["tf.keras: other results, [2.0] against [1.0]"]
+    assert row["other_attempts"] == []
 
 
 def test_a_job_is_warmed_up_once_whatever_was_repeated_before(monkeypatch):
