@@ -469,8 +469,7 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._input_layer: InputLayer | None = None
         self._chain: list[Node] = []
-        for layer in [layers] if isinstance(layers, (Layer, Symbol)) else layers or ():
-            self._append(layer)
+        self._extend([layers] if isinstance(layers, (Layer, Symbol)) else layers or ())
         if not trainable:
             self.trainable = False
         self._rebuild()
@@ -481,7 +480,7 @@ class Sequential(Model):
         Raises:
             ValueError: something that is no layer, or a name that is taken.
         """
-        self._append(layer)
+        self._extend([layer])
         if rebuild:
             self._rebuild()
 
@@ -495,7 +494,13 @@ class Sequential(Model):
             self._rebuild()
         return layer
 
-    def _append(self, layer: Any) -> None:
+    def _extend(self, layers: Iterable[Any]) -> None:
+        names = {layer.name for layer in self._layers}
+        for layer in layers:
+            self._append(layer, names)
+
+    def _append(self, layer: Any, names: set[str]) -> None:
+        """Append a layer whose name is none of `names`, and add it there."""
         if isinstance(layer, Symbol) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
@@ -509,7 +514,7 @@ class Sequential(Model):
                 raise ValueError(f"Sequential model {self.name!r}: an Input comes first and only once.")
             self._input_layer = layer
             return
-        if any(layer.name == other.name for other in self._layers):
+        if layer.name in names:
             raise ValueError(
                 f"All layers of a Sequential model have names of their own; {layer.name!r} is there already. "
                 "Pass another `name`."
@@ -517,6 +522,7 @@ class Sequential(Model):
         if not self._layers and self._input_layer is None and layer.batch_input_shape is not None:
             self._input_layer = InputLayer(batch_shape=layer.batch_input_shape, dtype=layer.dtype)
         self._layers.append(layer)
+        names.add(layer.name)
 
     def _rebuild(self) -> None:
         """Chain the layers, if the shape of the input is known."""
@@ -536,8 +542,9 @@ class Sequential(Model):
         shape = checked_shape(input_shape, f"Sequential model {self.name!r}", "input_shape")
         if self._input_layer is None or self._input_layer.batch_shape != shape:
             self._input_layer = InputLayer(batch_shape=shape, dtype=self._layers[0].dtype)
+        before = set(self._chain)
         for layer in self._layers:  # of the chain as it was, nothing stays
-            layer.nodes = [node for node in layer.nodes if node not in self._chain]
+            layer.nodes = [node for node in layer.nodes if node not in before]
         symbol = self._input_layer.output
         self._chain = []
         for layer in self._layers:
