@@ -37,6 +37,8 @@ class Block:
         layer: whose weights and options are used.
     """
 
+    rests_when_frozen = False
+
     def __init__(self, layer: ActivatedLayer):
         self.layer = layer
 

@@ -37,6 +37,7 @@ class Graph:
         entrances, exits: these symbols, each in a list.
         calls: inputs and nodes, in an order in which each is computed before it is used.
         layers: in the order in which Keras lists them: those farthest from the outputs first.
+        inner: the models among the layers, each with the graph that it had when it was unrolled here.
         steps: (layer, positions of its inputs), in the order of the calls.
         told: of each step, what its call says of `training`, or a call around it; None where none does.
         ends: the positions of the outputs.
@@ -52,6 +53,11 @@ class Graph:
         self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
         self.calls, first = _walk(entrances, exits)
         self.layers = _by_distance(entrances, self.calls, first)
+        self.inner = [
+            (node.layer, inner)
+            for node in self.calls
+            if isinstance(node, Node) and (inner := getattr(node.layer, "inner_graph", None)) is not None
+        ]
         self.steps, self.told, self.ends = _unrolled(entrances, exits, self.calls)
         count = len(entrances)
         steps = [(_JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
@@ -61,10 +67,16 @@ class Graph:
         for place, training in enumerate(self.told, count):
             if training and place in moved:  # else it is fused with the next, and neither asks
                 self._told[moved[place] - count] = True
+        self._can_rest = any(operation.rests_when_frozen for operation, _ in self.operations)
         self._count, self._one_input = count, isinstance(inputs, Symbol)
         places = [moved[end] for end in self.ends]
         #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
         self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a model within has another graph now than when it was unrolled."""
+        return any(model.inner_graph is not graph for model, graph in self.inner)
 
     @property
     def is_chain(self) -> bool:
@@ -95,7 +107,8 @@ class Graph:
 
         Args:
             x: the batch; several arrays where there are several inputs.
-            training: whether Dropout and its like are active; None: where their calls were told so.
+            training: whether Dropout and its like are active; None: where their calls were told so; or what `active`
+                returned.
             caches: what `backward` will need is appended here; None where it won't be called.
             logits: leave out these activations; see `without_activation`.
 
@@ -107,7 +120,11 @@ class Graph:
             values = [x if x.flags.writeable else x.copy()]
         else:
             values = [a if a.flags.writeable else a.copy() for a in x]
-        each = self._told if training is None else itertools.repeat(training)
+        if training is not False and self._can_rest and not isinstance(training, list):
+            training = self.active(training)
+        each = (
+            self._told if training is None else training if isinstance(training, list) else itertools.repeat(training)
+        )
         for (operation, places), active in zip(self.operations, each, strict=False):
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) in logits:
@@ -120,6 +137,19 @@ class Graph:
             if caches is not None:
                 caches.append(cache)
         return values[-1] if self._places is None else self._outputs(values)
+
+    def active(self, training: bool | None = True) -> bool | list[bool] | None:
+        """Return what each operation is told of `training`: False also for a frozen layer that rests.
+
+        The same for all where no layer can rest.
+        """
+        if not self._can_rest:
+            return training
+        told = self._told if training is None else itertools.repeat(training)
+        return [
+            t and not (operation.rests_when_frozen and not operation.trainable)
+            for t, (operation, _) in zip(told, self.operations, strict=False)
+        ]
 
     def _outputs(self, values: list[np.ndarray]) -> Any:
         outputs = [values[place] for place in self._places]
@@ -248,7 +278,11 @@ class _JoinOfOne:
     joins = True
 
     def __init__(self, layer: Layer):
-        self.layer = layer
+        self.layer, self.rests_when_frozen = layer, layer.rests_when_frozen
+
+    @property
+    def trainable(self) -> bool:
+        return self.layer.trainable
 
     @property
     def weights(self) -> list[Variable]:

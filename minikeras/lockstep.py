@@ -232,7 +232,7 @@ class _Comparison:
                 continue
             given = self._given(layer, expected.inputs)
             try:
-                y, self.caches[i] = layer.forward(joined(given, layer), self.record.training)
+                y, self.caches[i] = layer.forward(joined(given, layer), layer.is_active(self.record.training))
                 received = separate(y, len(expected.outputs))
             except Exception as error:
                 self._differs(call, "forward", "output", f"was not computed: {type(error).__name__}: {error}")

@@ -4,7 +4,8 @@ What a model can do with data (compile, fit, evaluate, predict) stands in `train
 calls `graph`, `graph_config`, `training`, `layers`, `parameters`, `saving`, `several`, `console`.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,7 +59,7 @@ class Model(Trainer, Layer):
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **options):
         super().__init__(name=name, **options)
         self._forget_compile()
-        self.graph: Graph | None = None
+        self._graph: Graph | None = None
         self._inputs: Any = None  # the symbols, in the form that the user gave
         self._outputs: Any = None
         if inputs is not None or outputs is not None:
@@ -79,9 +80,33 @@ class Model(Trainer, Layer):
         self._inputs, self._outputs = inputs, outputs
         entrances, exits = flat(inputs), flat(outputs)
         alone = len(exits) == 1 and not isinstance(outputs, dict)
-        self.graph = Graph(entrances[0] if len(entrances) == 1 else entrances, exits[0] if alone else exits)
+        graph = Graph(entrances[0] if len(entrances) == 1 else entrances, exits[0] if alone else exits)
         self._has_several_inputs, self._has_several_outputs = len(entrances) > 1, not alone
-        self.built, self.build_input_shape = True, None
+        self.build_input_shape = None
+        self._graph, self.built = graph, True
+
+    @property
+    def graph(self) -> Graph | None:
+        """The calls between the model's symbols; None where it has none (yet).
+
+        A model among the layers may have got, or lost, layers of its own: the graph is then made anew.
+
+        Raises:
+            ValueError: that model's output has another shape now, for which the layers after it weren't made.
+        """
+        graph = self._graph
+        if graph is not None and graph.inner and graph.is_outdated:
+            for node in graph.calls:
+                if isinstance(node, Node) and isinstance(node.layer, Model):
+                    expected = [s.shape for s in node.outputs]
+                    found = node.layer.graph and node.layer._shapes_of([s.shape for s in node.inputs])
+                    if found != expected:
+                        raise ValueError(
+                            f"Model {self.name!r}: its layer {node.layer.name!r} has changed, and now returns the shape "
+                            f"{found} in the place of {expected}. Make the model anew from its layers."
+                        )
+            graph = self._graph = Graph(graph.inputs, graph.outputs)
+        return graph
 
     # ---- as a layer ----
 
@@ -480,24 +505,37 @@ class Sequential(Model):
         Raises:
             ValueError: something that is no layer, or a name that is taken.
         """
-        self._extend([layer])
-        if rebuild:
-            self._rebuild()
+        with self._changing_layers():
+            self._extend([layer])
+            if rebuild:
+                self._rebuild()
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer, and return it."""
         if not self._layers:
             raise ValueError(f"Sequential model {self.name!r} has no layer to pop.")
-        layer = self._layers.pop()
-        self.built, self.graph = False, None
-        if rebuild:
-            self._rebuild()
+        layer = self._layers[-1]
+        with self._changing_layers():
+            self._layers.pop()
+            if rebuild:
+                self._rebuild()
         return layer
 
     def _extend(self, layers: Iterable[Any]) -> None:
         names = {layer.name for layer in self._layers}
         for layer in layers:
             self._append(layer, names)
+
+    @contextlib.contextmanager
+    def _changing_layers(self) -> Iterator[None]:
+        """Begin the block without a graph; where it fails, the model is left as it was."""
+        before = {**vars(self), "_layers": list(self._layers)}
+        try:
+            self.built, self._graph = False, None
+            yield
+        except BaseException:
+            vars(self).update(before)
+            raise
 
     def _append(self, layer: Any, names: set[str]) -> None:
         """Append a layer whose name is none of `names`, and add it there."""
@@ -525,9 +563,13 @@ class Sequential(Model):
         names.add(layer.name)
 
     def _rebuild(self) -> None:
-        """Chain the layers, if the shape of the input is known."""
+        """Chain the layers, if the shape of the input is known: from an Input, or from a model in the first place."""
         if self._input_layer is not None and self._layers:
             self.build(self._input_layer.batch_shape)
+        elif len(self._layers) > 1 and isinstance(self._layers[0], Model) and self._layers[0].graph is not None:
+            shape = self._layers[0].input_shape
+            if isinstance(shape, tuple):
+                self.build(shape)
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Chain the layers for inputs of this shape, batch axis first: `build((None, 784))`.

@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import math
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -38,6 +39,25 @@ def postponed() -> Iterator[None]:
         _postponed.reset(token)
 
 
+class _OfThisThread(threading.local):
+    changed: "dict[Variable, np.ndarray] | None" = None  # new values of the step under way
+
+
+_of_this_thread = _OfThisThread()
+
+
+class changes:  # noqa: N801
+    """Collect what `Variable.change` is given in the block, for whoever lets all of it take effect at once."""
+
+    def __enter__(self) -> "dict[Variable, np.ndarray]":
+        self.before, changed = _of_this_thread.changed, {}
+        _of_this_thread.changed = changed
+        return changed
+
+    def __exit__(self, *exception: object) -> None:
+        _of_this_thread.changed = self.before
+
+
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     """A named array of numbers that a layer owns, with its gradient beside it (Keras: `keras.Variable`).
 
@@ -52,6 +72,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     Attributes:
         value: the array; a view into the model's vector once the model is built.
         gradient: d loss / d value, of the same shape; `backward` passes add to it.  None where not trainable.
+        home: the vector that both are views of; None before the model is built.
         path: the name with those of its layer and model before it, `"sequential/dense/kernel"`.
         moves: how often any variable has moved to other arrays.
     """
@@ -77,20 +98,46 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
                 self._postponed = make
             else:
                 initializer = make()
-        self.value: np.ndarray
-        self.gradient: np.ndarray | None
         if self._postponed is not None:
-            self.value = np.broadcast_to(dtype.type(0), tuple(shape))  # every element is the same number
-            self.gradient = self.value if trainable else None
+            self._value = np.broadcast_to(dtype.type(0), tuple(shape))  # every element is the same number
+            self._gradient = self._value if trainable else None
         else:
-            self.value = np.array(initializer, dtype=dtype, order="C")
-            self.gradient = np.zeros_like(self.value) if trainable else None
+            self._value = np.array(initializer, dtype=dtype, order="C")
+            self._gradient = np.zeros_like(self._value) if trainable else None
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
         self.declared_trainable = bool(trainable)  # what `trainable` returns to when a layer is unfrozen
         self.trainable = bool(trainable)
         self.home: Parameters | None = None  # the vector that `value` is a view of
+
+    @property
+    def value(self) -> np.ndarray:
+        """The array; setting it copies the numbers in, and the array stays where it is."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if value is not self._value:  # as after `v.value += 1`
+            self.assign(value)
+
+    @property
+    def gradient(self) -> np.ndarray | None:
+        """d loss / d value, None where not trainable; setting it copies the numbers in."""
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, gradient: Any) -> None:
+        if gradient is self._gradient:
+            return
+        if self._gradient is None:
+            raise ValueError(f"Variable {self.path!r} is not trainable: it has no gradient to set.")
+        gradient = np.asarray(gradient)
+        if gradient.shape != self.shape:
+            raise ValueError(
+                f"The gradient of variable {self.path!r}: expected shape {self.shape}, received {gradient.shape}."
+            )
+        self._gradient[...] = gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -133,6 +180,24 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """Subtract from the values in place."""
         return self.assign(self.value - np.asarray(value))
 
+    @property
+    def latest(self) -> np.ndarray:
+        """The values, those included that the step under way has given by `change`."""
+        changed = _of_this_thread.changed
+        return self.value if not changed else changed.get(self, self.value)
+
+    def change(self, value: np.ndarray) -> None:
+        """Take new values together with the weights of the step under way; at once where there is none.
+
+        For what a layer keeps beside, such as moving averages: a step that is interrupted then leaves them as they
+        were.
+        """
+        changed = _of_this_thread.changed
+        if changed is None:
+            self.assign(value)
+        else:
+            changed[self] = value
+
     def settle(self, value: np.ndarray | None = None) -> None:
         """Take values over; a variable made under `postponed` gets its memory, and its first values where None."""
         if value is None and self._postponed is None:
@@ -141,20 +206,20 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if self._postponed is None or self.home is not None:
             self.assign(value)
         else:
-            self.value = np.array(value, dtype=self.value.dtype, order="C")
-            self.gradient = None if self.gradient is None else np.zeros_like(self.value)
+            self._value = np.array(value, dtype=self.value.dtype, order="C")
+            self._gradient = None if self.gradient is None else np.zeros_like(self.value)
         self._postponed = None
 
     def move(self, value: np.ndarray, gradient: np.ndarray | None, home: "Parameters | None") -> None:
         """Copy the numbers to new arrays of the same shape, and live there from now on."""
         value[...] = self.value
-        self.value, self.gradient, self.home = value, gradient, home
-        Variable.moves += 1
+        Variable.moves += 1  # first: who is interrupted in between looks once too often
+        self._value, self._gradient, self.home = value, gradient, home
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.
         gradient = None if self.gradient is None else np.zeros_like(self.gradient)
-        return {**self.__dict__, "value": self.value.copy(), "gradient": gradient, "home": None}
+        return {**self.__dict__, "_value": self.value.copy(), "_gradient": gradient, "home": None}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         # A copy unless refused: a stray `np.asarray(weight) += 1` must not train the model.

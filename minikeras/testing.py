@@ -124,7 +124,7 @@ def _repeatable(layer: Layer) -> Callable[[np.ndarray, bool], tuple[np.ndarray, 
     def run(x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         for name, stream in streams.items():
             setattr(layer, name, copy.deepcopy(stream))
-        return layer.forward(x, training)
+        return layer.forward(x, layer.is_active(training))
 
     return run
 

@@ -7,7 +7,7 @@ and backward, `losses`, `metrics`, `optimizers`, `callbacks`, and `threads`.
 import contextlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .callbacks import CallbackList, History
 from .fusion import scores
 from .metrics import Mean, Metric
 from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
-from .parameters import stretches
+from .parameters import changes, stretches
 from .serialization import custom_object, deserialize, serialize
 from .several import Bundle, aligned, flat, is_nested, packed
 from .threads import alone, one_blas_thread
@@ -25,26 +25,61 @@ from .threads import alone, one_blas_thread
 WORTH_A_TEAM = 2**20  # multiply-adds: to predict with fewer, one thread is done before others are awake
 
 
-class Trainer:
-    """The training half of a model."""
+class Objective(NamedTuple):
+    """What loss and metrics make of a graph's outputs, chosen when the first batch shows the shapes of the targets."""
 
-    def _forget_compile(self) -> None:
-        self.compiled = False
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: Any = None
-        self.stop_training = False
-        self.history: History | None = None
-        self._loss: losses.Loss | None = None
-        self._loss_tracker = Mean(name="loss")
-        self._metrics: list[Metric] | None = None
-        self._weighted: list[Metric] = []
-        self._several: SeveralOutputs | None = None  # in place of loss and metrics, for a model with several outputs
-        self._trained: list[Any] | None = None
-        self._chosen_for: Any = None  # the graph that losses, metrics and pairing were chosen for
-        self._initial_epoch = 0
-        self._keeps_batches = False
-        self._running: tuple[data.Batches, data.Batches | None] | None = None  # what `fit` trains on and validates on
-        self._compile_arguments: dict[str, Any] = {}
+    graph: Any
+    loss: Any  # it knows which targets it can take
+    metrics: list[Metric]
+    weighted: list[Metric]
+    several: SeveralOutputs | None  # in place of loss and metrics, for a model with several outputs
+    scores: Any
+    logits: tuple[int, ...]  # see `Graph.without_activation`
+    penalized: list[Any]  # the weights whose regularizers `evaluate` adds to the loss
+
+
+class Trained(NamedTuple):
+    """What `trainable` decides, settled at the first step after `compile`."""
+
+    graph: Any
+    variables: list[Any]
+    needed: list[bool]  # see `Graph.needed`
+    active: Any  # what the layers are told of `training`; see `Graph.active`
+    added_to: list[np.ndarray]  # the gradients that have to start at 0
+    penalized: list[Any]  # the weights that have a regularizer
+
+
+class Trainer:
+    """The training half of a model.
+
+    A state that takes several steps to make is made whole, and then takes its place in one: whatever interrupts a
+    method, Ctrl-C included, the model is as it was or as it shall be.
+    """
+
+    compiled: bool
+    optimizer: optimizers.Optimizer | None
+    loss: Any
+    stop_training: bool
+    history: History | None
+
+    def _forget_compile(self, **compiled: Any) -> None:
+        """Begin anew, with what `compile` has made."""
+        state = {
+            "compiled": False,
+            "optimizer": None,
+            "loss": None,
+            "stop_training": False,
+            "history": None,
+            "_loss_tracker": Mean(name="loss"),
+            "_objective": None,
+            "_trained": None,
+            "_initial_epoch": 0,
+            "_keeps_batches": False,
+            "_running": None,  # the batches that `fit` trains on, and those that it validates on
+            "_compile_arguments": {},
+            **compiled,
+        }
+        vars(self).update(state)
 
     # ---- compile ----
 
@@ -86,9 +121,7 @@ class Trainer:
                 _check_metric(identifier)
         if self._has_several_outputs and loss is not None:
             losses_of(loss, self._outputs, self.output_names)
-        self._forget_compile()
-        self.optimizer, self.loss = new_optimizer, loss
-        self._compile_arguments = {
+        arguments = {
             "optimizer": new_optimizer,
             "loss": loss,
             "loss_weights": loss_weights,
@@ -98,7 +131,7 @@ class Trainer:
             "steps_per_execution": steps_per_execution,
             "jit_compile": False if jit_compile == "auto" else jit_compile,
         }
-        self.compiled = True
+        self._forget_compile(compiled=True, optimizer=new_optimizer, loss=loss, _compile_arguments=arguments)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return the arguments of `compile`, as Keras 3 writes them; None where it wasn't called."""
@@ -129,46 +162,37 @@ class Trainer:
         Where the last activation is softmax (or sigmoid) and the loss its crossentropy, z is what enters the
         activation: the pair has a simpler derivative, and nothing to clip (see `fusion.scores`).
         """
-        caches: list[Any] = []
-        z = self.graph.forward(x, True, caches, self._logits)
-        value, dz, y_pred = self._scores.value_and_gradient(y, z, sample_weight)
-        self._zero_gradients()
-        self.graph.backward(dz, caches, self._needed, fresh=True)
-        value += self._penalties(add_gradients=True)
-        self.optimizer.step(self._trained)
+        objective, trained, caches = self._objective, self._trained, []
+        with changes() as changed:  # of what layers keep beside: they take effect with the step
+            z = trained.graph.forward(x, trained.active, caches, objective.logits)
+            value, dz, y_pred = objective.scores.value_and_gradient(y, z, sample_weight)
+            for gradients in trained.added_to:
+                gradients.fill(0)
+            trained.graph.backward(dz, caches, trained.needed, fresh=True)
+            value += _penalties(trained.penalized, add_gradients=True)
+            self.optimizer.step(trained.variables, changed)
         self._update_metrics(value, y, y_pred, sample_weight)
 
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
+        objective = self._objective
         with np.errstate(all="ignore"):
-            z = self.graph.forward(x, logits=self._logits)
-            value, y_pred = self._scores.value(y, z, sample_weight)
-            self._update_metrics(value + self._penalties(), y, y_pred, sample_weight)
-
-    def _penalties(self, add_gradients: bool = False) -> float:
-        """Return the sum of the regularizers' penalties on trainable weights."""
-        total = 0.0
-        for v in self._regularized:
-            total += v.regularizer(v.value)
-            if add_gradients:
-                v.gradient += v.regularizer.gradient(v.value)
-        return total
-
-    def _zero_gradients(self) -> None:
-        for stretch in self._added_to:
-            stretch.fill(0)
+            z = objective.graph.forward(x, logits=objective.logits)
+            value, y_pred = objective.scores.value(y, z, sample_weight)
+            self._update_metrics(value + _penalties(objective.penalized), y, y_pred, sample_weight)
 
     def _update_metrics(self, value: float, y: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> None:
+        objective = self._objective
         self._loss_tracker.add(value, len(y_pred))
-        if self._several is not None:
-            self._several.update(y, y_pred, sample_weight)
+        if objective.several is not None:
+            objective.several.update(y, y_pred, sample_weight)
             return
-        for metric in self._metrics:
+        for metric in objective.metrics:
             if self._keeps_batches:
                 metric.postpone(y, y_pred)
             else:
                 metric.update_state(y, y_pred)
-        for metric in self._weighted:
+        for metric in objective.weighted:
             metric.update_state(y, y_pred, sample_weight)
 
     def _prepare(self, batches: data.Batches, training: bool) -> None:
@@ -181,64 +205,69 @@ class Trainer:
             )
         if self.loss is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        self._target_shapes = self._output_shapes
-        if self._chosen_for is not self.graph:
-            if self._has_several_outputs:
-                self._choose_for_several(y)
-            else:
-                self._choose_for_one(y)
-            self._chosen_for = self.graph
-        self._loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._target_shapes)
+        if self._objective is None or self._objective.graph is not self.graph:
+            self._objective = self._choose_for_several(y) if self._has_several_outputs else self._choose_for_one(y)
+        self._objective.loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._output_shapes)
         if training:
-            self._choose_weights()
-        self._regularized = [v for v in self.trainable_weights if v.regularizer is not None]
+            self._settle_trainable()
 
-    def _choose_for_one(self, y: np.ndarray) -> None:
+    def _choose_for_one(self, y: np.ndarray) -> Objective:
         """Choose loss, metrics and pairing for the only output."""
         output_shape, arguments = (len(y), *self.output_shape[1:]), self._compile_arguments
-        name = self.output_names[0]
+        name, graph, before = self.output_names[0], self.graph, self._objective
         factor = only(arguments["loss_weights"], name, "loss_weights")
-        if self._loss is None:
-            self._loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
-        if self._metrics is None:
-            self._loss.check_targets(y, self.output_shape)
-            self._metrics, self._weighted = (
+        if before is not None:  # for the graph as it was
+            loss, metrics, weighted = before.loss, before.metrics, before.weighted
+        else:
+            loss = losses.as_loss(only(self.loss, name, "loss"), y.shape, output_shape)
+            loss.check_targets(y, self.output_shape)
+            metrics, weighted = (
                 [metrics_room.resolve(m, y.shape, output_shape) for m in _as_list(arguments[kind])]
                 for kind in ("metrics", "weighted_metrics")
             )
-        self._scores = scores(self._loss, self.graph.lasts[0])
-        self._logits = self.graph.without_activation([self._scores.function is not None])
+        chosen = scores(loss, graph.lasts[0])
+        logits = graph.without_activation([chosen.function is not None])
         if factor is not None:
-            self._scores = WeightedScores(self._scores, factor)
+            chosen = WeightedScores(chosen, factor)
+        return Objective(graph, loss, metrics, weighted, None, chosen, logits, self._penalized())
 
-    def _choose_for_several(self, y: Bundle) -> None:
+    def _choose_for_several(self, y: Bundle) -> Objective:
         """Choose losses, metrics and pairings for several outputs."""
-        if self._several is None:
+        graph, several = self.graph, self._objective and self._objective.several
+        if several is None:
             shapes = [(len(y), *s.shape[1:]) for s in self.outputs]
-            names = self.output_names
-            self._several = SeveralOutputs(self._compile_arguments, self._outputs, names, y.shape, shapes)
-            self._metrics = self._several.all_metrics
-        self._loss = self._several  # for its `check_targets`
-        lasts = self.graph.lasts
-        self._scores = self._several.scores(lasts)
-        self._logits = self.graph.without_activation(self._scores.chosen(len(lasts)))
+            several = SeveralOutputs(self._compile_arguments, self._outputs, self.output_names, y.shape, shapes)
+        chosen = several.scores(graph.lasts)
+        logits = graph.without_activation(chosen.chosen(len(graph.lasts)))
+        return Objective(graph, several, several.all_metrics, [], several, chosen, logits, self._penalized())
 
-    def _choose_weights(self) -> None:
-        """Settle at the first step after `compile` which weights are trained, and where gradients have to go."""
-        if self._trained is None or any(v.home is None for v in self._trained):  # the latter in a copied model
-            self.gather()
-            self._trained = self.trainable_weights
-            self._needed = self.graph.needed()
-            # Where an output has no loss, what only it depends on gets no gradient, not even a fresh one.
-            everywhere = self._several is None or len(self._several.losses) == len(self.outputs)
-            written = self.graph.written() if everywhere else ()
-            self._added_to = stretches([v for v in self._trained if v not in written])
-            self.optimizer.build(self._trained)
-        elif self._trained != self.trainable_weights:
-            warnings.warn(
-                f"Model {self.name!r}: `trainable` was changed after `compile`; call `compile` again for it to count.",
-                stacklevel=4,
-            )
+    def _penalized(self) -> list[Any]:
+        return [v for v in self.trainable_weights if v.regularizer is not None]
+
+    def _settle_trainable(self) -> None:
+        """Settle which weights are trained, where gradients have to go, and which layers rest.
+
+        That holds until `compile` is called again, as in tf.keras, whose step is traced once; a graph that has changed
+        since, and a copied model, settle it anew.
+        """
+        trained, graph = self._trained, self.graph
+        if trained is not None and trained.graph is graph and all(v.home is not None for v in trained.variables):
+            if trained.variables != self.trainable_weights:
+                warnings.warn(
+                    f"Model {self.name!r}: `trainable` was changed after `compile`; call `compile` again for it to "
+                    "count.",
+                    stacklevel=4,
+                )
+            return
+        self.gather()
+        variables = self.trainable_weights
+        # Where an output has no loss, what only it depends on gets no gradient, not even a fresh one.
+        several = self._objective.several
+        everywhere = several is None or len(several.losses) == len(self.outputs)
+        written = graph.written() if everywhere else ()
+        added_to = stretches([v for v in variables if v not in written])
+        self.optimizer.build(variables)
+        self._trained = Trained(graph, variables, graph.needed(), graph.active(), added_to, self._penalized())
 
     def _build_for(self, batches: data.Batches) -> None:
         """Build the model if it isn't, and check the data against it; arrays get the shape of its input."""
@@ -401,12 +430,28 @@ class Trainer:
             )
         self.stop_training = False
         self._initial_epoch, self._running = initial_epoch, (batches, validation)  # a callback may resume a training
+        try:
+            self._train(batches, validation, callbacks, epochs, validation_freq)
+        finally:
+            self._running = None
+        return self.history
+
+    def _train(
+        self,
+        batches: data.Batches,
+        validation: data.Batches | None,
+        callbacks: CallbackList,
+        epochs: int,
+        validation_freq: int | Sequence[int],
+    ) -> None:
         callbacks.on_train_begin()
         logs: dict[str, float] | None = None
         for epoch in range(self._initial_epoch, epochs):
             if batches.exhausted:
-                warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=2)
+                warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=3)
                 break
+            if self._trained.graph is not self.graph:  # a callback has changed it
+                self._prepare(batches, training=True)
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             self._train_epoch(batches, callbacks)
@@ -418,8 +463,6 @@ class Trainer:
             if self.stop_training:
                 break
         callbacks.on_train_end(logs)
-        self._running = None
-        return self.history
 
     def _train_epoch(self, batches: data.Batches, callbacks: CallbackList) -> None:
         """Do the steps of one epoch.
@@ -429,7 +472,7 @@ class Trainer:
         watched = batches.arrays is None or callbacks.wants_batches
         quiet = np.errstate(all="ignore")  # a run that diverges ends in inf and nan, for TerminateOnNaN to see
         train_step = quiet(self.train_step) if watched else self.train_step
-        begins_in_kernel = self.graph.begins_in_kernel
+        begins_in_kernel = self._trained.graph.begins_in_kernel
         with contextlib.ExitStack() as whole_epoch:
             if not watched:
                 whole_epoch.enter_context(quiet)
@@ -451,9 +494,9 @@ class Trainer:
         return (
             type(self.optimizer).__module__.partition(".")[0] == package
             and type(self).train_step is Trainer.train_step
-            and not self._weighted
-            and self._several is None
-            and all(metric.can_wait for metric in self._metrics)
+            and not self._objective.weighted
+            and self._objective.several is None
+            and all(metric.can_wait for metric in self._objective.metrics)
         )
 
     @one_blas_thread()
@@ -567,7 +610,7 @@ class Trainer:
         for x, y, w in batches.epoch():
             x = self._adapted(x)
             self.check_input(x.shape)
-            self._loss.check_targets(y, self._target_shapes)
+            self._objective.loss.check_targets(y, self._output_shapes)
             self._keeps_batches = False  # the stream may write over its last batch
             yield x, y, w
 
@@ -622,7 +665,9 @@ class Trainer:
     @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, and the metrics once the model has seen data."""
-        metrics = [self._loss_tracker, *(self._metrics or ()), *self._weighted] if self.compiled else []
+        objective = self._objective
+        chosen = [] if objective is None else [*objective.metrics, *objective.weighted]
+        metrics = [self._loss_tracker, *chosen] if self.compiled else []
         for metric in metrics:
             metric.catch_up()
         return metrics
@@ -642,12 +687,14 @@ class Trainer:
         return {name: float(metric.result()) for name, metric in self._named_metrics().items()}
 
     def _named_metrics(self) -> dict[str, Metric]:
-        if self._several is not None:
-            return {"loss": self._loss_tracker, **self._several.named()}
+        objective = self._objective
+        if objective is not None and objective.several is not None:
+            return {"loss": self._loss_tracker, **objective.several.named()}
+        weighted = [] if objective is None else objective.weighted
         named: dict[str, Metric] = {}
         seen: dict[str, int] = {}
         for metric in self.metrics:
-            is_second = metric.name in seen and any(metric is m for m in self._weighted)
+            is_second = metric.name in seen and any(metric is m for m in weighted)
             name = f"weighted_{metric.name}" if is_second else metric.name
             count = seen.get(name, 0)
             seen[name] = count + 1
@@ -661,6 +708,16 @@ class Trainer:
     def _in_order(self, logs: dict[str, float]) -> float | list[float]:
         values = [logs[name] for name in self._named_metrics()]
         return values[0] if len(values) == 1 else values
+
+
+def _penalties(variables: list[Any], add_gradients: bool = False) -> float:
+    """Return the sum of the regularizers' penalties on these weights."""
+    total = 0.0
+    for v in variables:
+        total += v.regularizer(v.value)
+        if add_gradients:
+            v.gradient += v.regularizer.gradient(v.value)
+    return total
 
 
 def _concatenated(outputs: list[Any]) -> Any:

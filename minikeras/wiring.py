@@ -152,7 +152,7 @@ class Run:
             if call.outputs[0] in logits:
                 y, cache = call.layer.forward_logits(x)
             else:
-                y, cache = call.layer.forward(x, training)
+                y, cache = call.layer.forward(x, call.layer.is_active(training))
             self._caches.append(cache)
             for place, value in zip(call.outputs, separate(y, len(call.outputs)), strict=True):
                 self.values[place] = value

@@ -10,6 +10,7 @@ Every module of `layers` derives from here; `graph` runs the pair.  Calls `activ
 `regularizers`, `parameters`, `symbolic`.
 """
 
+import copy
 import functools
 from typing import Any, ClassVar
 
@@ -67,6 +68,9 @@ class Layer(Configurable):
 
     #: Whether it computes with NumPy's matrix products, whose bits depend on the number of threads.
     uses_blas: ClassVar[bool] = False
+
+    #: Whether a frozen layer (`trainable = False`) does in training what it does outside, as BatchNormalization.
+    rests_when_frozen: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -202,7 +206,11 @@ class Layer(Configurable):
         self.check_input(self._as_given([a.shape for a in xs]))
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
-            return self.forward(self._as_given(xs), bool(training))[0]
+            return self.forward(self._as_given(xs), self.is_active(training))[0]
+
+    def is_active(self, training: bool | None) -> bool:
+        """Return what `forward` is told where a call says `training`: False also for a frozen layer that rests."""
+        return bool(training) and not (self.rests_when_frozen and not self.trainable)
 
     def _refuse(self, others: tuple[Any, ...], arguments: dict[str, Any]) -> None:
         """Raise where a call has more than the inputs and `training`."""
@@ -236,8 +244,8 @@ class Layer(Configurable):
         self.check_input(input_shape)
         if not self.built:
             self.build(fixed_shape(input_shape))
-            self.built = True
             self.build_input_shape = fixed_shape(input_shape)
+            self.built = True
 
     def check_input(self, shape: Shape) -> None:
         """Raise ValueError where the rank or an axis of the input doesn't fit this layer."""
@@ -496,12 +504,19 @@ def fixed_shape(shape: Any) -> Any:
 
 
 def _recording_shape(build: Any) -> Any:
-    """Wrap a class's `build` so that a direct call, too, marks the layer as built."""
+    """Wrap a class's `build`: a direct call, too, marks the layer as built; one that fails leaves it as it was."""
 
     @functools.wraps(build)
     def wrapped(self: Layer, input_shape: Shape | None = None) -> None:
         shape = None if input_shape is None else fixed_shape(input_shape)
-        build(self, shape)
-        self.built, self.build_input_shape = True, shape
+        before = {name: copy.copy(v) if isinstance(v, list) else v for name, v in vars(self).items()}
+        try:
+            build(self, shape)
+            self.build_input_shape = shape
+            self.built = True
+        except BaseException:  # half of its weights would otherwise be declared twice
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     return wrapped

@@ -142,6 +142,7 @@ class BatchNormalization(Normalization):
         ValueError: an axis that the input hasn't, or whose size is unknown.
     """
 
+    rests_when_frozen = True
     only_default: ClassVar[dict[str, Any]] = {
         **Normalization.only_default,
         "renorm": False,
@@ -183,12 +184,11 @@ class BatchNormalization(Normalization):
         )
 
     def _follow(self, average: Any, new: np.ndarray) -> None:
-        average.value[...] = average.value * self.momentum + new.reshape(average.shape) * (1 - self.momentum)
+        average.change(average.latest * self.momentum + new.reshape(average.shape) * (1 - self.momentum))
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = gamma (x - m) r + beta; the moving averages move on in training."""
-        from_batch = training and self.trainable
-        if from_batch:
+        if training:
             m, v, centered = moments(x, self._others(x.ndim))
             self._follow(self.moving_mean, m)
             self._follow(self.moving_variance, v)
@@ -197,7 +197,7 @@ class BatchNormalization(Normalization):
             centered = x - m
         r = 1 / np.sqrt(v + self.epsilon)
         x_hat = centered * r
-        return self._scaled(x_hat), (x_hat, r, from_batch)
+        return self._scaled(x_hat), (x_hat, r, training)
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = gamma x^ + beta, x^ = (x - m) r; m and r were constants unless they came from the batch."""

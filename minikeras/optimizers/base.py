@@ -7,20 +7,26 @@ here, `training` calls `build` and `step`.  Calls `kernels.updates`, `parameters
 Keras's counterpart: `keras.optimizers.Optimizer`.
 """
 
+import collections
+import inspect
+import itertools
 import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import config, kernels
+from .. import config, kernels, threads
 from ..names import auto_name
 from ..parameters import Parameters, Variable, aligned_zeros
 from ..serialization import Configurable, keras_class, serialize
 from .schedules import LearningRateSchedule
+
+
+Call = tuple[Any, ...]  # a function, and what it is called with
 
 
 class Scalar(Variable):
@@ -161,6 +167,14 @@ class Optimizer(Configurable):
 
         All are vectors of one float type, and so is the learning rate.
         """
+        for function, *arguments in self.calls(w, g, learning_rate, *slots):
+            function(*arguments)
+
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what `update` calls: functions that change arrays in place, each with its arguments.
+
+        So the built-in rules are written: a step does these calls without a line of Python in between.
+        """
         raise NotImplementedError(f"{type(self).__name__}: write `update(self, w, g, learning_rate, *slots)`.")
 
     @classmethod
@@ -246,17 +260,17 @@ class Optimizer(Configurable):
                 raise ValueError(f"{type(self).__name__}: variable {v.path!r} is not trainable and has no gradient.")
         Parameters(v for v in dict.fromkeys(variables) if v.home is None)
 
-        self._trainable = variables
-        self._slots = {v: {} for v in variables}
+        slots: dict[Variable, dict[str, Variable]] = {v: {} for v in variables}
+        in_order = []
         for group in self.slots():
             for v in variables:
                 for name in group:
                     slot = Variable(np.full(v.shape, self.slot_start), dtype=v.dtype, trainable=False)
                     slot.name = f"{v.path.replace('/', '_')}_{name}"
                     slot.path = f"{self.name}/{slot.name}"
-                    self._slots[v][name] = slot
-                    self._slots_in_order.append(slot)
-        self.built = True
+                    slots[v][name] = slot
+                    in_order.append(slot)
+        vars(self).update(_trainable=variables, _slots=slots, _slots_in_order=in_order, built=True)
 
     @property
     def variables(self) -> list[Variable]:
@@ -326,16 +340,24 @@ class Optimizer(Configurable):
         homes = [v.home for v in self._trainable]
         if homes == self._settled_homes:
             return
-        self._settled_homes = homes
-        self._vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in self.homes}
+        vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in self.homes}
         for v, slots in self._slots.items():
             for name, slot in slots.items():
-                slot.move(v.home.view(self._vectors[v.home][name], v), None, None)
+                slot.move(v.home.view(vectors[v.home][name], v), None, None)
+        self._settled_homes, self._vectors = homes, vectors
 
     # ---- a step ----
 
-    def step(self, variables: Sequence[Variable] | None = None) -> None:
+    def step(
+        self, variables: Sequence[Variable] | None = None, changed: Mapping[Variable, np.ndarray] | None = None
+    ) -> None:
         """Update the variables (all, where None) from their `gradient`; clipping changes the gradients in place.
+
+        Weights, slots and counter change together: an exception, Ctrl-C included, comes before all of it or after.
+
+        Args:
+            variables: those to update.
+            changed: new values of other variables, which change with them: moving averages, say.
 
         Raises:
             ValueError: not built, or built for other variables.
@@ -343,18 +365,46 @@ class Optimizer(Configurable):
         if not self.built:
             raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
         variables = self._trainable if variables is None else variables
-        if not variables:
+        calls: list[Call] = [(np.copyto, v.value, new) for v, new in changed.items()] if changed else []
+        if variables:
+            plan = self._planned(variables)
+            rate = self._current_rate()
+            if self.clipnorm or self.global_clipnorm or self.clipvalue:
+                self._clip(variables)
+            if self.weight_decay is not None:
+                for w in plan.decayed:
+                    calls.append((kernels.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
+            is_own = type(self).update is not Optimizer.update
+            for number, w, g, slots in plan.stretches:
+                calls += (
+                    [(self.update, w, g, number(rate), *slots)] if is_own else self.calls(w, g, number(rate), *slots)
+                )
+            calls += self.counting()
+        self._do(calls)
+
+    def counting(self) -> list[Call]:
+        """Return the calls that end a step: they count it."""
+        count = self.iterations.value
+        return [(count.__setitem__, (), count.item() + 1)]
+
+    def _do(self, calls: list[Call]) -> None:
+        """Do all of these calls, or none of them."""
+        # Machine code and NumPy's own functions one after the other, without a line of Python in between, at which
+        # Ctrl-C could be noticed.
+        ready = [call[0].ready(*call[1:]) if isinstance(call[0], kernels.Kernel) else call for call in calls]
+        if None not in ready and not any(inspect.ismethod(call[0]) for call in ready):
+            collections.deque(itertools.starmap(operator.call, ready), 0)
             return
-        plan = self._planned(variables)
-        rate = self._current_rate()
-        if self.clipnorm or self.global_clipnorm or self.clipvalue:
-            self._clip(variables)
-        if self.weight_decay is not None:
-            for w in plan.decayed:
-                kernels.updates.decay(w, w.dtype.type(self.weight_decay), w.dtype.type(rate))
-        for number, w, g, slots in plan.stretches:
-            self.update(w, g, number(rate), *slots)
-        self.iterations.value[()] = self.iterations.value.item() + 1  # half as long as +=
+        arrays = {id(a): a for call in calls for a in (*call[1:], getattr(call[0], "__self__", None))}
+        before = [(a, a.copy()) for a in arrays.values() if isinstance(a, np.ndarray)]
+        try:
+            for function, *arguments in calls:
+                function(*arguments)
+        except BaseException:
+            threads.settle()  # nobody shall go on writing
+            for a, values in before:
+                a[...] = values
+            raise
 
     def _clip(self, variables: Sequence[Variable]) -> None:
         """Limit the gradients.

@@ -21,7 +21,7 @@ from .. import kernels
 from ..names import auto_name
 from ..parameters import Variable
 from ..serialization import keras_class
-from .base import Optimizer, Scalar
+from .base import Call, Optimizer, Scalar
 
 entered = keras_class("keras.optimizers")
 
@@ -54,12 +54,12 @@ class SGD(Optimizer):
         """m, where there is momentum."""
         return [("momentum",)] if self.momentum else []
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         if self.momentum:
-            kernels.updates.momentum(w, g, *slots, learning_rate, w.dtype.type(self.momentum), bool(self.nesterov))
-        else:
-            kernels.updates.sgd(w, g, learning_rate)
+            mu = w.dtype.type(self.momentum)
+            return [(kernels.updates.momentum, w, g, *slots, learning_rate, mu, bool(self.nesterov))]
+        return [(kernels.updates.sgd, w, g, learning_rate)]
 
 
 @entered
@@ -95,9 +95,9 @@ class Adagrad(Optimizer):
         """a."""
         return [("accumulator",)]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
-        kernels.updates.adagrad(w, g, *slots, learning_rate, w.dtype.type(self.epsilon))
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
+        return [(kernels.updates.adagrad, w, g, *slots, learning_rate, w.dtype.type(self.epsilon))]
 
 
 @entered
@@ -141,23 +141,19 @@ class RMSprop(Optimizer):
         names = ["velocity", *["momentum"] * bool(self.momentum), *["average_gradient"] * bool(self.centered)]
         return [(name,) for name in names]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         number = w.dtype.type
         rho, rest, epsilon = number(self.rho), number(1 - self.rho), number(self.epsilon)
         v, *others = slots
         if not others:
-            kernels.updates.rmsprop(w, g, v, learning_rate, rho, rest, epsilon)
-            return
-        a, s = np.zeros_like(w), np.empty_like(w)
-        if self.centered:
-            a = others[-1]
-            kernels.updates.running_mean(a, g, rho, rest)
-        kernels.updates.rmsprop_step(s, g, v, a, learning_rate, rho, rest, epsilon)
+            return [(kernels.updates.rmsprop, w, g, v, learning_rate, rho, rest, epsilon)]
+        s, a = np.empty_like(w), others[-1] if self.centered else np.zeros_like(w)
+        mean = [(kernels.updates.running_mean, a, g, rho, rest)] if self.centered else []
+        size = (kernels.updates.rmsprop_step, s, g, v, a, learning_rate, rho, rest, epsilon)
         if self.momentum:
-            kernels.updates.rolling_step(w, s, others[0], number(self.momentum))
-        else:
-            w -= s
+            return [*mean, size, (kernels.updates.rolling_step, w, s, others[0], number(self.momentum))]
+        return [*mean, size, (np.subtract, w, s, w)]
 
 
 @entered
@@ -201,12 +197,12 @@ class Adam(Optimizer):
         """m and v together, then the largest v where `amsgrad`."""
         return [("momentum", "velocity"), *[("velocity_hat",)] * bool(self.amsgrad)]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         number, b1, b2 = w.dtype.type, self.beta_1, self.beta_2
         numbers = number(self.iterations.value.item() + 1), number(b1), number(1 - b1), number(b2), number(1 - b2)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
-        rule(w, g, *slots, learning_rate, *numbers, number(self.epsilon))
+        return [(rule, w, g, *slots, learning_rate, *numbers, number(self.epsilon))]
 
 
 @entered
@@ -280,22 +276,22 @@ class Nadam(Optimizer):
 
     def build(self, variables: Iterable[Variable]) -> None:
         """See `Optimizer.build`; U starts at 1."""
-        variables, first = list(variables), not self.built
+        variables = list(variables)
+        if not self.built:
+            dtype = variables[0].dtype if variables and isinstance(variables[0], Variable) else None
+            self._product = Scalar(1, auto_name("Variable"), dtype)
         super().build(variables)
-        if first:
-            self._product = Scalar(1, auto_name("Variable"), variables[0].dtype if variables else None)
 
     @property
     def variables(self) -> list[Variable]:
         """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots, U."""
         return [*super().variables, *([self._product] if self.built else [])]
 
-    def step(self, variables: Sequence[Variable] | None = None) -> None:
-        """See `Optimizer.step`; afterwards U goes on by one factor."""
-        before = int(self.iterations)
-        super().step(variables)
-        if int(self.iterations) > before:
-            self._product.value[...] = self._next_product(self._product.value.dtype.type, before + 1)
+    def counting(self) -> list[Call]:
+        """See `Optimizer.counting`; U goes on by one factor."""
+        product = self._product.value
+        following = self._next_product(product.dtype.type, int(self.iterations) + 1)
+        return [*super().counting(), (product.__setitem__, (), following)]
 
     def _next_product(self, number: Any, t: int) -> np.floating:
         return number(self._product.value) * self._factor(number, t)
@@ -303,17 +299,15 @@ class Nadam(Optimizer):
     def _factor(self, number: Any, t: int) -> np.floating:
         return number(self.beta_1) * (number(1) - number(0.5) * number(0.96) ** number(t))
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         number, t = w.dtype.type, int(self.iterations) + 1
         one, beta_1, beta_2 = number(1), number(self.beta_1), number(self.beta_2)
         u, u_next, product = self._factor(number, t), self._factor(number, t + 1), self._next_product(number, t)
         look, now = u_next / (one - product * u_next), (one - u) / (one - product)
         # Here Keras takes the complements in the weights' own float type.
-        kernels.updates.nadam(
-            w, g, *slots, learning_rate, one - beta_1, one - beta_2, look, now, one - beta_2 ** number(t),
-            number(self.epsilon),
-        )  # fmt: skip
+        rests = one - beta_1, one - beta_2, look, now, one - beta_2 ** number(t)
+        return [(kernels.updates.nadam, w, g, *slots, learning_rate, *rests, number(self.epsilon))]
 
 
 @entered
@@ -352,13 +346,12 @@ class Adamax(Optimizer):
         """m and u together."""
         return [("momentum", "norm")]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         number = w.dtype.type
         rest_t = number(1) - number(self.beta_1) ** number(int(self.iterations) + 1)
-        kernels.updates.adamax(
-            w, g, *slots, learning_rate, number(1 - self.beta_1), number(self.beta_2), rest_t, number(self.epsilon)
-        )
+        numbers = number(1 - self.beta_1), number(self.beta_2), rest_t, number(self.epsilon)
+        return [(kernels.updates.adamax, w, g, *slots, learning_rate, *numbers)]
 
 
 @entered
@@ -392,12 +385,11 @@ class Adadelta(Optimizer):
         """a and d together."""
         return [("accumulated_grad", "accumulated_delta_var")]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         number = w.dtype.type
-        kernels.updates.adadelta(
-            w, g, *slots, learning_rate, number(self.rho), number(1 - self.rho), number(self.epsilon)
-        )
+        numbers = number(self.rho), number(1 - self.rho), number(self.epsilon)
+        return [(kernels.updates.adadelta, w, g, *slots, learning_rate, *numbers)]
 
 
 @entered
@@ -429,8 +421,8 @@ class Lion(Optimizer):
         """m."""
         return [("momentum",)]
 
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> None:
-        """Do one step; see `Optimizer.update`."""
+    def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        """Return what one step calls; see `Optimizer.calls`."""
         one, beta_1, beta_2 = (w.dtype.type(x) for x in (1, self.beta_1, self.beta_2))
         # Here Keras takes the complements in the weights' own float type.
-        kernels.updates.lion(w, g, *slots, learning_rate, beta_1, one - beta_1, beta_2, one - beta_2)
+        return [(kernels.updates.lion, w, g, *slots, learning_rate, beta_1, one - beta_1, beta_2, one - beta_2)]
