@@ -46,7 +46,7 @@ class _OfThisThread(threading.local):
 _of_this_thread = _OfThisThread()
 
 
-class changes:  # noqa: N801
+class changes:
     """Collect what `Variable.change` is given in the block, for whoever lets all of it take effect at once."""
 
     def __enter__(self) -> "dict[Variable, np.ndarray]":

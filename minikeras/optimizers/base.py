@@ -25,7 +25,6 @@ from ..parameters import Parameters, Variable, aligned_zeros
 from ..serialization import Configurable, keras_class, serialize
 from .schedules import LearningRateSchedule
 
-
 Call = tuple[Any, ...]  # a function, and what it is called with
 
 

@@ -12,7 +12,7 @@
 The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
