@@ -102,7 +102,7 @@ class Model(Trainer, Layer):
                     found = node.layer.graph and node.layer._shapes_of([s.shape for s in node.inputs])
                     if found != expected:
                         raise ValueError(
-                            f"Model {self.name!r}: its layer {node.layer.name!r} has changed, and now returns the shape "
+                            f"Model {self.name!r}: its layer {node.layer.name!r} has changed, and now returns shape "
                             f"{found} in the place of {expected}. Make the model anew from its layers."
                         )
             graph = self._graph = Graph(graph.inputs, graph.outputs)
