@@ -212,13 +212,28 @@ def scores(loss: Loss, last: Any) -> Scores:
     A crossentropy and the softmax or sigmoid before it have a simpler derivative together, and nothing to clip.
     """
     function = last.function if isinstance(last, ActivatedLayer) else None
-    paired = function in (activations.softmax, activations.sigmoid)  # along the last axis, that is
-    on_logits = loss.on_logits(function.__name__ if paired else None)
+    origin, options = getattr(function, "bound_from", None) or (function, {})  # a softmax along another axis
+    if origin not in (activations.softmax, activations.sigmoid):
+        return Scores(loss)
+    units = last.nodes[-1].output.shape[options.get("axis", -1)]
+    on_logits = loss.on_logits(origin.__name__, units, last.dtype)
     if on_logits is None:
         return Scores(loss)
-    if type(loss) is SparseCategoricalCrossentropy and loss.ignore_class is None and loss.averages:
+    if function is activations.softmax and units == 1:
+        return Scores(on_logits, _softmax_of_one)
+    if (
+        function is activations.softmax
+        and type(loss) is SparseCategoricalCrossentropy
+        and loss.averages
+        and loss.axis == -1
+    ):
         return SoftmaxCrossentropy(on_logits, function)
     return Scores(on_logits, function)
+
+
+def _softmax_of_one(z: np.ndarray) -> np.ndarray:
+    """Return 1 for each number, without the warning of `activations.softmax`: the loss has already warned."""
+    return np.exp(z - z)
 
 
 def fused(

@@ -81,7 +81,8 @@ class SeveralOutputs:
         lacking = [labels[i] for i in given if i not in self.losses]
         if lacking:
             raise ValueError(f"y: the output {lacking[0]!r} has a loss, but no targets.")
-        #: The running mean of each loss, without its weight; a single one is the whole loss already.
+        #: The mean of each loss, without its weight; a single one is the whole loss already.  As in tf.keras a mean
+        #: over batches, whatever their sizes, where that of the whole loss is one over samples.
         self.trackers = {i: Mean(name=f"{labels[i]}_loss") for i in self.losses} if len(self.losses) > 1 else {}
         self.metrics: list[tuple[int, Metric, bool]] = []  # number of the output, metric, whether it is weighted
         self._labels = labels
@@ -156,7 +157,7 @@ class SeveralScores(Scores):
         total, predictions = 0.0, list(z)
         for i, one in self.each.items():
             value, predictions[i] = one.value(y.arrays[i], z[i], weight_of(sample_weight, i))
-            total += self._counted(i, value, len(z[i]))
+            total += self._counted(i, value)
         return total, Bundle(predictions)
 
     def value_and_gradient(self, y: Bundle, z: list[np.ndarray], sample_weight: Any) -> tuple[float, list[Any], Bundle]:
@@ -165,12 +166,12 @@ class SeveralScores(Scores):
         for i, one in self.each.items():
             value, gradient, predictions[i] = one.value_and_gradient(y.arrays[i], z[i], weight_of(sample_weight, i))
             gradients[i] = gradient * self.factors[i] if i in self.factors else gradient
-            total += self._counted(i, value, len(z[i]))
+            total += self._counted(i, value)
         return total, gradients, Bundle(predictions)
 
-    def _counted(self, i: int, value: float, samples: int) -> float:
+    def _counted(self, i: int, value: float) -> float:
         if i in self.trackers:
-            self.trackers[i].add(value, samples)
+            self.trackers[i].add(value, 1)
         return value * self.factors.get(i, 1.0)
 
 

@@ -206,7 +206,7 @@ def test_arguments_stay(case):
 @pytest.mark.parametrize(
     ("kind", "options", "activation", "y_true"),
     [
-        ("SparseCategoricalCrossentropy", {"ignore_class": 1}, "softmax", LABELS),
+        ("SparseCategoricalCrossentropy", {"reduction": "sum"}, "softmax", LABELS),
         ("CategoricalCrossentropy", {"label_smoothing": 0.1, "reduction": "sum"}, "softmax", one_hot(LABELS)),
         ("BinaryCrossentropy", {"label_smoothing": 0.1}, "sigmoid", one_hot(LABELS)),
     ],
@@ -219,11 +219,14 @@ def test_on_logits(kind, options, activation, y_true):
     assert not loss.from_logits
     p = softmax(LOGITS) if activation == "softmax" else 1 / (1 + np.exp(-LOGITS))
     assert twin(y_true, LOGITS) == pytest.approx(loss(y_true, p), rel=1e-9)
-    for other in ("relu", None, "softmax" if activation == "sigmoid" else "sigmoid"):
+    for other in ("relu", None):
         assert loss.on_logits(other) is None
+    with pytest.warns(UserWarning, match="Probably meant"):
+        assert loss.on_logits("softmax" if activation == "sigmoid" else "sigmoid").from_logits
     with pytest.warns(UserWarning, match="Drop one of the two"):
         assert twin.on_logits(activation) is twin
     assert losses.MeanSquaredError().on_logits(activation) is None
+    assert losses.SparseCategoricalCrossentropy(ignore_class=1).on_logits(activation) is None
 
 
 def test_an_overridden_loss_is_not_replaced_by_its_logits_form():

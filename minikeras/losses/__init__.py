@@ -62,9 +62,6 @@ class LossFunctionWrapper(Loss):
         options: further arguments of `fn`; also attributes of the object.
     """
 
-    #: The last activation that `on_logits` can merge with this loss: "softmax", "sigmoid" or None.
-    pairs_with: ClassVar[str | None] = None
-
     #: Called by `check_targets` with (y_true, output_shape, loss); None where any targets will do.
     targets_checker: ClassVar[Callable[..., None] | None] = None
 
@@ -98,25 +95,57 @@ class LossFunctionWrapper(Loss):
                 raise TypeError(f"{self.fn.__name__}: the targets must be numbers, received dtype {y_true.dtype}.")
             checker(y_true, tuple(output_shape), self)
 
-    def on_logits(self, activation: str | None) -> "Loss | None":
-        """Return the same loss for the logits of `pairs_with`; None where it is overridden, or of another axis.
+    @property
+    def pairs_with(self) -> str | None:
+        """The activation whose results this loss is made for: "softmax", "sigmoid" or None."""
+        return _PAIRS.get(self.fn)
 
-        A loss that was made with `from_logits=True` although the model ends in the activation means the same logits.
+    def on_logits(self, activation: str | None, units: int | None = None, dtype: str | None = None) -> Loss | None:
+        """Return the same loss for what enters the last activation; None where it is overridden, or neither of the two.
+
+        As in tf.keras, a crossentropy looks behind a softmax and a sigmoid alike, also behind the one that it isn't
+        made for: it is then what it would be with the other.  Not so with `ignore_class`, or a `dtype` of its own.
+
+        Args:
+            activation: `"softmax"`, `"sigmoid"`, or another.
+            units: how many numbers a softmax makes sum to 1.
+            dtype: the float type of the layer's outputs.
         """
         kind = type(self)
         original = kind.call is LossFunctionWrapper.call and kind.gradient is LossFunctionWrapper.gradient
-        if activation is None or activation != self.pairs_with or not original or self.options["axis"] != -1:
+        if not original or self.pairs_with is None or activation not in _PAIRS.values():
             return None
-        if self.from_logits:
+        if self.options.get("ignore_class") is not None or self._dtype not in (None, dtype):
+            return None
+        from_logits = self.options.get("from_logits", False)
+        if from_logits:
             warnings.warn(
                 f"Loss {self.name!r} was made with from_logits=True, but the model ends in a {activation} activation: "
                 "the loss takes what enters the activation. Drop one of the two.",
                 stacklevel=2,
             )
+        elif activation != self.pairs_with:
+            warnings.warn(self._mismatch(activation, units), stacklevel=2)
+        if from_logits:
             return self
         twin = copy.copy(self)
         twin.from_logits, twin.options = True, {**self.options, "from_logits": True}
         return twin
+
+    def _mismatch(self, activation: str, units: int | None) -> str:
+        if activation == "sigmoid":
+            meant = f"softmax with {self.fn.__name__}, for samples of one class each"
+            other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
+        else:
+            meant = "softmax with categorical_crossentropy (or sparse_categorical_crossentropy)"
+            other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
+            if units == 1:
+                meant, other = "sigmoid with binary_crossentropy", "a softmax of one unit always predicts 1"
+        return (
+            f"Loss {self.name!r} after a {activation}: as in tf.keras, the loss takes what enters the activation and "
+            f"trains as after a {self.pairs_with}, though predictions are those of the {activation}. "
+            f"Probably meant: {meant}; {other}."
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; a wrapped function by its name."""
@@ -187,7 +216,6 @@ class Huber(LossFunctionWrapper):
 class BinaryCrossentropy(LossFunctionWrapper):
     """-t log(p) - (1 - t) log(1 - p): see `binary_crossentropy`, and `Loss` for the other arguments."""
 
-    pairs_with = "sigmoid"
     targets_checker = staticmethod(check_binary)
 
     def __init__(
@@ -207,7 +235,6 @@ class BinaryCrossentropy(LossFunctionWrapper):
 class CategoricalCrossentropy(LossFunctionWrapper):
     """-sum(t log(p)) for one-hot t: see `categorical_crossentropy`, and `Loss` for the other arguments."""
 
-    pairs_with = "softmax"
     targets_checker = staticmethod(check_one_hot)
 
     def __init__(
@@ -230,7 +257,6 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
     Samples of the class `ignore_class` do not count, in means neither.
     """
 
-    pairs_with = "softmax"
     targets_checker = staticmethod(check_labels)
     left_out_at: ClassVar[dict[str, Any]] = {"axis": -1}
 
@@ -262,6 +288,11 @@ _CLASS_OF = {
     binary_crossentropy: BinaryCrossentropy,
     categorical_crossentropy: CategoricalCrossentropy,
     sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
+}
+_PAIRS = {
+    binary_crossentropy: "sigmoid",
+    categorical_crossentropy: "softmax",
+    sparse_categorical_crossentropy: "softmax",
 }
 _TABLE = Table(
     "loss",

@@ -131,8 +131,10 @@ class Loss(Configurable):
             )
         return fitted
 
-    def on_logits(self, activation: str | None) -> "Loss | None":
-        """Return the same loss for the logits of this last activation, where the two can be merged; else None."""
+    def on_logits(
+        self, activation: str | None, units: int | None = None, dtype: str | None = None
+    ) -> "Loss | None":
+        """Return the same loss for what enters this last activation, where the two can be merged; else None."""
         return None
 
     def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:
