@@ -131,9 +131,7 @@ class Loss(Configurable):
             )
         return fitted
 
-    def on_logits(
-        self, activation: str | None, units: int | None = None, dtype: str | None = None
-    ) -> "Loss | None":
+    def on_logits(self, activation: str | None, units: int | None = None, dtype: str | None = None) -> "Loss | None":
         """Return the same loss for what enters this last activation, where the two can be merged; else None."""
         return None
 
