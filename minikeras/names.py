@@ -24,6 +24,13 @@ def auto_name(class_name: str) -> str:
     return f"{prefix}_{count}" if count else prefix
 
 
+def object_name(found: object) -> str:
+    """Return what logs call something that may lack a name: `RMSE` -> `rmse`, a lambda -> `lambda`, as in Keras."""
+    if hasattr(found, "name"):
+        return found.name
+    return snake_case(getattr(found, "__name__", type(found).__name__))
+
+
 def clear_session(free_memory: bool = True) -> None:
     """Start automatic names anew: the next Dense layer is `dense` again."""
     _counters.clear()

@@ -1,5 +1,6 @@
 """Metrics: the running values of tf.keras over several batches, with and without weights; names and configs."""
 
+import functools
 import inspect
 
 import keras
@@ -175,6 +176,127 @@ def test_resolve_keeps_the_users_name():
     assert metric.name == "hits"
     metric.update_state(LABELS[0], SCORES[0])
     assert metric.result() == pytest.approx((LABELS[0] == SCORES[0].argmax(-1)).mean())
+
+
+# The keys of logs ---------------------------------------------------------------------------------------------------
+
+
+def RMSE(y_true, y_pred):
+    return abs(y_true - y_pred)
+
+
+def myMetric(y_true, y_pred):
+    return abs(y_true - y_pred) * 2
+
+
+def accuracy(y_true, y_pred):
+    return abs(y_true - y_pred) * 3
+
+
+def of_two_words(y_true, y_pred):
+    return abs(y_true - y_pred) * 4
+
+
+def Conv2DLike_2X(y_true, y_pred):
+    return abs(y_true - y_pred) * 5
+
+
+def with_a_name(y_true, y_pred):
+    return abs(y_true - y_pred) * 6
+
+
+def renamed(y_true, y_pred):
+    return abs(y_true - y_pred) * 7
+
+
+with_a_name.name = "A name Of its own"
+renamed.__name__ = "100% right"
+
+
+class TopScore:
+    def __call__(self, y_true, y_pred):
+        return abs(y_true - y_pred) * 8
+
+    def aMethod(self, y_true, y_pred):
+        return abs(y_true - y_pred) * 9
+
+    @staticmethod
+    def aStatic(y_true, y_pred):
+        return abs(y_true - y_pred) * 10
+
+
+class WithName(TopScore):
+    name = "ScoreOf"
+
+
+# What `compile` is given, by the library: one output "a", or "a" and "b".
+NAMED = {
+    "functions": lambda k: {"metrics": [RMSE, myMetric, of_two_words, Conv2DLike_2X, renamed]},
+    "a function with a name": lambda k: {"metrics": [with_a_name]},
+    "a function of a string's name": lambda k: {"metrics": [accuracy, "accuracy"]},
+    "wrapped": lambda k: {"metrics": [functools.wraps(RMSE)(lambda t, p: abs(t - p) / 2)]},
+    "a lambda": lambda k: {"metrics": [lambda t, p: abs(t - p)]},
+    "three lambdas": lambda k: {"metrics": [lambda t, p: abs(t - p), lambda t, p: t - p, RMSE, lambda t, p: p]},
+    "partials": lambda k: {
+        "metrics": [functools.partial(k.metrics.binary_accuracy, threshold=0.4), functools.partial(RMSE)]
+    },
+    "callables": lambda k: {"metrics": [TopScore(), WithName()]},
+    "their classes": lambda k: {"metrics": [WithName, TopScore]},
+    "methods": lambda k: {"metrics": [TopScore().aMethod, TopScore.aStatic]},
+    "functions of the library": lambda k: {"metrics": [k.metrics.mean_squared_error, k.losses.mean_absolute_error]},
+    "losses": lambda k: {
+        "metrics": [k.losses.MeanSquaredError(), k.losses.Huber(name="MyHuber"), k.losses.MeanAbsoluteError]
+    },
+    "classes": lambda k: {"metrics": [k.metrics.BinaryAccuracy, k.metrics.RootMeanSquaredError, k.metrics.AUC]},
+    "objects": lambda k: {"metrics": [k.metrics.AUC(), k.metrics.AUC(), k.metrics.MeanSquaredError(name="Own Name")]},
+    "wrappers": lambda k: {
+        "metrics": [k.metrics.MeanMetricWrapper(RMSE, name=name) for name in (None, "W", None)]
+    },
+    "strings": lambda k: {"metrics": ["MSE", "mae", "AUC", "Precision", "BinaryAccuracy", "acc"]},
+    "nested": lambda k: {"metrics": [[RMSE], ["accuracy"]]},
+    "by the output's name": lambda k: {"metrics": {"a": [RMSE, "accuracy"]}},
+    "weighted": lambda k: {"weighted_metrics": [RMSE, lambda t, p: p, lambda t, p: abs(t - p)]},
+    "both": lambda k: {"metrics": [RMSE, RMSE, "mse"], "weighted_metrics": [RMSE, "mse", RMSE, TopScore()]},
+    "two outputs": lambda k: {"metrics": [[RMSE, "MSE"], [lambda t, p: p, RMSE]]},
+    "two outputs by name": lambda k: {"metrics": {"b": [RMSE, k.metrics.AUC], "a": TopScore()}},
+    "two outputs, weighted": lambda k: {
+        "metrics": {"b": [RMSE, RMSE], "a": "mse"}, "weighted_metrics": {"a": ["mse", RMSE], "b": [RMSE, RMSE]}
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_keys_and_values_of_logs_are_those_of_keras(case):
+    x = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
+    y = (x[:, :1] > 0.2).astype("float32")
+    results = []
+    for k in (minikeras, keras):
+        k.utils.clear_session()
+        inputs = k.Input((2,))
+        two = case.startswith("two")
+        outputs = [k.layers.Dense(1, activation="sigmoid", name=name)(inputs) for name in "ab"[: 1 + two]]
+        model = k.Model(inputs, outputs if two else outputs[0])
+        model.set_weights([np.full(np.shape(w), 0.5) for w in model.get_weights()])
+        model.compile(k.optimizers.SGD(0.0), "mse", run_eagerly=True, **NAMED[case](k))
+        data = (x, [y, 1 - y] if two else y)
+        history = model.fit(*data, batch_size=4, validation_data=data, verbose=0).history
+        results.append(
+            (
+                {name: values[0] for name, values in history.items()},
+                model.evaluate(*data, 4, verbose=0, return_dict=True),
+            )
+        )
+    for ours, theirs in zip(*results, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_a_metric_called_loss_does_not_take_the_place_of_the_loss():
+    def loss(y_true, y_pred):
+        return abs(y_true - y_pred)
+
+    model = minikeras.Sequential([minikeras.Input((1,)), minikeras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile("sgd", "mse", metrics=[loss])
+    assert model.evaluate([[1.0]], [[3.0]], verbose=0, return_dict=True) == {"loss": 9.0, "loss_1": 3.0}
 
 
 def test_a_metric_of_ones_own():

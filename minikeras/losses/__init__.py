@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..differentiable import Differentiable
-from ..names import missing_attribute
+from ..names import missing_attribute, object_name
 from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Loss
 from .functions import (
@@ -356,7 +356,7 @@ def as_loss(
         return kinds.get(kind_of_targets(y_true_shape, y_pred_shape), CategoricalCrossentropy)(name=identifier)
     found = get(identifier)
     if isinstance(found, Differentiable):
-        name = identifier if isinstance(identifier, str) else found.__name__
+        name = identifier if isinstance(identifier, str) else object_name(found)
         return _CLASS_OF[found](name=name) if found in _CLASS_OF else LossFunctionWrapper(found, name=name)
     if found is not None:
         for method in ("call", "gradient"):

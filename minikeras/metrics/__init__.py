@@ -20,7 +20,6 @@ import numpy as np
 from .. import config
 from ..activations import as_floats
 from ..losses import (
-    Loss,
     binary_crossentropy,
     categorical_crossentropy,
     huber,
@@ -30,7 +29,7 @@ from ..losses import (
 )
 from ..losses.functions import same_rank
 from ..losses.targets import kind_of_targets
-from ..names import missing_attribute
+from ..names import missing_attribute, object_name
 from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Metric
 from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
@@ -443,13 +442,17 @@ _TABLE = Table(
 
 
 def get(identifier: Any) -> Any:
-    """Return a metric from its name, class, config, function, or the object itself; None stays None.
+    """Return a metric from its name, class, config, function or other callable, or the object itself.
+
+    None stays None; the class of a callable is called first.
 
     Raises:
         ValueError: an unknown name.
         TypeError: something that is no metric at all.
     """
     found = _TABLE.get(identifier)
+    if isinstance(found, type) and any("__call__" in vars(base) for base in found.__mro__):
+        found = found()
     if found is not None and (not callable(found) or isinstance(found, type)):
         raise TypeError(
             f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
@@ -464,8 +467,8 @@ def resolve(
 ) -> Metric:
     """Return the `Metric` that a model is compiled with, under the name that the user wrote.
 
-    As `get`, but functions become objects, and `"accuracy"` or `"acc"` (`"crossentropy"` or `"ce"`) is the binary,
-    sparse or categorical kind that fits the shapes.
+    As `get`, but callables become objects, named in Keras's snake case, and `"accuracy"` or `"acc"`
+    (`"crossentropy"` or `"ce"`) is the binary, sparse or categorical kind that fits the shapes.
 
     Raises:
         ValueError: an unknown name.
@@ -478,8 +481,7 @@ def resolve(
     if found is None:
         raise TypeError("Metric: expected a name, a Metric or a function of (y_true, y_pred), received None.")
     if not isinstance(found, Metric):
-        name = found.name if isinstance(found, Loss) else getattr(found, "__name__", type(found).__name__)
-        return MeanMetricWrapper(found, name=name)
+        return MeanMetricWrapper(found, name=object_name(found))
     if isinstance(identifier, str):
         found.name = identifier
     return found
