@@ -74,7 +74,9 @@ class SeveralOutputs:
         labels = sorted(structure) if isinstance(structure, dict) and len(structure) == len(names) else list(names)
         given = losses_of(arguments["loss"], structure, names)
         factors = arguments["loss_weights"]
-        self.factors = {} if factors is None else for_each(factors, structure, names, "loss_weights", whole=True)
+        factors = {} if factors is None else for_each(factors, structure, names, "loss_weights", whole=True)
+        #: The weights of the losses; Python's numbers, with which arrays keep their float type.
+        self.factors = {i: float(factor) for i, factor in factors.items() if factor is not None}
         self.losses = {
             i: losses.as_loss(loss, targets[i], shapes[i]) for i, loss in given.items() if targets[i] is not None
         }
@@ -180,7 +182,7 @@ class WeightedScores(Scores):
 
     def __init__(self, scores: Scores, factor: float):
         super().__init__(scores.loss, scores.function)
-        self.scores, self.factor = scores, factor
+        self.scores, self.factor = scores, float(factor)
 
     def value(self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> tuple[float, np.ndarray]:
         """Return the loss and the predictions."""

@@ -1,11 +1,14 @@
 # ruff: noqa: E501 (tables of errors, one per line)
 """Losses: values and gradients as tf.keras's, over shapes, options, extreme predictions, weights and reductions."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import minikeras
 from minikeras import losses
 from minikeras.differentiable import differentiable
 from minikeras.names import snake_case
@@ -291,6 +294,219 @@ def test_a_function_of_ones_own():
     wrapped = losses.LossFunctionWrapper(cubic, factor=2.0)
     assert wrapped.factor == 2.0
     assert wrapped(np.zeros((1, 2)), np.array([[1.0, 2.0]])) == pytest.approx(9)
+
+
+class OfBatch(losses.Loss):
+    """2 |p - t|, summed over the outputs; or for the whole batch the mean of the same."""
+
+    def call(self, y_true, y_pred):
+        return (2 * np.abs(y_pred - y_true)).sum(-1)
+
+    def gradient(self, y_true, y_pred):
+        return np.where(y_pred > y_true, np.float32(2), np.float32(-2))
+
+
+def as_matrix(a):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return np.matrix(a)
+
+
+def read_only(a):
+    a = np.array(a)
+    a.flags.writeable = False
+    return a
+
+
+def unaligned(a):
+    place = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    place[...] = a
+    return place
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+# What user code may return; the numbers are small integers, which all of these hold exactly.
+FORMS = {
+    "float64": lambda a: a.astype("float64"),
+    "float16": lambda a: a.astype("float16"),
+    "int64": lambda a: a.astype("int64"),
+    "int8": lambda a: a.astype("int8"),
+    "big-endian float32": lambda a: a.astype(">f4"),
+    "big-endian float64": lambda a: a.astype(">f8"),
+    "read-only": read_only,
+    "Fortran order": np.asfortranarray,
+    "every other": lambda a: np.repeat(a, 2, -1)[..., ::2],
+    "backward": lambda a: np.ascontiguousarray(a[::-1])[::-1],
+    "unaligned": unaligned,
+    "broadcast": lambda a: np.broadcast_to(a, a.shape),
+    "matrix": lambda a: as_matrix(a) if a.ndim == 2 else a,
+    "subclass": lambda a: a.view(Subclass),
+    "list": lambda a: a.tolist(),
+    "list of arrays": list,
+    "tuple": lambda a: tuple(a.tolist()),
+    "Variable": lambda a: minikeras.Variable(a),
+}
+
+
+def trained_with(loss, dtype="float32", **fit):
+    """Return history and weights after a fit."""
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(24, 5)), draw.integers(-1, 2, (24, 3))
+    minikeras.utils.set_random_seed(0)
+    layers = minikeras.layers
+    model = minikeras.Sequential(
+        [minikeras.Input((5,)), layers.Dense(6, "relu"), layers.Reshape((1, 2, 3)), layers.Conv2D(3, 1, activation="tanh"),
+         layers.Flatten(), layers.Dense(3)]
+    )  # fmt: skip
+    model.compile(minikeras.optimizers.Adam(0.05), loss)
+    history = model.fit(x, y, batch_size=8, epochs=3, verbose=0, **fit).history["loss"]
+    return [*history, model.evaluate(x, y, verbose=0)], model.get_weights()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_whatever_array_a_loss_of_ones_own_returns_training_is_the_same(form):
+    reform = FORMS[form]
+
+    class Formed(OfBatch):
+        def gradient(self, y_true, y_pred):
+            return reform(super().gradient(y_true, y_pred))
+
+    class FormedValues(OfBatch):
+        def call(self, y_true, y_pred):
+            return reform(np.rint(super().call(y_true, y_pred)))
+
+    class PlainValues(OfBatch):
+        def call(self, y_true, y_pred):
+            return np.rint(super().call(y_true, y_pred))
+
+    @differentiable
+    def formed(y_true, y_pred):
+        return OfBatch().call(y_true, y_pred)
+
+    @formed.derivative
+    def formed_gradient(y_true, y_pred):
+        return reform(OfBatch().gradient(y_true, y_pred))
+
+    weights = np.linspace(0, 2, 24)
+    for fit in ({}, {"sample_weight": weights}):
+        right = trained_with(OfBatch(), **fit)
+        for loss, expected in [
+            (Formed(), right),
+            (formed, right),
+            (FormedValues(), trained_with(PlainValues(), **fit)),
+        ]:
+            history, trained = trained_with(loss, **fit)
+            assert history == expected[0]
+            for w, expected_w in zip(trained, expected[1], strict=True):
+                np.testing.assert_array_equal(w, expected_w)
+
+
+def test_a_gradient_of_booleans_is_one_of_zeros_and_ones():
+    class Hinge(losses.Loss):
+        def call(self, y_true, y_pred):
+            return np.maximum(y_pred - y_true, 0).sum(-1)
+
+        def gradient(self, y_true, y_pred):
+            return (y_pred > y_true).astype("float32")
+
+    class OfBooleans(Hinge):
+        def gradient(self, y_true, y_pred):
+            return y_pred > y_true
+
+    (history, weights), (expected, expected_weights) = trained_with(OfBooleans()), trained_with(Hinge())
+    assert history == expected
+    for w, expected_w in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(w, expected_w)
+
+
+def test_a_loss_of_ones_own_in_float64_arithmetic_trains_as_the_same_in_keras():
+    class Ours(losses.Loss):
+        def call(self, y_true, y_pred):
+            return np.where(y_pred > y_true, 2.0, -2.0) * (y_pred - y_true.astype("float64"))
+
+        def gradient(self, y_true, y_pred):
+            return np.where(y_pred > y_true, 2.0, -2.0)
+
+    class Theirs(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return 2 * abs(y_pred - y_true)
+
+    x, y = LOGITS.astype("float32"), one_hot(LABELS).astype("float32")
+    results = []
+    for k, loss in ((minikeras, Ours()), (keras, Theirs())):
+        model = k.Sequential([k.Input((4,)), k.layers.Dense(5, activation="tanh"), k.layers.Dense(4)])
+        model.set_weights([np.linspace(-1, 1, w.size).reshape(w.shape) for w in model.get_weights()])
+        model.compile(k.optimizers.SGD(0.05), loss)
+        history = model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=0).history["loss"]
+        results.append(
+            [*history, model.evaluate(x, y, verbose=0), *np.concatenate([w.ravel() for w in model.get_weights()])]
+        )
+    np.testing.assert_allclose(*results, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.Huber(delta=np.float64(0.7)),
+        losses.BinaryCrossentropy(from_logits=True, label_smoothing=np.float64(0.1)),
+        losses.CategoricalCrossentropy(label_smoothing=np.float64(0.1)),
+        losses.MeanSquaredError(dtype="float64"),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_options_of_numpys_own_numbers_do_not_change_the_float_type(loss):
+    _, gradient = loss.value_and_gradient(one_hot(LABELS), softmax(LOGITS).astype("float32"))
+    assert gradient.dtype == "float32"
+
+
+def test_loss_weights_of_numpys_own_numbers_are_those_of_python():
+    x, y = LOGITS.astype("float32"), one_hot(LABELS).astype("float32")
+
+    def trained(names, loss, loss_weights):
+        inputs = minikeras.Input((4,))
+        outputs = [minikeras.layers.Dense(4, kernel_initializer="ones", name=name)(inputs) for name in names]
+        model = minikeras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
+        model.compile("sgd", loss, loss_weights=loss_weights)
+        model.fit(x, [y] * len(outputs), verbose=0, epochs=2, shuffle=False)
+        return np.concatenate([w.ravel() for w in model.get_weights()])
+
+    expected = trained("ab", "mse", [0.5, 2.0])
+    for loss, weights in [
+        ("mse", [np.float64(0.5), np.float64(2)]),
+        ("mse", list(np.array([0.5, 2.0]))),
+        ({"a": "mse", "b": "mse"}, {"a": np.float64(0.5), "b": np.int64(2)}),
+    ]:
+        np.testing.assert_array_equal(trained("ab", loss, weights), expected)
+    np.testing.assert_array_equal(trained("a", "mse", [np.float64(0.5)]), trained("a", "mse", [0.5]))
+
+
+@pytest.mark.parametrize(
+    ("method", "returned", "error", "words"),
+    [
+        ("gradient", lambda t, p: p[:, :1], ValueError, r"`gradient` must return the shape of y_pred, \(6, 4\); received \(6, 1\)"),
+        ("gradient", lambda t, p: p.sum(-1), ValueError, r"received \(6,\), for y_true of shape \(6, 4\)"),
+        ("gradient", lambda t, p: 1.0, ValueError, r"received \(\)"),
+        ("gradient", lambda t, p: p.T, ValueError, r"received \(4, 6\)"),
+        ("gradient", lambda t, p: None, TypeError, "`gradient` must return an array of numbers, received NoneType"),
+        ("gradient", lambda t, p: p.astype(complex), TypeError, "received ndarray of dtype complex128"),
+        ("gradient", lambda t, p: p.astype(str), TypeError, "received ndarray of dtype <U"),
+        ("gradient", lambda t, p: [[1.0], [2.0, 3.0]], TypeError, "received list"),
+        ("call", lambda t, p: (p[:, None] - t).sum(-1), ValueError, r"`call` must return one value per sample, shape \(6,\)"),
+        ("call", lambda t, p: p.sum(0), ValueError, r"received \(4,\)"),
+        ("call", lambda t, p: None, TypeError, "`call` must return an array of numbers, received NoneType"),
+        ("call", lambda t, p: [[1.0], [2.0, 3.0]], TypeError, "received list"),
+    ],
+)  # fmt: skip
+def test_what_a_loss_of_ones_own_cannot_return_is_refused_by_its_name(method, returned, error, words):
+    loss = type("Own", (OfBatch,), {method: lambda self, y_true, y_pred: returned(y_true, y_pred)})()
+    with pytest.raises(error, match=f"Loss 'own': .*{words}"):
+        loss.value_and_gradient(one_hot(LABELS), LOGITS)
+    if method == "call":
+        with pytest.raises(error, match=f"Loss 'own': .*{words}"):
+            loss(one_hot(LABELS), LOGITS)
 
 
 def test_missing_methods_are_named():

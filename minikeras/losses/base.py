@@ -68,21 +68,61 @@ class Loss(Configurable):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss: a float, or an array with `reduction="none"`."""
         y_pred = self._predictions(y_pred)
-        values = np.asarray(self.call(y_true, y_pred))
+        values = self._values(y_true, y_pred)
         return self.reduced(values, sample_weight, self.mask(y_true, y_pred))[0]
 
     def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
-        """Return the reduced loss and its derivative by `y_pred`, weights and reduction included."""
+        """Return the reduced loss and its derivative by `y_pred`, weights and reduction included.
+
+        The derivative has the shape and the float type of `y_pred`, whatever `gradient` returns.
+
+        Raises:
+            TypeError, ValueError: `call` or `gradient` returned no numbers, or another shape.
+        """
+        model_dtype = as_floats(y_pred).dtype
         y_pred = self._predictions(y_pred)
-        values = np.asarray(self.call(y_true, y_pred))
+        values = self._values(y_true, y_pred)
         reduced, weights, scale = self.reduced(values, sample_weight, self.mask(y_true, y_pred))
-        gradient = self.gradient(y_true, y_pred) * scale
+        gradient = self._numbers("gradient", self.gradient(y_true, y_pred), y_pred)
+        if gradient.shape != y_pred.shape:
+            raise ValueError(
+                f"Loss {self.name!r}: `gradient` must return the shape of y_pred, {y_pred.shape}; received "
+                f"{gradient.shape}, for y_true of shape {np.shape(y_true)}."
+            )
+        gradient = gradient * scale
         if weights is not None:
             weights = np.broadcast_to(weights, values.shape)
             while weights.ndim < gradient.ndim:
                 weights = np.expand_dims(weights, getattr(self, "axis", -1))
             gradient *= weights
-        return reduced, gradient
+        return reduced, gradient if gradient.dtype is model_dtype else gradient.astype(model_dtype)
+
+    def _values(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
+        """Return what `call` returns: a value for each sample or number, or one for the whole batch."""
+        values = self._numbers("call", self.call(y_true, y_pred), y_pred)
+        may_be = values.shape[:1] == y_pred.shape[:1] and values.size <= y_pred.size
+        if not may_be and values.ndim and not hasattr(self, "axis"):  # along axis 0, a mean over samples
+            raise ValueError(
+                f"Loss {self.name!r}: `call` must return one value per sample, shape {y_pred.shape[:-1]}, or one for "
+                f"the batch; received {values.shape}, for y_true of shape {np.shape(y_true)} and y_pred of shape "
+                f"{y_pred.shape}."
+            )
+        return values
+
+    def _numbers(self, method: str, returned: Any, y_pred: np.ndarray) -> np.ndarray:
+        """Return what `call` or `gradient` returned as a plain array of the predictions' float type."""
+        if type(returned) is np.ndarray and returned.dtype is y_pred.dtype and returned.flags.c_contiguous:
+            return returned
+        try:
+            array = np.asarray(returned)
+        except ValueError:
+            array = np.empty(0, object)  # a list of lists of unequal lengths
+        if array.dtype.kind not in "buif":
+            raise TypeError(
+                f"Loss {self.name!r}: `{method}` must return an array of numbers, received {type(returned).__name__}"
+                f"{'' if array.dtype.kind == 'O' else f' of dtype {array.dtype}'}."
+            )
+        return np.asarray(array, y_pred.dtype, order="C")
 
     @property
     def averages(self) -> bool:
