@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import saving
+from .arguments import as_truth, checked
 from .graph import Graph
 from .graph_config import graph_config, symbols_of
 from .layers.base import Layer, Shape, checked_shape, dtype_policy, set_all
@@ -51,6 +52,8 @@ class Model(Trainer, Layer):
 
     #: Whether configs describe the graph between the symbols.
     is_functional: ClassVar[bool] = False
+
+    misread = "It is made from symbols: Model(inputs, outputs)."
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Model":
         """Make a `Functional` of a plain `Model(inputs, outputs)`, as Keras does."""
@@ -217,7 +220,7 @@ class Model(Trainer, Layer):
             **arguments: for the `call` of a derived class; else refused, as `others` are.
         """
         x, writes_call = inputs, self.graph is None and self._writes_call
-        self._refuse(others, {} if writes_call else arguments)
+        self._refuse(others, {} if writes_call else arguments, training)
         if writes_call:
             if any(isinstance(a, Symbol) for a in flat(x)):
                 return self._call(x, training, **arguments)  # its layers become part of the graph themselves
@@ -255,6 +258,7 @@ class Model(Trainer, Layer):
             return list(self.graph.layers)
         return list(dict.fromkeys(a for a in flat([*map(_contents, vars(self).values())]) if isinstance(a, Layer)))
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index.
 
@@ -289,7 +293,7 @@ class Model(Trainer, Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = as_truth(f"Model {self.name!r}", "trainable", value)
         for layer in self.layers:
             layer.trainable = value
 
@@ -369,6 +373,7 @@ class Model(Trainer, Layer):
             )
         return self.graph
 
+    @checked
     def summary(
         self,
         line_length: int | None = None,
@@ -445,14 +450,17 @@ class Model(Trainer, Layer):
 
     # ---- as a file ----
 
+    @checked
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Write the whole model to a `.keras` file, or a `.h5` file of Keras 2; see `saving.save_model`."""
         saving.save_model(self, filepath, overwrite, zipped, **kwargs)
 
+    @checked
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write weights and optimizer state to a `.weights.h5` file; see `saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite, max_shard_size)
 
+    @checked
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Fill the model from a file of weights; see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch, **kwargs)
@@ -487,6 +495,8 @@ class Sequential(Model):
         TypeError, ValueError: something that is no layer, or a name that occurs twice.
     """
 
+    misread = "Several layers are given in a list: Sequential([Flatten(), Dense(10)])."
+
     def __init__(
         self, layers: Iterable[Layer] | Layer | None = None, trainable: bool = True, name: str | None = None, **options
     ):
@@ -499,6 +509,7 @@ class Sequential(Model):
             self.trainable = False
         self._rebuild()
 
+    @checked
     def add(self, layer: Layer, rebuild: bool = True) -> None:
         """Append a layer.
 
@@ -510,6 +521,7 @@ class Sequential(Model):
             if rebuild:
                 self._rebuild()
 
+    @checked
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer, and return it."""
         if not self._layers:
@@ -635,11 +647,12 @@ class Sequential(Model):
         return model
 
 
-def model_from_json(text: str, custom_objects: dict[str, type] | None = None) -> Model:
+@checked
+def model_from_json(json_string: str, custom_objects: dict[str, type] | None = None) -> Model:
     """Build the model that `to_json` described, with fresh weights; compiled, if it was."""
     import json
 
-    config = json.loads(text)
+    config = json.loads(json_string)
     model = deserialize(config, custom_objects)
     if not isinstance(model, Model):
         kind = config.get("class_name") if isinstance(config, dict) else type(config).__name__
@@ -649,8 +662,15 @@ def model_from_json(text: str, custom_objects: dict[str, type] | None = None) ->
     return model
 
 
+@checked
 def clone_model(model: Model) -> Model:
-    """Return a new model of the same architecture, with fresh weights."""
+    """Return a new model of the same architecture, with fresh weights.
+
+    Raises:
+        TypeError: something that is no model.
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"clone_model: expected a model, received {model!r}.")
     return type(model).from_config(model.get_config())
 
 

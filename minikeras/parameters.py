@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import config
+from .arguments import checked
 
 ALIGNMENT = 64  # bytes
 
@@ -79,12 +80,14 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     moves: ClassVar = 0
 
+    @checked
     def __init__(
         self,
         initializer: Any,
         shape: Sequence[int] | None = None,
         dtype: str | None = None,
         trainable: bool = True,
+        *,
         name: str | None = None,
         regularizer: Any = None,
     ):

@@ -47,7 +47,7 @@ class L1(Regularizer):
         ValueError: a negative or infinite factor.
     """
 
-    def __init__(self, l1: float = 0.01):
+    def __init__(self, l1: float | None = 0.01):
         # Keras keeps this factor, and only this one, as a float32: its configs show 0.009999999776...
         self.l1 = float(np.float32(_factor(0.01 if l1 is None else l1, "l1")))
 
@@ -95,7 +95,7 @@ class L1L2(Regularizer):
         ValueError: a negative or infinite factor.
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0):
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0):
         self.l1 = _factor(0.0 if l1 is None else l1, "l1")
         self.l2 = _factor(0.0 if l2 is None else l2, "l2")
 

@@ -3,7 +3,7 @@
 Every class with a config (layers, initializers, optimizers, ...) derives from `Configurable` and is entered
 into one table by `@keras_class`; loading looks classes up in that table, and among the user's own that were
 registered or given as `custom_objects`, and nowhere else, so that a config can name no code of its own.
-Calls `names`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
+Calls `names` and `arguments`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from .arguments import ArgumentError, check_constructor
 from .names import did_you_mean, snake_case
 
 Class = TypeVar("Class", bound=type)
@@ -76,6 +77,13 @@ class Configurable:
     not_in_config: ClassVar[dict[str, Any]] = {}
     left_out_at: ClassVar[dict[str, Any]] = {}
 
+    #: What an error adds where an argument given by position can't be meant.
+    misread: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        check_constructor(cls)
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this object, in plain Python types."""
         config = dict(self.__class__.only_default)
@@ -98,13 +106,13 @@ class Configurable:
 
         Raises:
             ValueError: an option of Keras that this engine does not implement.
-            TypeError: an argument that Keras does not have either.
+            ArgumentError: an argument that Keras does not have either.
         """
         defaults = {**cls.only_default, **cls.not_in_config}
         for name, value in options.items():
             if name not in defaults:
                 known = [*constructor_arguments(cls), *defaults]
-                raise TypeError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+                raise ArgumentError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
             if value != defaults[name]:
                 raise ValueError(
                     f"{owner}: {name}={value!r} is not supported; leave it at {defaults[name]!r}, its default."
@@ -115,7 +123,8 @@ def constructor_arguments(cls: type) -> list[str]:
     """Return the names of the constructor's arguments; where it takes `**kwargs`, also those of its base class."""
     names: list[str] = []
     for base in cls.__mro__:
-        code = getattr(base.__dict__.get("__init__"), "__code__", None)
+        constructor = base.__dict__.get("__init__")
+        code = getattr(getattr(constructor, "__wrapped__", constructor), "__code__", None)
         if code is None:
             continue
         names += [n for n in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if n not in names]
@@ -125,7 +134,7 @@ def constructor_arguments(cls: type) -> list[str]:
     return names
 
 
-def serialize(value: Any) -> Any:
+def serialize(value: Any, /) -> Any:
     """Return the config of a value: plain numbers, strings and sequences as they are, objects as dictionaries.
 
     An object becomes `{"module", "class_name", "config", "registered_name"}`, the form of Keras 3; a known

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import data, losses, optimizers, threads
 from . import metrics as metrics_room
+from .arguments import ArgumentError, checked, is_number, shown
 from .callbacks import CallbackList, History
 from .fusion import scores
 from .metrics import Mean, Metric
@@ -83,6 +84,7 @@ class Trainer:
 
     # ---- compile ----
 
+    @checked
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -105,13 +107,14 @@ class Trainer:
             metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.  For several
                 outputs a list of these, or a dictionary.
             weighted_metrics: likewise, for those that `sample_weight` and `class_weight` apply to.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake; every step
-                of this engine runs alone, and eagerly.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake, as none of them
+                changes a number; every step of this engine runs alone, and eagerly.
 
         Raises:
-            ValueError: an unknown name.
+            ValueError: an unknown name; arguments in another order than this.
             TypeError: a loss without a gradient.
         """
+        _check_order(optimizer, loss_weights)
         new_optimizer = optimizers.get(optimizer)
         for one in leaves(loss):
             if not (one is None or _is_by_shape(one)):
@@ -346,13 +349,14 @@ class Trainer:
     # ---- fit, evaluate, predict ----
 
     @one_blas_thread()
+    @checked
     def fit(
         self,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: int | str = "auto",
+        verbose: bool | int | str = "auto",
         callbacks: Iterable[Any] | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
@@ -391,6 +395,7 @@ class Trainer:
         """
         self._assert_compiled("fit")
         _check_counts(epochs=epochs, initial_epoch=initial_epoch)
+        data.check_count("validation_freq", validation_freq if is_number(validation_freq) else None)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data.train_validation_split(
                 x, y, sample_weight, validation_split, self._arranged
@@ -500,12 +505,13 @@ class Trainer:
         )
 
     @one_blas_thread()
+    @checked
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        verbose: int | str = "auto",
+        verbose: bool | int | str = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
         callbacks: Iterable[Any] | None = None,
@@ -539,7 +545,7 @@ class Trainer:
         self,
         x: Any,
         batch_size: int | None = None,
-        verbose: int | str = "auto",
+        verbose: bool | int | str = "auto",
         steps: int | None = None,
         callbacks: Iterable[Any] | None = None,
     ) -> Any:
@@ -751,15 +757,29 @@ def _as_list(identifiers: Any) -> list[Any]:
     return [] if identifiers is None else leaves(identifiers)
 
 
+def _check_order(optimizer: Any, loss_weights: Any) -> None:
+    """Refuse a loss in the optimizer's place, and metrics in that of the weights of losses."""
+    order = "The order is compile(optimizer, loss, loss_weights, metrics)"
+    if isinstance(optimizer, losses.Loss) or (isinstance(optimizer, str) and losses.is_known(optimizer)):
+        raise ArgumentError(f"compile: received the loss {shown(optimizer)} as `optimizer`. {order}.")
+    for weight in leaves(loss_weights):
+        if weight is not None and not is_number(weight):
+            raise ArgumentError(
+                f"compile: `loss_weights` are numbers, received {shown(weight)}. {order}; write metrics=..."
+            )
+
+
 def _check_metric(identifier: Any) -> None:
     """Refuse an unknown name when `compile` is called, not at the first batch."""
     if isinstance(identifier, str) and identifier.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
         metrics_room.get(identifier)
+    if not (callable(identifier) or isinstance(identifier, (str, dict))):
+        raise ArgumentError(f"compile: a metric is a name, a function or a Metric, received {shown(identifier)}.")
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
     """Whether epoch number `epoch`, counted from 0, ends with a validation."""
-    if isinstance(frequency, int):
+    if is_number(frequency):
         return (epoch + 1) % frequency == 0
     return epoch + 1 in frequency
 

@@ -121,5 +121,5 @@ def test_a_joining_layer_of_ones_own():
 def test_errors(make, words):
     with pytest.raises(ValueError, match=words):
         make()
-    with pytest.raises(TypeError, match="`axes` is an integer or a pair"):
+    with pytest.raises(TypeError, match="`axes` is an integer or a tuple"):
         layers.Dot("1")

@@ -642,7 +642,7 @@ def test_moments_never_become_subnormal(name, options, reference, monkeypatch):
         (lambda: optimizers.Adam(beta_1=1.0), ValueError, r"beta_1.*in \[0, 1\).*1.0"),
         (lambda: optimizers.Adam(beta_2=-1), ValueError, "beta_2.*-1"),
         (lambda: optimizers.Adam(epsilon=-1e-7), ValueError, "epsilon.*-1e-07"),
-        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "AdamW: expected `weight_decay` to be a number"),
+        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "AdamW: `weight_decay` is a number, received None"),
         (lambda: optimizers.Nadam(beta_1=1.0), ValueError, r"Nadam: expected `beta_1` to be a number in \[0, 1\)"),
         (lambda: optimizers.Adamax(epsilon=0.0), ValueError, "Adamax.*epsilon.*0.0"),
         (lambda: optimizers.Adadelta(rho=1.5), ValueError, "Adadelta.*rho.*1.5"),

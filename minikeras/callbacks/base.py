@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arguments import check_constructor
 from ..names import did_you_mean
 
 Logs = Mapping[str, Any] | None
@@ -38,6 +39,10 @@ class Callback:
 
     #: Whether it is called after all others, whom it then finds in `self.others`.
     runs_last: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        check_constructor(cls)
 
     params: Any = None
     _model: Any = None

@@ -101,6 +101,7 @@ class PReLU(Layer):
     Args:
         alpha_initializer: of the slopes.
         alpha_regularizer: its penalty on the slopes is added to the loss.
+        alpha_constraint: None; not supported.
         shared_axes: axes along which units share one slope, such as `[1, 2]` for one slope per channel of an image.
         **options: those of `Layer`.
     """
@@ -109,12 +110,14 @@ class PReLU(Layer):
 
     def __init__(
         self,
-        alpha_initializer: Any = "zeros",
+        alpha_initializer: Any = "Zeros",
         alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
         shared_axes: int | list[int] | None = None,
         **options: Any,
     ):
-        super().__init__(**options)
+        super().__init__(alpha_constraint=alpha_constraint, **options)
+        self.alpha_constraint = alpha_constraint
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes and list(shared_axes)

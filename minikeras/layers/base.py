@@ -12,11 +12,13 @@ Every module of `layers` derives from here; `graph` runs the pair.  Calls `activ
 
 import copy
 import functools
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import activations, config, initializers, regularizers
+from ..arguments import ArgumentError, as_truth, checked, shown
 from ..names import auto_name
 from ..parameters import Variable
 from ..serialization import Configurable
@@ -80,12 +82,13 @@ class Layer(Configurable):
                 cls.has_build_config = True
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: Any = None, **options: Any):
-        self.name = auto_name(type(self).__name__) if name is None else name
-        if not isinstance(self.name, str) or "/" in self.name:
+        owner = type(self).__name__ if name is None else f"{type(self).__name__} layer {name!r}"
+        if name is not None and "/" in name:
             raise ValueError(f"A layer's name is a string without '/', received {name!r}.")
-        self.dtype = _checked_dtype(dtype, self.name)
-        self.batch_input_shape = _first_shape(options, self.name)
-        self.refuse_options(options, self._owner)
+        self.dtype = _checked_dtype(dtype, owner)
+        self.batch_input_shape = _first_shape(options, owner)
+        self.refuse_options(options, owner)
+        self.name = auto_name(type(self).__name__) if name is None else name
         self.built = not self.has_build_config
         self.build_input_shape: Shape | None = None
         #: Sizes of axes that the weights were made for; other inputs are refused.
@@ -117,11 +120,13 @@ class Layer(Configurable):
 
     # ---- what a layer is given ----
 
+    @checked
     def add_weight(
         self,
         shape: tuple[int, ...] | None = None,
         initializer: Any = None,
-        dtype: str | None = None,
+        dtype: Any = None,
+        *,
         trainable: bool = True,
         regularizer: Any = None,
         name: str | None = None,
@@ -194,7 +199,7 @@ class Layer(Configurable):
                 besides them that is not given by its name.
             TypeError: an argument that this layer doesn't have.
         """
-        self._refuse(others, arguments)
+        self._refuse(others, arguments, training)
         xs = self._listed(inputs)
         if any(isinstance(a, Symbol) for a in xs):
             shape = self._as_given([a.shape for a in xs])
@@ -212,8 +217,10 @@ class Layer(Configurable):
         """Return what `forward` is told where a call says `training`: False also for a frozen layer that rests."""
         return bool(training) and not (self.rests_when_frozen and not self.trainable)
 
-    def _refuse(self, others: tuple[Any, ...], arguments: dict[str, Any]) -> None:
-        """Raise where a call has more than the inputs and `training`."""
+    def _refuse(self, others: tuple[Any, ...], arguments: dict[str, Any], training: Any) -> None:
+        """Raise where a call has more than the inputs and `training`, or that is neither true nor false nor None."""
+        if training is not None:
+            as_truth(self._owner, "training", training)
         who = f"{type(self).__name__} layer {self.name!r}"
         if others:
             raise ValueError(
@@ -315,7 +322,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = as_truth(self._owner, "trainable", value)
         for v in self._weights:
             v.trainable = v.declared_trainable and self._trainable
 
@@ -471,26 +478,30 @@ def _checked_dtype(dtype: Any, owner: str) -> str:
         dtype = dtype.get("config", {}).get("name")
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     if name not in ("float32", "float64"):
-        raise ValueError(f"Layer {owner!r}: expected dtype 'float32' or 'float64', received {dtype!r}.")
+        raise ValueError(f"{owner}: expected dtype 'float32' or 'float64', received {dtype!r}.")
     return name
 
 
 def _first_shape(options: dict[str, Any], owner: str) -> Shape | None:
     """Take the Keras-2 spellings of a first layer's input shape out of `options`; return it with the batch axis."""
-    shape = options.pop("input_shape", None)
-    batch_shape = options.pop("batch_input_shape", None)
-    dim = options.pop("input_dim", None)
-    if dim is not None:
-        shape = (dim,)
-    if shape is not None:
-        batch_shape = (options.pop("batch_size", None), *checked_shape(shape, owner, "input_shape"))
-    return None if batch_shape is None else tuple(batch_shape)
+    given = {name: options.pop(name) for name in ("input_shape", "batch_input_shape", "input_dim") if name in options}
+    given = {name: value for name, value in given.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"{owner}: the input's shape is given once, received {', '.join(given)}.")
+    for name, value in given.items():
+        if name == "batch_input_shape":
+            return checked_shape(value, owner, name)
+        shape = checked_shape((value,) if name == "input_dim" else value, owner, name)
+        return checked_shape((options.pop("batch_size", None),), owner, "batch_size") + shape
+    return None
 
 
 def checked_shape(shape: Any, owner: str, argument: str) -> Shape:
     """Return a shape as a tuple; an error where it isn't a sequence of positive integers (or None)."""
     if isinstance(shape, (int, np.integer)):
         raise ValueError(f"{owner}: {argument} is a tuple, such as ({shape},), received {shape!r}.")
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise ArgumentError(f"{owner}: {argument} is a tuple, received {shown(shape)}.")
     shape = tuple(shape)
     if not all(n is None or (isinstance(n, (int, np.integer)) and n > 0) for n in shape):
         raise ValueError(f"{owner}: {argument} consists of positive integers (or None), received {shape}.")
@@ -508,6 +519,8 @@ def _recording_shape(build: Any) -> Any:
 
     @functools.wraps(build)
     def wrapped(self: Layer, input_shape: Shape | None = None) -> None:
+        if isinstance(input_shape, (str, int)):
+            raise ArgumentError(f"{self._owner}: build needs a shape, such as (None, 784), received {input_shape!r}.")
         shape = None if input_shape is None else fixed_shape(input_shape)
         before = {name: copy.copy(v) if isinstance(v, list) else v for name, v in vars(self).items()}
         try:

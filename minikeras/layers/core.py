@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import activations, config, kernels, random
+from ..arguments import ArgumentError, checked, is_integer
 from ..serialization import keras_class
 from ..symbolic import Symbol
 from .base import ActivatedLayer, Layer, Shape
@@ -26,30 +27,42 @@ class InputLayer(Layer):
         batch_size: None for any.
         dtype: of what enters the first layer; also `"int32"` and the like, which only says what is meant, as all data
             are handed on as floats.
+        sparse, ragged, input_tensor, optional: for Keras's sake, and only as they are here.
         batch_shape: instead of the two, the shape with the batch axis.
         name: None for `input_layer`, `input_layer_1`, ...
+
+    Raises:
+        ValueError: no shape, or both `shape` and `batch_shape`.
     """
 
     only_default: ClassVar[dict[str, Any]] = {"sparse": False, "ragged": False, "optional": False}
+    not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "input_tensor": None}
 
     def __init__(
         self,
         shape: tuple[int | None, ...] | None = None,
         batch_size: int | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
         batch_shape: tuple[int | None, ...] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
         name: str | None = None,
         **options: Any,
     ):
+        if batch_shape is not None and (shape is not None or batch_size is not None):
+            raise ValueError("InputLayer: `batch_shape` holds what `shape` and `batch_size` say; give either.")
         if shape is not None:
             options["input_shape"], options["batch_size"] = shape, batch_size
-        if batch_shape is not None:
+        elif batch_shape is not None:
             options["batch_input_shape"] = batch_shape
+        if not any(options.get(o) is not None for o in ("input_shape", "batch_input_shape", "input_dim")):
+            raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
+        options.update(sparse=bool(sparse), ragged=bool(ragged), optional=optional, input_tensor=input_tensor)
         integers = dtype if dtype in ("int32", "int64", "uint8") else None
         super().__init__(name=name, dtype=None if integers else dtype, **options)
         self.dtype = integers or self.dtype
-        if self.batch_input_shape is None:
-            raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
         self.batch_shape = self.build_input_shape = self.batch_input_shape
         self.built = True
         self.symbol = Symbol(self.batch_shape, self.dtype, self, name=name)
@@ -74,15 +87,23 @@ class InputLayer(Layer):
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name, **self.only_default}
 
 
+@checked
 def Input(
     shape: tuple[int | None, ...] | None = None,
     batch_size: int | None = None,
-    dtype: str | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: tuple[int | None, ...] | None = None,
     name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
 ) -> Symbol:
-    """Return the symbol of a new `InputLayer`: the first element of a Sequential model."""
-    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name).output
+    """Return the symbol of a new `InputLayer`: the first element of a Sequential model.
+
+    `sparse`, `ragged`, `tensor` and `optional` are there for Keras's sake, and only as they are here.
+    """
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
 
 @keras_class("keras.layers")
@@ -226,8 +247,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: tuple[int, ...], **options: Any):
         super().__init__(**options)
-        self.target_shape = tuple(int(n) for n in np.atleast_1d(target_shape))
-        if list(self.target_shape).count(-1) > 1 or any(n == 0 or n < -1 for n in self.target_shape):
+        whole = all(map(is_integer, target_shape))
+        self.target_shape = tuple(int(n) for n in target_shape) if whole else ()
+        if not whole or list(self.target_shape).count(-1) > 1 or any(n == 0 or n < -1 for n in self.target_shape):
             raise ValueError(
                 f"Reshape layer {self.name!r}: `target_shape` consists of positive integers and at most one -1, "
                 f"received {target_shape}."
@@ -315,6 +337,9 @@ class Rescaling(Layer):
     has_build_config = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **options: Any):
+        for name, value in (("scale", scale), ("offset", offset)):
+            if np.asarray(value).dtype.kind not in "biuf":
+                raise ArgumentError(f"Rescaling: `{name}` is a number, or one per channel, received {value!r}.")
         super().__init__(**options)
         self.scale, self.offset = scale, offset
 

@@ -23,6 +23,8 @@ class Merge(Layer):
     A derived class writes `merged_shape`, which also checks the shapes, and `forward` and `backward` with lists.
     """
 
+    misread = "A layer is called on its inputs: Add()([a, b])."
+
     joins = True
     has_build_config = True
     inputs: int | None = None  #: how many inputs there must be; None for one or more

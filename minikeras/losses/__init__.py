@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arguments import check_options
 from ..differentiable import Differentiable
 from ..names import missing_attribute, object_name
 from ..serialization import Table, deserializer, function_config, keras_class, serialize
@@ -73,8 +74,10 @@ class LossFunctionWrapper(Loss):
         dtype: str | None = None,
         **options: Any,
     ):
-        super().__init__(name, reduction, dtype)
         self.fn = _differentiable_or_error(fn)
+        if type(self) is LossFunctionWrapper:
+            check_options("LossFunctionWrapper", fn, options)
+        super().__init__(name, reduction, dtype)
         self.options = options
         vars(self).update(options)
 
@@ -335,6 +338,11 @@ def get(identifier: Any) -> Any:
         return _differentiable_or_error(found)
     raise TypeError(f"Loss: expected a name, a function with its gradient, or a Loss, received {identifier!r}. "
                     f"For a loss of your own, {_HOW_TO_WRITE_ONE}.")  # fmt: skip
+
+
+def is_known(name: str) -> bool:
+    """Whether a loss has this name."""
+    return name in _TABLE.entries
 
 
 def as_loss(

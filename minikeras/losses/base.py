@@ -44,7 +44,7 @@ class Loss(Configurable):
         if reduction not in REDUCTIONS:
             raise ValueError(f"Loss {self.name!r}: reduction must be one of {REDUCTIONS}, received {reduction!r}.")
         self.reduction = reduction
-        self._dtype = dtype
+        self._dtype = None if dtype is None else np.dtype(dtype).name
 
     @property
     def dtype(self) -> str:

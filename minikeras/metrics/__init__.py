@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import config
 from ..activations import as_floats
+from ..arguments import check_options
 from ..losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -205,6 +206,8 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **options: Any):
+        if type(self) is MeanMetricWrapper:
+            check_options("MeanMetricWrapper", fn, options)
         self._postponed: list[tuple[np.ndarray, np.ndarray]] = []
         super().__init__(name=name, dtype=dtype)
         self.fn, self.options = fn, options

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..arguments import checked
 from ..names import auto_name
 from ..serialization import Configurable
 
@@ -62,8 +63,9 @@ class Metric(Configurable):
         for variable in self._variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
+    @checked
     def add_variable(
-        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+        self, shape: Sequence[int], initializer: Any, dtype: Any = None, *, name: str | None = None
     ) -> Any:
         """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
         from .. import initializers
@@ -75,7 +77,12 @@ class Metric(Configurable):
         self._variables.append(variable)
         return variable
 
-    add_weight = add_variable
+    @checked
+    def add_weight(
+        self, shape: Sequence[int] = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+    ) -> Any:
+        """Do the same, as Keras 2 spells it; the initializer is `"zeros"` where None."""
+        return self.add_variable(shape, initializer, dtype, name=name)
 
     @property
     def variables(self) -> list[Any]:

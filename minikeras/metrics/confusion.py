@@ -137,8 +137,8 @@ class _Share(Metric):
             raise ValueError(f"{type(self).__name__}: `thresholds` are numbers from 0 to 1, received {wrong}.")
         self.init_thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         self.thresholds = given if thresholds is not None else [0.5 if top_k is None else NOTHING]
-        self.true_positives = self.add_variable((len(self.thresholds),), name="true_positives")
-        self._beside = self.add_variable((len(self.thresholds),), name=self.others)
+        self.true_positives = self.add_variable((len(self.thresholds),), "zeros", name="true_positives")
+        self._beside = self.add_variable((len(self.thresholds),), "zeros", name=self.others)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count one batch."""
@@ -259,7 +259,7 @@ class AUC(Metric):
         self._thresholds = np.array([0 - config.epsilon(), *inner, 1 + config.epsilon()])
         self.num_thresholds, self.from_logits = len(self._thresholds), from_logits
         for kind in ("true_positives", "false_positives", "true_negatives", "false_negatives"):
-            setattr(self, kind, self.add_variable((self.num_thresholds,), name=kind))
+            setattr(self, kind, self.add_variable((self.num_thresholds,), "zeros", name=kind))
 
     @property
     def thresholds(self) -> list[float]:
@@ -365,7 +365,7 @@ class FBetaScore(Metric):
         if not self._variables:
             shape = () if self.average == "micro" else y_pred.shape[1:]
             for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
-                setattr(self, name, self.add_variable(shape, name=name))
+                setattr(self, name, self.add_variable(shape, "zeros", name=name))
         if self.threshold is None:
             said = (y_pred >= y_pred.max(axis=-1, keepdims=True)) & (np.abs(y_pred) > 1e-9)
         else:

@@ -10,9 +10,11 @@ Keras's counterpart: `keras.saving`.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..arguments import checked
 from ..console import say
 from ..names import missing_attribute
 from ..serialization import REGISTERED, custom_object, custom_objects_known, deserialize, registered_name, serialize
@@ -42,13 +44,15 @@ _WEIGHTS = ".weights.h5"
 # Files -------------------------------------------------------------------------------------------------------------
 
 
+@checked
 def save_model(
     model: Any,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     zipped: bool | None = None,
+    *,
     include_optimizer: bool = True,
-    **kwargs: Any,
+    save_format: Any = None,
 ) -> None:
     """Write a whole model.
 
@@ -57,16 +61,19 @@ def save_model(
         filepath: `.keras` for the format of Keras 3, `.h5` or `.hdf5` for that of Keras 2.
         overwrite: whether to replace an existing file; otherwise the user is asked.
         zipped: True or None; Keras's unzipped folders can't be replaced in one step, and are not written.
-        include_optimizer: whether a `.h5` file gets compile arguments and optimizer state.
+        include_optimizer: whether a `.h5` file gets compile arguments and optimizer state; a `.keras` file always does.
+        save_format: of Keras 2, and ignored with a warning: the suffix tells.
 
     Raises:
+        ArgumentError: an unknown argument, or one of a wrong type.
         ValueError: another suffix; an option that is not supported; something in the config that no file can hold.
         OSError: the file could not be written; the old one is intact.
     """
     path = os.fspath(filepath)
-    kwargs.pop("save_format", None)  # Keras 2's; the suffix tells
-    if kwargs:
-        raise ValueError(f"save: unknown argument {next(iter(kwargs))!r}.")
+    if save_format is not None:
+        warnings.warn(f"save: save_format={save_format!r} is ignored; the suffix of {path!r} tells.", stacklevel=3)
+    if not include_optimizer and path.endswith(".keras"):
+        warnings.warn("save: include_optimizer=False is ignored, as in Keras; it is for `.h5` files.", stacklevel=3)
     if not (zipped is None or zipped):
         raise ValueError("save: zipped=False is not supported; a `.keras` file holds the same in one piece.")
     if not path.endswith((".keras", *_H5)):
@@ -83,6 +90,7 @@ def save_model(
         legacy.save(model, path, include_optimizer)
 
 
+@checked
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: dict[str, Any] | None = None,
@@ -117,6 +125,7 @@ def load_model(
         raise ModelFileError("File format not supported: expected a name that ends in `.keras`, `.h5` or `.hdf5`.")
 
 
+@checked
 def save_weights(
     model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
 ) -> None:
@@ -148,12 +157,13 @@ def save_weights(
         file.write(stored)
 
 
+@checked
 def load_weights(
     model: Any,
     filepath: str | os.PathLike[str],
     skip_mismatch: bool = False,
-    by_name: bool = False,
     *,
+    by_name: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> None:
     """Fill a model from a file of weights, or from the weights in a file of a whole model.
@@ -225,7 +235,7 @@ class CustomObjectScope:
         custom_objects: by name.
     """
 
-    def __init__(self, custom_objects: dict[str, Any] | None = None):
+    def __init__(self, custom_objects: dict[str, Any]):
         self.custom_objects = custom_objects or {}
         self._blocks: list[Any] = []
 
