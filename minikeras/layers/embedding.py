@@ -25,10 +25,11 @@ class Embedding(Layer):
     The same as a Dense layer without bias on one-hot vectors, but without their zeros.  Models hand on all data as
     floats: integers up to 2^24 are exact in float32, and a fraction is cut off.
 
-    Where an integer v comes several times in a batch, dE[v] is the sum of the gradients g at its places, and an optimizer
-    takes the square of this sum, as its formula says.  tf.keras takes sum(g^2) instead of (sum g)^2 (Adamax: sum(|g|)),
-    and clips each g apart, unless E has a regularizer.  So with Adam, AdamW, Nadam, Adamax, RMSprop, Adagrad, Adadelta,
-    or with `clipnorm`, `global_clipnorm` or `clipvalue`, its steps are others than here; with SGD and Lion the same.
+    Where an integer v comes several times in a batch, dE[v] is the sum of the gradients g at its places, and an
+    optimizer squares this sum, as its formula says.  tf.keras takes sum(g^2) instead of (sum g)^2 (Adamax: sum |g|
+    instead of |sum g|), and clips each g apart, unless E has a regularizer.  So its steps are others than here with
+    Adam, AdamW, Nadam, Adamax, RMSprop, Adagrad and Adadelta, and with `clipnorm`, `global_clipnorm` and `clipvalue`;
+    they are the same with SGD and Lion.
 
     Args:
         input_dim: V.
