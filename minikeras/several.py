@@ -92,7 +92,7 @@ def aligned(
         optional: which leaves may be missing in a dictionary, or be left out of a list; they become None.
 
     Raises:
-        ValueError: another number of leaves, or a name that is missing.
+        ValueError: another number of leaves, a name that is missing; where all may be missing, one that means nothing.
     """
     count = len(names)
     optional = [False] * count if optional is None else optional
@@ -102,6 +102,8 @@ def aligned(
             return flat([_in_form(structure[k], given[k], f"{owner}[{k!r}]") for k in sorted(structure)])
         if isinstance(structure, dict):
             names = [(key, *others) for key, others in zip(sorted(structure), names, strict=True)]
+        if all(optional):
+            _check_known(names, given, owner)
         return [_named(given, known, owner, missing) for known, missing in zip(names, optional, strict=True)]
     if count == 1:  # of which a list may be the numbers
         alone = is_nested(given) and len(given) == 1 and getattr(given[0], "ndim", 0)
@@ -146,6 +148,14 @@ def _check_keys(structure: dict[str, Any], given: Any, owner: str) -> None:
     for key in structure:
         if key not in given:
             raise ValueError(f"{owner}: {key!r} is missing among {list(given)}. {did_you_mean(key, map(str, given))}")
+
+
+def _check_known(names: Sequence[Sequence[str]], given: dict[str, Any], owner: str) -> None:
+    """Where any name may be missing, one that is misspelt would count for nothing."""
+    known = [name for several in names for name in several]
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{owner}: nothing is called {name!r}. {did_you_mean(name, known)}")
 
 
 def _named(given: dict[str, Any], names: Sequence[str], owner: str, optional: bool) -> Any:

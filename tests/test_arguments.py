@@ -273,6 +273,10 @@ MISREAD = {
     ),
     "targets as batch size": (lambda: model().predict(X, Y), ["batch_size"]),
     "verbose third": (lambda: model().evaluate(X, Y, 0), ["batch_size", "0"]),
+    "class weights in the place of sample weights": (
+        lambda: model().train_on_batch(X, Y, {0: 1.0, 1: 2.0}),
+        ["sample_weight", "0", "top"],
+    ),
     "return_dict as text": (lambda: model().evaluate(X, Y, return_dict="no"), ["`return_dict`", "'no'"]),
     "training as text": (lambda: model()(X, training="no"), ["`training`", "'no'"]),
     "a layer's training as text": (lambda: layers.Dropout(0.5)(X, training="no"), ["`training`", "'no'"]),
@@ -343,3 +347,11 @@ def test_a_class_of_the_users_own_takes_what_it_likes():
     assert Twice("3").units == 6
     with pytest.raises(ValueError, match="Twice: `use_bias` is True or False, received 'no'"):
         Twice(3, use_bias="no")
+
+
+def test_an_activation_set_to_none_is_none():
+    layer = layers.Dense(2, activation="relu", use_bias=False)
+    layer.build((None, 2))
+    layer.activation = None
+    layer.set_weights([np.array([[1.0, -2.0], [3.0, -4.0]])])
+    np.testing.assert_array_equal(layer(np.array([[-1.0, 2.0]])), [[5.0, -6.0]])

@@ -77,7 +77,7 @@ def test_weights_to_start_from():
     ("make", "words"),
     [
         (lambda: layers.Embedding(0, 2), "`input_dim` is a positive integer, received 0"),
-        (lambda: layers.Embedding(2, 2.5), "`output_dim` is a positive integer, received 2.5"),
+        (lambda: layers.Embedding(2, 2.5), "`output_dim` is an integer, received 2.5"),
         (lambda: layers.Embedding(5, 2, mask_zero=True), "mask_zero=True is not supported"),
         (lambda: layers.Embedding(5, 2)([[1, 5]]), r"5 is not in \[0, 5\)"),
         (lambda: layers.Embedding(5, 2)([[1, -6]]), r"-6 is not in \[0, 5\)"),

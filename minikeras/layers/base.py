@@ -406,10 +406,10 @@ class ActivatedLayer(Layer):
 
     @property
     def function(self) -> activations.Differentiable:
-        """The activation as a function, also where a layer was given as `activation=`."""
+        """The activation as a function, also where a layer was given as `activation=`, or None was set later."""
         if type(self.activation) is activations.Differentiable:  # looking in vain for an attribute takes long
             return self.activation
-        return getattr(self.activation, "activation", self.activation)
+        return getattr(self.activation, "activation", self.activation) or activations.linear
 
     def linear(self, x: np.ndarray) -> np.ndarray:
         """Return z, what the activation is applied to; x itself unless the layer has weights."""
