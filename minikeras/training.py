@@ -17,6 +17,7 @@ from .arguments import ArgumentError, checked, is_number, shown
 from .callbacks import CallbackList, History
 from .fusion import scores
 from .metrics import Mean, Metric
+from .metrics.base import as_number
 from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
 from .parameters import changes, stretches
 from .serialization import custom_object, deserialize, serialize
@@ -688,9 +689,17 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
-    def get_metrics_result(self) -> dict[str, float]:
-        """Return the running values by name, the loss first."""
-        return {name: float(metric.result()) for name, metric in self._named_metrics().items()}
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the running values by name, the loss first: floats; arrays where a metric's result is one.
+
+        A metric whose result is a dictionary has its entries in place of its own name.
+        """
+        results: dict[str, Any] = {}
+        for name, metric in self._named_metrics().items():
+            result = metric.result()
+            parts = result if isinstance(result, dict) else {name: result}
+            results.update((part, as_number(value, name)) for part, value in parts.items())
+        return results
 
     def _named_metrics(self) -> dict[str, Metric]:
         objective = self._objective
@@ -707,12 +716,12 @@ class Trainer:
             named[f"{name}_{count}" if count else name] = metric
         return named
 
-    def _logs(self) -> dict[str, float]:
+    def _logs(self) -> dict[str, Any]:
         """Return the running values sorted by name, as callbacks get them."""
         return dict(sorted(self.get_metrics_result().items()))
 
-    def _in_order(self, logs: dict[str, float]) -> float | list[float]:
-        values = [logs[name] for name in self._named_metrics()]
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        values = [logs[name] for name in self.get_metrics_result()]
         return values[0] if len(values) == 1 else values
 
 

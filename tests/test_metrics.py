@@ -299,6 +299,115 @@ def test_a_metric_called_loss_does_not_take_the_place_of_the_loss():
     assert model.evaluate([[1.0]], [[3.0]], verbose=0, return_dict=True) == {"loss": 9.0, "loss_1": 3.0}
 
 
+# Results of other kinds than floats --------------------------------------------------------------------------------
+
+
+def fitted(metric, k=minikeras):
+    """Return history, what evaluate says in both forms, and what train_on_batch says."""
+    x = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
+    y = np.eye(3, dtype="float32")[np.arange(8) % 3]
+    model = k.Sequential([k.Input((3,)), k.layers.Dense(3, activation="softmax")])
+    model.set_weights([np.eye(3), np.zeros(3)])
+    model.compile(k.optimizers.SGD(0.0), "categorical_crossentropy", metrics=[metric], run_eagerly=True)
+    history = model.fit(x, y, batch_size=4, epochs=2, validation_data=(x[:4], y[:4]), verbose=0).history
+    evaluated = [model.evaluate(x, y, verbose=0, return_dict=True), model.evaluate(x, y, verbose=0)]
+    return history, evaluated, model.train_on_batch(x, y)
+
+
+class Batches(metrics.Metric):
+    """How many batches, and how many samples."""
+
+    def __init__(self, form=float, name="batches"):
+        super().__init__(name=name)
+        self.form, self.state = form, self.add_variable((2,), "zeros", name="state")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.state.assign(self.state + np.array([1, len(y_pred)]))
+
+    def result(self):
+        return self.form(self.state.value[0])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.float64, np.float16, np.int8, int, np.asarray, np.array, minikeras.Variable,
+        lambda n: np.array(n, ">f8"), lambda n: np.matrix(n)[0, 0],
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_result_that_is_any_one_number_becomes_a_float(form):
+    results = fitted(Batches(form))
+    assert results == fitted(Batches())
+    assert results[0]["batches"] == [2.0, 2.0]
+    assert {type(v) for values in results[0].values() for v in values} == {float}
+
+
+def test_a_result_that_is_a_bool_becomes_a_float():
+    assert fitted(Batches(lambda n: n > 1))[0]["batches"] == [1.0, 1.0]
+
+
+def test_a_vector_of_results_is_an_array_that_does_not_change_any_more():
+    class Both(Batches):
+        def result(self):
+            return self.state
+
+    history, evaluated, on_batch = fitted(Both(name="both"))
+    for values, expected in [(history["both"], [2, 8]), (history["val_both"], [1, 4])]:
+        assert np.shape(values) == (2, 2)
+        np.testing.assert_array_equal(values, [expected] * 2)
+    np.testing.assert_array_equal(evaluated[1][1], [1, 8])
+    np.testing.assert_array_equal(on_batch[1], [1, 8])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("F1Score", {}), ("FBetaScore", {"beta": 2.0}), ("Precision", {"thresholds": [0.3, 0.5]}),
+        ("Recall", {"thresholds": [0.4]}),
+    ],
+)  # fmt: skip
+def test_vectors_of_results_are_those_of_keras(kind, options):
+    (ours, evaluated, on_batch), (theirs, their_evaluated, their_on_batch) = (
+        fitted(getattr(k.metrics, kind)(**options), k) for k in (minikeras, keras)
+    )
+    assert sorted(ours) == sorted(theirs)
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-5)
+    assert list(evaluated[0]) == list(their_evaluated[0])
+    for results, their_results in [(evaluated[1], their_evaluated[1]), (on_batch, their_on_batch)]:
+        for value, their_value in zip(results, their_results, strict=True):
+            np.testing.assert_allclose(value, their_value, rtol=1e-5)
+
+
+def test_a_dictionary_of_results_has_its_own_names_as_in_keras():
+    def made(k):
+        class Several(k.metrics.Mean):
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                super().update_state(abs(y_true - y_pred))
+
+            def result(self):
+                return {"low": super().result(), "high": super().result() * 2}
+
+        return Several(name="several")
+
+    (ours, evaluated, on_batch), (theirs, their_evaluated, their_on_batch) = (
+        fitted(made(k), k) for k in (minikeras, keras)
+    )
+    assert sorted(ours) == sorted(theirs) == ["high", "loss", "low", "val_high", "val_loss", "val_low"]
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-5)
+    assert evaluated[0] == pytest.approx(their_evaluated[0])
+    assert sorted(evaluated[1]) == pytest.approx(sorted(their_evaluated[1]))
+    assert sorted(on_batch) == pytest.approx(sorted(their_on_batch))
+
+
+@pytest.mark.parametrize("form", [lambda n: None, str, lambda n: complex(n), lambda n: object()])
+def test_a_result_that_is_no_number_is_refused_by_the_metrics_name(form):
+    with pytest.raises(TypeError, match="Metric 'batches': `result` must return numbers, or a dictionary of them"):
+        fitted(Batches(form))
+
+
 def test_a_metric_of_ones_own():
     class Largest(metrics.Metric):
         def __init__(self, name="largest", **kwargs):

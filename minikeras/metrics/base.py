@@ -14,6 +14,20 @@ from ..names import auto_name
 from ..serialization import Configurable
 
 
+def as_number(result: Any, name: str) -> float | np.ndarray:
+    """Return the result of a metric as a float, or as an array of its own: a `Variable` would go on changing.
+
+    Raises:
+        TypeError: something else than numbers.
+    """
+    if type(result) is float:
+        return result
+    numbers = np.array(result)
+    if numbers.dtype.kind not in "buif":
+        raise TypeError(f"Metric {name!r}: `result` must return numbers, or a dictionary of them; received {result!r}.")
+    return numbers if numbers.ndim else float(numbers)
+
+
 class Metric(Configurable):
     """The base of all metrics; derive from it to write your own (Keras: `keras.Metric`).
 
