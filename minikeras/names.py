@@ -36,13 +36,21 @@ def clear_session(free_memory: bool = True) -> None:
     _counters.clear()
 
 
+def quoted(value: object, length: int = 100) -> str:
+    """Return a value for a message: `repr`, which shows control characters instead of obeying them, cut to a length."""
+    if isinstance(value, (str, bytes)) and len(value) > length:
+        return f"{value[: length // 2]!r}...{value[-length // 4 :]!r} ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= 2 * length else f"{text[:length]}..."
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return a sentence that suggests the known name nearest to `name`, or lists them all."""
     from difflib import get_close_matches
 
     known = sorted(set(known))
     lowered = {k.lower(): k for k in known}
-    near = get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+    near = get_close_matches(str(name)[:100].lower(), lowered, n=1, cutoff=0.6)
     return f"Did you mean {lowered[near[0]]!r}?" if near else f"Known: {', '.join(known)}."
 
 

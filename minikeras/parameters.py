@@ -6,7 +6,7 @@
 An optimizer is then one loop over one vector, whatever the layers are.  Each variable starts on a 64-byte
 boundary (a cache line, and the widest vector register); the padding stays zero.
 
-Layers declare variables, models gather them here, optimizers step over them.  Calls `config`.
+Layers declare variables, models gather them here, optimizers step over them.  Calls `config`, `budget`.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import numpy as np
 
 from . import config
 from .arguments import checked
+from .budget import claim_array
 
 ALIGNMENT = 64  # bytes
 
@@ -96,6 +97,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if callable(initializer):
             if shape is None:
                 raise ValueError("Variable: an initializer that is a function needs `shape`.")
+            claim_array(shape, dtype.itemsize, f"the variable {name!r}")
             make = functools.partial(initializer, tuple(shape), dtype=dtype.name)
             if _postponed.get():
                 self._postponed = make
@@ -103,10 +105,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
                 initializer = make()
         if self._postponed is not None:
             self._value = np.broadcast_to(dtype.type(0), tuple(shape))  # every element is the same number
-            self._gradient = self._value if trainable else None
         else:
             self._value = np.array(initializer, dtype=dtype, order="C")
-            self._gradient = np.zeros_like(self._value) if trainable else None
+        self._gradient: np.ndarray | None = None
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
@@ -127,20 +128,23 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def gradient(self) -> np.ndarray | None:
         """d loss / d value, None where not trainable; setting it copies the numbers in."""
+        if self._gradient is None and self.declared_trainable:  # made when first asked for, which loading doesn't
+            home = self.home
+            self._gradient = np.zeros_like(self._value) if home is None else home.view(home.gradients, self)
         return self._gradient
 
     @gradient.setter
     def gradient(self, gradient: Any) -> None:
-        if gradient is self._gradient:
+        if gradient is self.gradient:
             return
-        if self._gradient is None:
+        if self.gradient is None:
             raise ValueError(f"Variable {self.path!r} is not trainable: it has no gradient to set.")
         gradient = np.asarray(gradient)
         if gradient.shape != self.shape:
             raise ValueError(
                 f"The gradient of variable {self.path!r}: expected shape {self.shape}, received {gradient.shape}."
             )
-        self._gradient[...] = gradient
+        self.gradient[...] = gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -202,27 +206,29 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
             changed[self] = value
 
     def settle(self, value: np.ndarray | None = None) -> None:
-        """Take values over; a variable made under `postponed` gets its memory, and its first values where None."""
+        """Take values over; a variable made under `postponed` gets its memory, and its first values where None.
+
+        Args:
+            value: an array that nobody else holds.
+        """
         if value is None and self._postponed is None:
             return
-        value = self._postponed() if value is None else value
+        value = np.array(self._postponed()) if value is None else value
         if self._postponed is None or self.home is not None:
             self.assign(value)
         else:
-            self._value = np.array(value, dtype=self.value.dtype, order="C")
-            self._gradient = None if self.gradient is None else np.zeros_like(self.value)
+            self._value = np.require(value, self.value.dtype, ["C", "W"])
         self._postponed = None
 
-    def move(self, value: np.ndarray, gradient: np.ndarray | None, home: "Parameters | None") -> None:
-        """Copy the numbers to new arrays of the same shape, and live there from now on."""
+    def move(self, value: np.ndarray, home: "Parameters | None" = None) -> None:
+        """Copy the numbers to a new array of the same shape, and live there from now on."""
         value[...] = self.value
         Variable.moves += 1  # first: who is interrupted in between looks once too often
-        self._value, self._gradient, self.home = value, gradient, home
+        self._value, self._gradient, self.home = value, None, home
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.
-        gradient = None if self.gradient is None else np.zeros_like(self.gradient)
-        return {**self.__dict__, "_value": self.value.copy(), "_gradient": gradient, "home": None}
+        return {**self.__dict__, "_value": self.value.copy(), "_gradient": None, "home": None}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         # A copy unless refused: a stray `np.asarray(weight) += 1` must not train the model.
@@ -281,17 +287,20 @@ class Parameters:
         self.dtype = np.dtype(kinds.pop() if kinds else config.floatx())
         self.variables = sorted(variables, key=lambda v: not v.declared_trainable)
         self.slices: dict[Variable, slice] = {}
-        end = trainable_end = 0
+        end = self._trainable_end = 0
         for v in self.variables:
             self.slices[v] = slice(end, end + v.value.size)
             end = self._padded(end + v.value.size)
             if v.declared_trainable:
-                trainable_end = end
+                self._trainable_end = end
         self.values = aligned_zeros(end, self.dtype)
-        self.gradients = aligned_zeros(trainable_end, self.dtype)
         for v, place in self.slices.items():
-            gradient = self.gradients[place].reshape(v.shape) if v.declared_trainable else None
-            v.move(self.values[place].reshape(v.shape), gradient, self)
+            v.move(self.values[place].reshape(v.shape), self)
+
+    @functools.cached_property
+    def gradients(self) -> np.ndarray:
+        """The gradients' vector; made when it is first asked for."""
+        return aligned_zeros(self._trainable_end, self.dtype)
 
     def _padded(self, size: int) -> int:
         step = ALIGNMENT // self.dtype.itemsize

@@ -3,7 +3,7 @@
 Every class with a config (layers, initializers, optimizers, ...) derives from `Configurable` and is entered
 into one table by `@keras_class`; loading looks classes up in that table, and among the user's own that were
 registered or given as `custom_objects`, and nowhere else, so that a config can name no code of its own.
-Calls `names` and `arguments`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
+Calls `names`, `arguments`, `budget`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from .arguments import ArgumentError, check_constructor
-from .names import did_you_mean, snake_case
+from .budget import claim_object
+from .names import did_you_mean, quoted, snake_case
 
 Class = TypeVar("Class", bound=type)
 
@@ -184,7 +185,7 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> A
         return config
     name, module = config["class_name"], config.get("module")
     if not isinstance(name, str) or not isinstance(module, (str, type(None))):
-        raise ValueError(f"A class in a config is named by a text, received {name!r} of module {module!r}.")
+        raise ValueError(f"A class in a config is named by a text, received {quoted(name)} of module {quoted(module)}.")
     if name == "DTypePolicy":
         return config["config"]["name"]
     with custom_objects_known(custom_objects) if custom_objects else contextlib.nullcontext():
@@ -194,7 +195,8 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> A
         if cls is None:
             raise ValueError(_unknown_class(name, module))
         if not isinstance(config["config"], dict):
-            raise ValueError(f"The config of {name!r} is no dictionary.")
+            raise ValueError(f"The config of {quoted(name)} is no dictionary.")
+        claim_object(name)
         return cls.from_config(config["config"])
 
 
@@ -205,10 +207,10 @@ def _unknown_class(name: str, module: str | None) -> str:
         )
     known = [n for m, n in KNOWN if m == module]
     hint = did_you_mean(name, known) if known else "Nothing of that module is known here."
-    own = name if name.isidentifier() else "..."
+    own = f"{{{name!r}: {name}}}" if name.isidentifier() and len(name) < 100 else "{name: class}"
     return (
-        f"Unknown class {name!r} in a config (module {module!r}). {hint} "
-        f"If it is your own: custom_objects={{{name!r}: {own}}}."
+        f"Unknown class {quoted(name)} in a config (module {quoted(module)}). {hint} "
+        f"If it is your own: custom_objects={own}."
     )
 
 
@@ -245,7 +247,7 @@ class Table:
         if own is not None:
             return own
         if name not in self.entries:
-            raise ValueError(f"Unknown {self.kind} {name!r}. {did_you_mean(name, self.entries)}")
+            raise ValueError(f"Unknown {self.kind} {quoted(name)}. {did_you_mean(name, self.entries)}")
         return self.entries[name]
 
     def get(self, identifier: Any) -> Any:

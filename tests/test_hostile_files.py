@@ -1,9 +1,11 @@
 """Files from strangers: whatever is in them, nothing runs, nothing else is touched, and the error is one and clear."""
 
+import importlib
 import io
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 import minikeras
 from minikeras import layers
 from minikeras.saving import ModelFileError, load_model
+from minikeras.serialization import KNOWN, constructor_arguments
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -229,6 +232,128 @@ def test_a_file_imports_nothing_and_opens_nothing_else(bad):
     *_, first, second = limited(f"LOAD = {LOAD!r}\n" + code, path, good_path).splitlines()
     assert first.startswith("refused")
     assert eval(second) == [("open", str(path))]
+
+
+# Numbers in configs ------------------------------------------------------------------------------------------------
+
+NUMBERS = [3 * 10**8, 2**62, -1, 1e308]
+MODULES = (
+    "keras", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics", "keras.optimizers",
+    "keras.optimizers.schedules", "keras.random", "keras.regularizers", "keras.src.models.functional",
+)  # fmt: skip
+
+
+def arguments_of(cls):
+    """Return a config of a class that loads, as far as the class can be made."""
+    needed = {
+        "units": 2, "filters": 2, "kernel_size": 1, "rate": 0.5, "stddev": 1.0, "target_shape": [-1], "dims": [1],
+        "n": 2, "input_dim": 5, "output_dim": 2, "scale": 1.0, "activation": "relu", "axes": 1, "shape": [4],
+        "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "boundaries": [1], "values": [0.1, 0.01],
+        "learning_rate": 0.1, "fn": "mean_squared_error", "value": 0.0, "layers": [],
+    }  # fmt: skip
+    return {name: needed[name] for name in constructor_arguments(cls) if name in needed}
+
+
+def test_the_modules_are_all_of_the_table():
+    importlib.import_module("minikeras.models")
+    assert {module for module, _ in KNOWN if module.startswith("keras")} == set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_number_in_a_config_makes_loading_take_memory_or_time(module, bad, tmp_path):
+    """Every argument of every class that a config may name, in each place where it may stand."""
+    importlib.import_module("minikeras.models")  # fills the table
+    cases = []
+    for (where, name), cls in KNOWN.items():
+        if where != module:
+            continue
+        for argument in constructor_arguments(cls):
+            for number in NUMBERS:
+                for value in (number, [number], [number, number]):
+                    cases.append(layer(where, name, {**arguments_of(cls), argument: value}))
+    template = bad(lambda config: config["config"]["layers"].__setitem__(slice(3, None), []))
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    code = """
+import json, os, time, zipfile
+from minikeras.budget import Budget
+content = {n: zipfile.ZipFile(sys.argv[1]).read(n) for n in zipfile.ZipFile(sys.argv[1]).namelist()}
+config = json.loads(content["config.json"])
+def places(case):
+    chain = json.loads(json.dumps(config))
+    kind = case["module"].rpartition(".")[2]
+    if kind in ("layers", "keras", "functional"):
+        chain["config"]["layers"].insert(1, case)
+    elif kind in ("initializers", "regularizers"):
+        chain["config"]["layers"][1]["config"]["kernel_" + kind.rstrip("s")] = case
+    elif kind == "random":
+        chain["config"]["layers"][1]["config"]["kernel_initializer"]["config"]["seed"] = case
+    else:
+        arguments = chain["compile_config"]
+        if kind == "metrics":
+            arguments["metrics"] = [case]
+        elif kind == "losses":
+            arguments["loss"] = case
+        elif kind == "optimizers":
+            arguments["optimizer"] = case
+        else:
+            arguments["optimizer"]["config"]["learning_rate"] = case
+    return chain
+import warnings; warnings.simplefilter("ignore")
+outcome, slowest = {"loaded": 0, "refused": 0}, 0
+cases = json.load(open(sys.argv[2]))
+for case in cases:
+    with zipfile.ZipFile(sys.argv[1], "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, json.dumps(places(case)) if name == "config.json" else data)
+    began = time.process_time()
+    try:
+        load_model(sys.argv[1], max_bytes=100 << 20)
+        outcome["loaded"] += 1
+    except ModelFileError as error:
+        assert "MemoryError" not in str(error) and "Unable to allocate" not in str(error), (case, str(error))
+        outcome["refused"] += 1
+    slowest = max((time.process_time() - began, str(case)), slowest or (0, ""))
+peak = [int(line.split()[1]) >> 10 for line in open("/proc/self/status") if "VmHWM" in line]
+assert sum(outcome.values()) == len(cases), outcome
+assert slowest[0] < 5, slowest
+print(outcome, *peak)
+"""
+    report = limited(code, template, tmp_path / "cases.json", megabytes=700, seconds=300)
+    print(module, report)
+    assert int(report.split()[-1]) < 300
+
+
+def test_numbers_of_several_objects_count_against_one_budget(bad):
+    def change(config):
+        auc = layer("keras.metrics", "AUC", {"num_thresholds": 2_000_000})
+        config["compile_config"]["metrics"] = [auc] * 20
+
+    path = bad(change)
+    assert load_model(path, max_bytes=2_000_000_000).compiled
+    refused(path, "AUC|true_positives", max_bytes=500_000_000)
+    code = LOAD.replace("sys.argv[1]", "sys.argv[1], max_bytes=100 << 20")
+    assert limited(code, path, megabytes=600).startswith("refused")
+
+
+def test_a_dtype_is_a_number_too(bad):
+    def change(config):
+        auc = layer("keras.metrics", "AUC", {"dtype": "V300000000"})
+        config["compile_config"]["metrics"] = [auc]
+
+    path = bad(change)
+    refused(path, "type of numbers")
+
+
+def test_objects_count_against_the_budget(bad):
+    """Many small objects: each is cheap in the file, and costs some kilobytes."""
+
+    def change(config):
+        config["compile_config"]["metrics"] = [layer("keras.metrics", "AUC", {})] * 30_000
+
+    path = bad(change)
+    refused(path, "besides the weights", max_bytes=100 << 20)
+    code = LOAD.replace("sys.argv[1]", "sys.argv[1], max_bytes=100 << 20")
+    assert limited(code, path, megabytes=600).startswith("refused")
 
 
 # Sizes -------------------------------------------------------------------------------------------------------------
@@ -486,18 +611,60 @@ def test_missing_and_surplus_arrays_are_refused(bad):
         refused(bad(weights=change), "dense")
 
 
-def test_a_list_of_names_that_expands_is_refused(bad_h5):
-    """Many entries that point to one long text: a small file, a huge list."""
+def all_to_the_first(path, count, length):
+    """Let all `count` texts of an attribute be its first, which has `length` bytes: a small file, a huge list."""
+    data = path.read_bytes()
+    first = struct.pack("<L", length)
+    start = next(
+        m.start()
+        for m in re.finditer(re.escape(first), data)
+        if data[m.start() + 16 : m.start() + 20] == struct.pack("<L", 1)
+    )
+    path.write_bytes(data[:start] + data[start : start + 16] * count + data[start + 16 * count :])
 
+
+def test_texts_that_expand_are_refused(bad_h5):
     def change(file):
         group = file["model_weights"]
         del group.attrs["layer_names"]
-        group.attrs.create("layer_names", np.array(["a"] * 3000, object), dtype=h5py.string_dtype())
-        group.attrs["long"] = "x" * 1_000_000
+        group.attrs["layer_names"] = ["x" * 400_000] + ["a"] * 3999
 
     path = bad_h5(change)
-    refused(path, "may expand")
+    all_to_the_first(path, 4000, 400_000)
+    assert path.stat().st_size < 1 << 20
+    refused(path, "attribute 'layer_names'.* 1,600,")
     assert limited(LOAD, path, megabytes=700).startswith("refused")
+
+
+def test_texts_count_against_one_budget_however_many_names_lead_to_them(bad_h5):
+    """Each list is small enough; a thousand links to one group that holds it are not."""
+    count, length = 400, 10_000
+
+    def change(file):
+        group = file["model_weights"]
+        names = [f"l{i}" for i in range(1000)]
+        for name in names:
+            group[name] = group["dense"]
+        del group.attrs["layer_names"], group["dense"].attrs["weight_names"]
+        group.attrs["layer_names"] = names
+        group["dense"].attrs["weight_names"] = ["y" * length] + ["a"] * (count - 1)
+
+    path = bad_h5(change)
+    all_to_the_first(path, count, length)
+    assert path.stat().st_size < 1 << 20
+    refused(path, "attribute 'weight_names' and what came before")
+    with pytest.raises(ModelFileError) as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 1000
+    assert limited(LOAD, path, megabytes=1024).startswith("refused")
+
+
+def test_names_in_files_of_many_layers_are_no_attack(tmp_path):
+    """Each of the names might be as long as the config; together they aren't."""
+    model = minikeras.Sequential([minikeras.Input((2,)), *(layers.ReLU() for _ in range(3000)), layers.Dense(1)])
+    model.save(tmp_path / "many.h5")
+    loaded = load_model(tmp_path / "many.h5")
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
 @pytest.mark.parametrize("names", [["dense", "../dense"], ["/", "dense"], [".", ".."], ["dense"] * 2, [], ["a" * 9999]])

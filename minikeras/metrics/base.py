@@ -49,7 +49,10 @@ class Metric(Configurable):
 
     def __init__(self, dtype: str | None = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
-        self.dtype = np.dtype(dtype or config.floatx()).name
+        numbers = np.dtype(dtype or config.floatx())
+        if numbers.kind not in "fiu":  # "V1000000000" is a dtype, too, each element of which takes a gigabyte
+            raise ValueError(f"{type(self).__name__}: expected `dtype` to be a type of numbers, received {dtype!r}.")
+        self.dtype = numbers.name
         self._variables: list[Any] = []
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:

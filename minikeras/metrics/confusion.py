@@ -12,7 +12,8 @@ A prediction p says "positive" where it exceeds a threshold.  With the true labe
 
 and these are added up over all batches, weighted where there are weights.  Elements of all axes count alike.
 
-Calls `base`, `config`, `losses`, `activations`.  Keras's counterpart: `keras.metrics`, confusion and F-score metrics.
+Calls `base`, `config`, `budget`, `losses`, `activations`.
+Keras's counterpart: `keras.metrics`, confusion and F-score metrics.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
+from ..budget import claim
 from ..losses.functions import same_rank
 from ..names import did_you_mean
 from ..serialization import keras_class
@@ -250,13 +252,14 @@ class AUC(Metric):
         )
         self._given = thresholds is not None
         if thresholds is None:
-            if num_thresholds <= 1:
+            if isinstance(num_thresholds, bool) or not hasattr(num_thresholds, "__index__") or num_thresholds <= 1:
                 raise ValueError(f"AUC: `num_thresholds` is an integer above 1, received {num_thresholds!r}.")
-            inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+            claim(8 * num_thresholds, f"AUC: num_thresholds={num_thresholds}")
+            inner = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
         else:
             inner = sorted(thresholds)
         # The ends lie a little outside, so that every prediction exceeds the first and none the last.
-        self._thresholds = np.array([0 - config.epsilon(), *inner, 1 + config.epsilon()])
+        self._thresholds = np.concatenate([[0 - config.epsilon()], inner, [1 + config.epsilon()]])
         self.num_thresholds, self.from_logits = len(self._thresholds), from_logits
         for kind in ("true_positives", "false_positives", "true_negatives", "false_negatives"):
             setattr(self, kind, self.add_variable((self.num_thresholds,), "zeros", name=kind))

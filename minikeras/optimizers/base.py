@@ -255,7 +255,7 @@ class Optimizer(Configurable):
         for v in variables:
             if not isinstance(v, Variable):
                 raise TypeError(f"{type(self).__name__}: expected a Variable, received {type(v).__name__}.")
-            if v.gradient is None:
+            if not v.declared_trainable:
                 raise ValueError(f"{type(self).__name__}: variable {v.path!r} is not trainable and has no gradient.")
         Parameters(v for v in dict.fromkeys(variables) if v.home is None)
 
@@ -264,12 +264,15 @@ class Optimizer(Configurable):
         for group in self.slots():
             for v in variables:
                 for name in group:
-                    slot = Variable(np.full(v.shape, self.slot_start), dtype=v.dtype, trainable=False)
+                    slot = Variable(self._first_slot, v.shape, v.dtype, trainable=False)
                     slot.name = f"{v.path.replace('/', '_')}_{name}"
                     slot.path = f"{self.name}/{slot.name}"
                     slots[v][name] = slot
                     in_order.append(slot)
         vars(self).update(_trainable=variables, _slots=slots, _slots_in_order=in_order, built=True)
+
+    def _first_slot(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        return np.full(shape, self.slot_start, dtype)
 
     @property
     def variables(self) -> list[Variable]:
@@ -342,7 +345,7 @@ class Optimizer(Configurable):
         vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in self.homes}
         for v, slots in self._slots.items():
             for name, slot in slots.items():
-                slot.move(v.home.view(vectors[v.home][name], v), None, None)
+                slot.move(v.home.view(vectors[v.home][name], v))
         self._settled_homes, self._vectors = homes, vectors
 
     # ---- a step ----

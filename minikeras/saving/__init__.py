@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arguments import checked
+from ..budget import MAX_BYTES, Budget
 from ..console import say
 from ..names import missing_attribute
 from ..serialization import REGISTERED, custom_object, custom_objects_known, deserialize, registered_name, serialize
 from . import archive, atomic, legacy, weights
-from .untrusted import MAX_BYTES, ModelFileError, ModelFileNotFoundError, Source, open_file, reading
+from .untrusted import ModelFileError, ModelFileNotFoundError, Source, open_file, reading
 
 __all__ = [
     "CustomObjectScope",
@@ -184,16 +185,15 @@ def load_weights(
     _check_built(model, "load")
     with reading(path):
         if path.endswith(".keras"):
-            with Source(archive.weights_of(path, max_bytes), max_bytes) as source:
-                _refuse_by_name(by_name)
-                weights.load(model, source, skip_mismatch, max_bytes)
+            _refuse_by_name(by_name)
+            archive.load_weights(model, path, skip_mismatch, max_bytes)
         elif path.endswith(_H5):
-            with open_file(path) as file, Source(file, max_bytes) as source:
+            with open_file(path) as file, Source(file, Budget(max_bytes)) as source:
                 if legacy.is_legacy(source):
-                    legacy.load_weights(model, source, skip_mismatch, by_name, max_bytes)
+                    legacy.load_weights(model, source, skip_mismatch, by_name)
                 else:
                     _refuse_by_name(by_name)
-                    weights.load(model, source, skip_mismatch, max_bytes)
+                    weights.load(model, source, skip_mismatch)
         else:
             raise ModelFileError("File format not supported: expected `.weights.h5`, `.h5`, `.hdf5` or `.keras`.")
 

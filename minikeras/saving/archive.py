@@ -4,16 +4,17 @@
     config.json         the architecture, and what `compile` was given
     model.weights.h5    weights and the optimizer's state; see `weights`
 
-`saving` calls; calls `untrusted`, `weights`, `atomic`, `serialization`.
+`saving` calls; calls `untrusted`, `weights`, `atomic`, `serialization`, `budget`.
 """
 
 import importlib
 from typing import Any
 
 from .. import parameters
+from ..budget import Budget
 from ..serialization import deserialize, serialize
 from . import atomic, weights
-from .untrusted import ModelFileError, Source, check_total, open_file, parse_config, read_archive
+from .untrusted import ModelFileError, Source, check_names, open_archive, open_file, parse_config
 
 #: The version of Keras whose files these are.
 KERAS_VERSION = "3.15.1"
@@ -35,19 +36,23 @@ def save(model: Any, path: str) -> None:
 
 def load(path: str, compile: bool, max_bytes: int) -> Any:
     """Read a model from a `.keras` file."""
-    with open_file(path) as file:
-        members = read_archive(file, MEMBERS, max_bytes)
-    model = model_from_config(parse_config(members[_CONFIG], max_bytes), compile, max_bytes)
-    with Source(members[_WEIGHTS], max_bytes) as source:
-        weights.load(model, source, max_bytes=max_bytes)
+    with open_file(path) as file, open_archive(file, MEMBERS, max_bytes) as members:
+        budget = Budget(max_bytes)
+        model = model_from_config(parse_config(members[_CONFIG].read(), max_bytes), compile, budget)
+        with Source(members[_WEIGHTS], budget) as source:
+            weights.load(model, source, fresh=True)
     settle(model)
     return model
 
 
-def weights_of(path: str, max_bytes: int) -> bytes:
-    """Return the member with the weights."""
-    with open_file(path) as file:
-        return read_archive(file, MEMBERS, max_bytes)[_WEIGHTS]
+def load_weights(model: Any, path: str, skip_mismatch: bool, max_bytes: int) -> None:
+    """Fill a built model from the weights in a `.keras` file."""
+    with (
+        open_file(path) as file,
+        open_archive(file, MEMBERS, max_bytes) as members,
+        Source(members[_WEIGHTS], Budget(max_bytes)) as source,
+    ):
+        weights.load(model, source, skip_mismatch)
 
 
 def metadata_text() -> str:
@@ -64,10 +69,11 @@ def config_text(config: Any) -> str:
     """Return a config as JSON.
 
     Raises:
-        ValueError: it holds a lambda, or something else that no text describes.
+        ValueError: it holds a lambda, or something else that no text describes; a name that `load_model` would refuse.
     """
     import json
 
+    _check_names(config)
     if _names_lambda(config):
         raise ValueError(
             "A lambda can't be saved: a file holds names, not code. Define it with `def`, and pass it to `load_model` "
@@ -82,28 +88,35 @@ def config_text(config: Any) -> str:
         ) from error
 
 
+def _check_names(config: Any) -> None:
+    if isinstance(config, dict):
+        check_names(config)
+    for value in config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ():
+        _check_names(value)
+
+
 def _names_lambda(config: Any) -> bool:
     if isinstance(config, dict):
         return any(map(_names_lambda, config.values()))
     return any(map(_names_lambda, config)) if isinstance(config, (list, tuple)) else config == "<lambda>"
 
 
-def model_from_config(config: dict[str, Any], compile: bool, max_bytes: int) -> Any:
+def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> Any:
     """Build and compile the model that a config describes; its weights have shapes, but no memory yet.
 
     Raises:
-        ValueError: an unknown class or name, or an option that is not supported.
-        ModelFileError: no model, or one beyond the limit.
+        ValueError: an unknown class or name, an option that is not supported, or more than the budget allows.
+        ModelFileError: no model.
     """
     models = importlib.import_module("minikeras.models")  # enters all classes into the table
-    with parameters.postponed():
-        model = deserialize(config)
-    if not isinstance(model, models.Model):
-        raise ModelFileError(f"its config describes a {type(model).__name__}, no model.")
-    check_total(((v.shape, v.value.itemsize) for v in model.weights), max_bytes, "the weights")
-    arguments = config.get("compile_config")
-    if compile and arguments:
-        model.compile_from_config(arguments)
+    with budget.counting():
+        with parameters.postponed():
+            model = deserialize(config)
+        if not isinstance(model, models.Model):
+            raise ModelFileError(f"its config describes a {type(model).__name__}, no model.")
+        arguments = config.get("compile_config")
+        if compile and arguments:
+            model.compile_from_config(arguments)
     return model
 
 

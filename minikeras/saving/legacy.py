@@ -6,21 +6,25 @@
             sequential/dense/kernel
     optimizer_weights/    attribute weight_names
 
-Layers are matched by order, not by name.  `saving` calls; calls `untrusted`, `weights`, `archive`.
+Layers are matched by order, not by name.  `saving` calls; calls `untrusted`, `weights`, `archive`,
+`budget`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..budget import Budget
+from ..names import quoted
 from ..serialization import KNOWN, serialize
 from . import atomic
 from .archive import KERAS_VERSION, config_text, model_from_config, settle
-from .untrusted import MAX_BYTES, ModelFileError, Source, check_total, open_file, parse_config
-from .weights import Assignments, Entry, assign, optimizer_assignments, raise_or_warn
+from .untrusted import ModelFileError, Source, open_file, parse_config
+from .weights import Assignments, Entry, OptimizerState, fill, raise_or_warn
 
 _HEADER_LIMIT = 64512  # bytes of attributes that fit into one object header of HDF5
-_NAMES = 100_000
+_NAMES = 10_000  # of layers, and of a layer's weights
 
 # Writing -----------------------------------------------------------------------------------------------------------
 
@@ -110,7 +114,8 @@ def _old_form(config: Any) -> Any:
 
 def load(path: str, compile: bool, max_bytes: int) -> Any:
     """Read a whole model."""
-    with open_file(path) as file, Source(file, max_bytes) as source:
+    budget = Budget(max_bytes)
+    with open_file(path) as file, Source(file, budget) as source:
         texts = source.texts(source.root, "model_config", 1)
         if not texts:
             what = "weights only: build the model, and call `model.load_weights`" if _holds_weights(source) else "none"
@@ -119,37 +124,31 @@ def load(path: str, compile: bool, max_bytes: int) -> Any:
         training = source.texts(source.root, "training_config", 1) if compile else None
         if training:
             config["compile_config"] = _compile_arguments(parse_config(training[0], max_bytes))
-        model = model_from_config(config, compile, max_bytes)
+        model = model_from_config(config, compile, budget)
         group = source.group(source.root, "model_weights")
         if group is None:
             raise ModelFileError("the weights (group 'model_weights') are missing.")
         assignments = _matched(model, source, group, False, False)
-        if training:
-            arrays = _optimizer_arrays(source)
-            if arrays and len(model.optimizer.variables) > 1 and (len(arrays) == 1 or arrays[1].shape != ()):
-                # Keras 2 keeps the learning rate in the config only.
-                arrays.insert(1, model.optimizer.variables[1].value)
-            assignments += optimizer_assignments(model, arrays, max_bytes)
-        assign(assignments)
+        fill(assignments, _optimizer_state(model, source) if training else None, source, fresh=True)
     settle(model)
     return model
 
 
-def load_weights(
-    model: Any, source: Source, skip_mismatch: bool = False, by_name: bool = False, max_bytes: int = MAX_BYTES
-) -> None:
+def load_weights(model: Any, source: Source, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Fill a built model from the weights of a file of either kind; everything is compared before anything changes."""
-    check_total(((v.shape, v.value.itemsize) for v in model.weights), max_bytes, "the weights")
-    group = source.root if source.texts(source.root, "layer_names", _NAMES) is not None else None
-    if group is None:
+    group = source.root
+    if not _names_layers(source):
         group = source.group(source.root, "model_weights") or source.root
-    assign(_matched(model, source, group, skip_mismatch, by_name))
+    fill(_matched(model, source, group, skip_mismatch, by_name), None, source, fresh=False)
 
 
 def is_legacy(source: Source) -> bool:
     """Tell whether a file has this layout, whatever its name."""
-    names = ("layer_names", "layer_names0")
-    return source.has(source.root, "model_weights") or any(source.texts(source.root, n, _NAMES) for n in names)
+    return source.has(source.root, "model_weights") or _names_layers(source)
+
+
+def _names_layers(source: Source) -> bool:
+    return any(source.has_texts(source.root, name) for name in ("layer_names", "layer_names0"))
 
 
 def _holds_weights(source: Source) -> bool:
@@ -161,7 +160,7 @@ def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_nam
     for name in _names(source, group, "layer_names"):
         layer_group = source.group(group, name)
         if layer_group is None:
-            raise ModelFileError(f"the weights of layer {name!r} are missing.")
+            raise ModelFileError(f"the weights of layer {quoted(name)} are missing.")
         if names := _names(source, layer_group, "weight_names"):
             stored.append((name, layer_group, names))
     layers = [layer for layer in model.layers if _weights(layer)]
@@ -170,8 +169,8 @@ def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_nam
         pairs = [(known[name], place, names) for name, place, names in stored if name in known]
     elif len(stored) != len(layers):
         raise ModelFileError(
-            f"the file has {len(stored)} layers with weights ({', '.join(name for name, _, _ in stored)}), the model "
-            f"has {len(layers)} ({', '.join(layer.name for layer in layers)})."
+            f"the file has {len(stored)} layers with weights ({_listed(name for name, _, _ in stored)}), the model has "
+            f"{len(layers)} ({_listed(layer.name for layer in layers)})."
         )
     else:
         pairs = [(layer, place, names) for layer, (_, place, names) in zip(layers, stored, strict=True)]
@@ -181,13 +180,20 @@ def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_nam
         try:
             if len(names) != len(variables):
                 raise ModelFileError(
-                    f"layer {layer.name!r} has {len(variables)} weights, the file has {len(names)} ({', '.join(names)})"
+                    f"layer {quoted(layer.name)} has {len(variables)} weights, the file has {len(names)} "
+                    f"({_listed(names)})"
                 )
             assignments += [(v, source.numbers(place, n, v.shape)) for v, n in zip(variables, names, strict=True)]
         except ModelFileError as error:
             problems.append((Entry("", layer.name, layer, variables), error))
     raise_or_warn(problems, skip_mismatch)
     return assignments
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return the first names of many."""
+    names = list(names)
+    return ", ".join(map(quoted, names[:10])) + ", ..." * (len(names) > 10)
 
 
 def _weights(layer: Any) -> list[Any]:
@@ -202,12 +208,21 @@ def _names(source: Source, owner: Any, name: str) -> list[str]:
     pieces: list[list[str]] = []
     while (piece := source.texts(owner, f"{name}{len(pieces)}", _NAMES)) is not None:
         pieces.append(piece)
-    return [n for piece in pieces for n in piece]
+    names = [n for piece in pieces for n in piece]
+    if len(names) > _NAMES:
+        raise ModelFileError(f"it names {len(names):,} layers or weights in one place, more than {_NAMES:,}.")
+    return names
 
 
-def _optimizer_arrays(source: Source) -> list[Any]:
+def _optimizer_state(model: Any, source: Source) -> OptimizerState:
     group = source.group(source.root, "optimizer_weights")
-    return [] if group is None else [source.numbers(group, name) for name in _names(source, group, "weight_names")]
+    names: list[str | None] = [] if group is None else [*_names(source, group, "weight_names")]
+    rate = model.optimizer.variables[1:2]
+    if names and rate and (len(names) == 1 or source.numbers(group, names[1]).shape != ()):
+        names.insert(1, None)  # Keras 2 keeps the learning rate in the config only
+    return OptimizerState(
+        model, len(names), lambda i: source.numbers(group, names[i]) if names[i] is not None else rate[0].value
+    )
 
 
 # Keras 2's configs -------------------------------------------------------------------------------------------------
@@ -229,7 +244,7 @@ def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
         return {name: _new_form(value, modules) for name, value in config.items()}
     name, module = config["class_name"], config.get("module")
     if not isinstance(name, str):
-        raise ModelFileError(f"a class in the config is named by a text, received {name!r}.")
+        raise ModelFileError(f"a class in the config is named by a text, received {quoted(name)}.")
     registered = config.get("registered_name") or name
     short = name.rpartition(">")[2]
     if module is None:

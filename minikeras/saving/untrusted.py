@@ -4,18 +4,20 @@ A model file is data.  A config names classes of one fixed table (`serialization
 `custom_objects`, never code.  Sizes are bounded before they are believed:
 
     zip     exactly the three members that Keras writes, bounded in number, compressed and uncompressed size
-    JSON    bounded in length, depth and number of values
+    JSON    bounded in length, depth and number of values; names of a line
+    built   one budget for all that a config or an array makes us take (`budget`)
     HDF5    hard links only (no soft, external or user-defined ones), plain numbers in one piece (no external, virtual,
             chunked or compressed data, no references), each array as large as the file says it is, and of the shape
-            that the model's config leads to
+            that the model's config leads to; names and texts count against the budget
 
-`archive`, `weights` and `legacy` read through this module; calls nobody.
+`archive`, `weights` and `legacy` read through this module; calls `budget`, `names`.
 """
 
 import contextlib
+import io
 import math
-import mmap
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -23,13 +25,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-#: What a file may make us allocate for weights and optimizer state, unless the caller says otherwise.
-MAX_BYTES = 2 << 30
+from ..budget import MAX_BYTES, Budget
+from ..names import quoted
 
 _CONFIG_BYTES = 4 << 20  # Keras's config of a network with 500 layers has half a megabyte
 _CONFIG_DEPTH = 64
-_CONFIG_VALUES = 400_000
+_CONFIG_VALUES = 200_000  # dictionaries and lists
 _LAYERS = 10_000
+_NAME = 1000  # characters
+_MESSAGE = 2000
+_CHUNK = 1 << 20  # bytes
 
 _NUMBERS = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 
@@ -57,9 +62,20 @@ def reading(path: str) -> Iterator[None]:
     except ModelFileError as error:
         if str(error).startswith(path):
             raise
-        raise ModelFileError(f"{path}: {error}") from error
+        raise ModelFileError(f"{path}: {_shown(error)}") from _if_shown(error)
     except Exception as error:
-        raise ModelFileError(f"{path}: this model can't be loaded. {error or type(error).__name__}") from error
+        raise ModelFileError(f"{path}: this model can't be loaded. {_shown(error)}") from _if_shown(error)
+
+
+def _shown(error: Exception) -> str:
+    """Return an error's message without what a file may have put there to steer a terminal, or to fill it."""
+    text = str(error) or type(error).__name__
+    text = text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}..."
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _if_shown(error: Exception) -> Exception | None:
+    return error if str(error) in ("", _shown(error)) else None
 
 
 def open_file(path: str) -> BinaryIO:
@@ -92,8 +108,35 @@ def _similar(folder: str, name: str) -> str:
 # Zip ---------------------------------------------------------------------------------------------------------------
 
 
-def read_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> dict[str, bytes]:
-    """Return the members of a zip file that has exactly these members.
+class _Part(io.RawIOBase):
+    """A stretch of a file, as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int):
+        self.file, self.start, self.size, self.place = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.size}[whence]
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        self.file.seek(self.start + self.place)
+        count = self.file.readinto(memoryview(buffer)[: max(self.size - self.place, 0)])
+        self.place += count
+        return count
+
+
+@contextlib.contextmanager
+def open_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> Iterator[dict[str, BinaryIO]]:
+    """Give the members of a zip file that has exactly these members, as open files: nothing is held in memory.
 
     Raises:
         ModelFileError: others, too many, too large, encrypted, or in an unusual compression.
@@ -102,11 +145,13 @@ def read_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> dict
 
     size = os.fstat(file.fileno()).st_size
     _check_directory(file, size, len(names))
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive, contextlib.ExitStack() as opened:
         members = archive.infolist()
         found = [m.filename for m in members]
         if sorted(found) != sorted(names):
-            raise ModelFileError(f"a .keras file consists of {', '.join(names)}; found {', '.join(map(repr, found))}.")
+            raise ModelFileError(
+                f"a .keras file consists of {', '.join(names)}; found {', '.join(map(quoted, found))}."
+            )
         for m in members:
             limit = max_bytes + config_limit(max_bytes) if m.filename.endswith(".h5") else config_limit(max_bytes)
             if m.file_size > limit or m.compress_size > size:
@@ -116,13 +161,30 @@ def read_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> dict
                 )
             if m.flag_bits & 0x1 or m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ModelFileError(f"{m.filename} is encrypted or in an unusual compression.")
-        contents = {}
-        for m in members:
-            with archive.open(m) as stream:
-                contents[m.filename] = stream.read(m.file_size)
-            if len(contents[m.filename]) != m.file_size:
-                raise ModelFileError(f"{m.filename} is shorter than declared.")
-    return contents
+        yield {m.filename: _open_member(archive, m, file, opened) for m in members}
+
+
+def _open_member(archive: Any, member: Any, file: BinaryIO, opened: contextlib.ExitStack) -> BinaryIO:
+    """Return a member as a file: a part of the archive, or where it is compressed, a copy that has no name."""
+    import tempfile
+
+    copy = opened.enter_context(tempfile.TemporaryFile()) if member.compress_type else None  # noqa: SIM115
+    length = 0
+    with archive.open(member) as stream:
+        while chunk := stream.read(_CHUNK):  # all of it, for its checksum
+            length += len(chunk)
+            if length > member.file_size:
+                break
+            if copy is not None:
+                copy.write(chunk)
+    if length != member.file_size:
+        raise ModelFileError(f"{member.filename} has another length than declared.")
+    if copy is not None:
+        copy.seek(0)
+        return copy
+    file.seek(member.header_offset)
+    name, extra = struct.unpack("<26xHH", file.read(30))
+    return _Part(file, member.header_offset + 30 + name + extra, length)
 
 
 def _check_directory(file: BinaryIO, size: int, members: int) -> None:
@@ -159,6 +221,10 @@ def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any
     limit = config_limit(max_bytes)
     if len(text) > limit:
         raise ModelFileError(f"its config has {len(text):,} bytes, more than the limit of {limit:,}.")
+    most = _CONFIG_VALUES * (limit // _CONFIG_BYTES)
+    brackets = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
+    if sum(map(text.count, brackets)) > 2 * most:  # counted before they are made; some may stand in texts
+        raise ModelFileError(f"its config has more than {most:,} values.")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -169,11 +235,13 @@ def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any
     for _ in range(_CONFIG_DEPTH):
         values += len(level)
         layers += sum("class_name" in v for v in level if isinstance(v, dict))
-        if values > _CONFIG_VALUES * (limit // _CONFIG_BYTES) or layers > 10 * _LAYERS:
-            raise ModelFileError(f"its config has more than {_CONFIG_VALUES:,} values or {10 * _LAYERS:,} objects.")
+        if values > most or layers > 10 * _LAYERS:
+            raise ModelFileError(f"its config has more than {most:,} values or {10 * _LAYERS:,} objects.")
         for v in level:
             if isinstance(v, dict) and isinstance(v.get("layers"), list) and len(v["layers"]) > _LAYERS:
                 raise ModelFileError(f"its config has {len(v['layers']):,} layers, more than {_LAYERS:,}.")
+            if isinstance(v, dict):
+                check_names(v)
         level = [
             w
             for v in level
@@ -185,14 +253,18 @@ def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any
     raise ModelFileError(f"its config is nested more than {_CONFIG_DEPTH} deep.")
 
 
-def check_total(shapes_and_sizes: Any, max_bytes: int, what: str) -> None:
-    """Raise ModelFileError where arrays of these (shape, bytes per number) would exceed the limit."""
-    total = sum(math.prod(shape) * size for shape, size in shapes_and_sizes)
-    if total > max_bytes:
-        raise ModelFileError(
-            f"{what} would take {total:,} bytes, more than the limit of {max_bytes:,}. Where you trust the file, pass "
-            "a larger `max_bytes`."
-        )
+def check_names(config: dict[str, Any]) -> None:
+    """Raise ModelFileError where a name in a config is no line of text: it will be printed, and name files' parts."""
+    for key in ("name", "class_name", "registered_name", "module"):
+        name = config.get(key)
+        if isinstance(name, str) and (len(name) > _NAME or _CONTROL.search(name)):
+            raise ModelFileError(
+                f"its config has {quoted(name)} as `{key}`; expected no control characters, and {_NAME:,} characters "
+                "at most."
+            )
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 # HDF5 --------------------------------------------------------------------------------------------------------------
@@ -202,23 +274,20 @@ class Source:
     """An HDF5 file that is read through checks; a context manager.
 
     Args:
-        file: an open file, or its bytes.
-        max_bytes: a limit for what names and texts in the file may expand to.
+        file: open.
+        budget: what names, texts and arrays of the file may take, one for the whole of it.
     """
 
-    def __init__(self, file: BinaryIO | bytes, max_bytes: int = MAX_BYTES):
-        import io
-
+    def __init__(self, file: BinaryIO, budget: Budget | None = None):
         import h5py
 
-        self.max_bytes = max_bytes
-        raw = file
-        if isinstance(file, bytes):
-            raw, file = memoryview(file), io.BytesIO(file)
-        self._raw = raw
-        self._longest: int | None = None
+        self.budget = budget or Budget()
+        self._raw = file
         self._file = h5py.File(file, "r")
         self.root = self._file["/"]
+        plan = self._file.id.get_create_plist()
+        if plan.get_userblock() or plan.get_sizes() != (8, 8):
+            raise ModelFileError("it is an HDF5 file of an unusual form, which Keras does not write.")
 
     def __enter__(self) -> "Source":
         return self
@@ -229,6 +298,12 @@ class Source:
     def has(self, group: Any, name: str) -> bool:
         """Tell whether a group has a link of that name, without following it."""
         return _is_plain(name) and group.id.links.exists(name.encode())
+
+    def has_texts(self, owner: Any, name: str) -> bool:
+        """Tell whether a group or an array has an attribute of that name."""
+        import h5py
+
+        return h5py.h5a.exists(owner.id, name.encode())
 
     def group(self, parent: Any, path: str) -> Any:
         """Return the group at a path such as `layers/dense/vars`; None where there is none.
@@ -260,26 +335,26 @@ class Source:
         where, _, name = path.rpartition("/")
         parent = self.group(group, where)
         if parent is None or not self.has(parent, name):
-            raise ModelFileError(f"the array {group.name.rstrip('/')}/{path} is missing.")
+            raise ModelFileError(f"the array {quoted(_path(group, path))} is missing.")
         data = self._child(parent, name, h5py.Dataset)
-        plan, kind = data.id.get_create_plist(), data.id.get_type()
+        plan, kind, shown = data.id.get_create_plist(), data.id.get_type(), quoted(data.name)
         if plan.get_external_count() or plan.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT):
             raise ModelFileError(
-                f"the array {data.name} is external, virtual, chunked or compressed; Keras stores arrays in one piece. "
+                f"the array {shown} is external, virtual, chunked or compressed; Keras stores arrays in one piece. "
                 "`h5repack -l CONTI -f NONE` makes it so."
             )
         if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or data.dtype.name not in _NUMBERS:
-            raise ModelFileError(f"the array {data.name} holds no numbers of a usual kind.")
+            raise ModelFileError(f"the array {shown} holds no numbers of a usual kind.")
         if data.id.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            raise ModelFileError(f"the array {data.name} is empty.")
+            raise ModelFileError(f"the array {shown} is empty.")
         if shape is not None and data.shape != tuple(shape):
             raise ModelFileError(
-                f"the array {data.name} has shape {data.shape}, the model's config leads to {tuple(shape)}."
+                f"the array {shown} has shape {data.shape}, the model's config leads to {tuple(shape)}."
             )
         declared = math.prod(data.shape) * data.dtype.itemsize
         if data.id.get_storage_size() != declared:
             raise ModelFileError(
-                f"the array {data.name} declares {declared:,} bytes, the file holds {data.id.get_storage_size():,}."
+                f"the array {shown} declares {declared:,} bytes, the file holds {data.id.get_storage_size():,}."
             )
         return data
 
@@ -300,9 +375,8 @@ class Source:
             return []
         if count > limit or kind.get_class() != h5py.h5t.STRING:
             raise ModelFileError(f"its attribute {name!r} is no text, or {count:,} of them.")
-        each = self._longest_text() if kind.is_variable_str() else kind.get_size()
-        if count * each > max(self.max_bytes, config_limit(self.max_bytes)):
-            raise ModelFileError(f"its attribute {name!r} may expand to {count * each:,} bytes.")
+        size = self._size_of_texts(owner, name, count) if kind.is_variable_str() else count * kind.get_size()
+        self.budget.claim_aside(size + _TEXT * count, f"its attribute {name!r}")
         values = np.atleast_1d(np.asarray(owner.attrs[name], dtype=object)).ravel()
         return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in values]
 
@@ -310,34 +384,62 @@ class Source:
         import h5py
 
         if parent.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            raise ModelFileError(f"{parent.name.rstrip('/')}/{name} is a link to elsewhere; such files are not read.")
+            raise ModelFileError(f"{quoted(_path(parent, name))} is a link to elsewhere; such files are not read.")
         child = parent[name]
         if not isinstance(child, kind):
-            raise ModelFileError(f"{parent.name.rstrip('/')}/{name}: expected a {kind.__name__.lower()}.")
+            raise ModelFileError(f"{quoted(_path(parent, name))}: expected a {kind.__name__.lower()}.")
         return child
 
-    def _longest_text(self) -> int:
-        """Return an upper bound for the length of a text in the file: that of its largest heap of texts.
+    def _size_of_texts(self, owner: Any, name: str, count: int) -> int:
+        """Return how many bytes an attribute's texts have in all, before they are read.
 
-        Many entries may point to the same long text, so that a small file could expand to a huge list.
+        Each is stored as a length, and the place where it stands: many may point to one long text, so that a small file
+        could expand to a huge list.  The places are found here in what HDF5 calls an object header of version 1, a list
+        of messages; where it is another one, the file's size stands for that of each text.
         """
-        if self._longest is None:
-            raw, size = self._raw, None
-            if not isinstance(raw, memoryview):
-                size = os.fstat(raw.fileno()).st_size
-                raw = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
-            data = raw.obj if isinstance(raw, memoryview) else raw
-            size = len(data)
-            longest, place = 0, data.find(b"GCOL")
-            while place >= 0:
-                (length,) = struct.unpack("<Q", data[place + 8 : place + 16].ljust(8, b"\0"))
-                if length <= size:
-                    longest = max(longest, length)
-                place = data.find(b"GCOL", place + 4)
-            self._longest = longest
-            if isinstance(data, mmap.mmap):
-                data.close()
-        return self._longest
+        import h5py
+
+        size_of_file = self._raw.seek(0, os.SEEK_END)
+        sizes = []
+        for kind, shared, message in self._header(h5py.h5o.get_info(owner.id).addr):
+            if kind == _ELSEWHERE or (kind == _ATTRIBUTE and shared):
+                return count * size_of_file
+            if kind != _ATTRIBUTE:
+                continue
+            version, *lengths = struct.unpack_from("<BxHHH", message)  # of the name, its type and its shape
+            begin = 9 if version == 3 else 8
+            if message[begin : begin + lengths[0]].rstrip(b"\0") == name.encode():
+                values = begin + sum(-(-n // 8) * 8 if version == 1 else n for n in lengths)
+                texts = np.frombuffer(message, [("length", "<u4"), ("place", "V12")], count, values)
+                sizes.append(int(texts["length"].sum(dtype=np.int64)))
+        return max(sizes, default=count * size_of_file)
+
+    def _header(self, address: int) -> Iterator[tuple[int, int, bytes]]:
+        """Return the messages of an object header, if it is of version 1: kind, whether shared, contents."""
+        version, size = struct.unpack("<B7xI4x", self._bytes(address, 16))
+        blocks = [(address + 16, size)] if version == 1 else []
+        for start, size in blocks:
+            block, place = self._bytes(start, size), 0
+            while place + 8 <= len(block):
+                kind, length, flags = struct.unpack_from("<HHB", block, place)
+                message = block[place + 8 : place + 8 + length]
+                place += 8 + length
+                if kind == _CONTINUED:
+                    blocks.append(struct.unpack_from("<QQ", message))
+                yield kind, flags & 2, message
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        self.budget.claim_aside(size + _TEXT, "the header of a group")
+        self._raw.seek(start)
+        return self._raw.read(size)
+
+
+_TEXT = 64  # bytes that a text takes besides its own
+_ATTRIBUTE, _CONTINUED, _ELSEWHERE = 0x0C, 0x10, 0x15  # kinds of messages
+
+
+def _path(parent: Any, name: str) -> str:
+    return f"{parent.name.rstrip('/')}/{name}"
 
 
 def _is_plain(name: str) -> bool:

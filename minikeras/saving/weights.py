@@ -13,15 +13,16 @@
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..names import snake_case
-from ..parameters import Variable
+from ..names import quoted, snake_case
+from ..optimizers.base import Scalar
+from ..parameters import Variable, postponed
 from ..random import SeedGenerator
-from .untrusted import MAX_BYTES, ModelFileError, Source, check_total
+from .untrusted import ModelFileError, Source
 
 
 class Entry(NamedTuple):
@@ -124,7 +125,7 @@ def _write(file: Any, entry: Entry) -> None:
 Assignments = list[tuple[Any, Any]]
 
 
-def load(model: Any, source: Source, skip_mismatch: bool = False, max_bytes: int = MAX_BYTES) -> None:
+def load(model: Any, source: Source, skip_mismatch: bool = False, fresh: bool = False) -> None:
     """Fill a built model, and its optimizer if it has one, from a file of this layout.
 
     Everything is compared before anything changes.  State that the file hasn't, such as that of an optimizer, is left
@@ -134,12 +135,11 @@ def load(model: Any, source: Source, skip_mismatch: bool = False, max_bytes: int
         model: built; compiled, where the optimizer is to be restored too.
         source: the file.
         skip_mismatch: leave layers alone, with a warning, whose weights differ in number or shape from the file's.
-        max_bytes: of weights and optimizer state together.
+        fresh: whether the model was just made from the file's config, and is thrown away where this fails.
 
     Raises:
         ModelFileError: the file does not fit, or isn't what it seems.
     """
-    check_total(((v.shape, _item_size(v)) for v in model.weights), max_bytes, "the weights")
     assignments, problems = [], []
     for entry in entries(model):
         try:
@@ -148,16 +148,19 @@ def load(model: Any, source: Source, skip_mismatch: bool = False, max_bytes: int
             problems.append((entry, error))
     raise_or_warn(problems, skip_mismatch)
     optimizer = getattr(model, "optimizer", None)
+    state = None
     if optimizer is not None and not problems:
-        assignments += optimizer_assignments(model, _optimizer_arrays(source), max_bytes)
-    assign(assignments)
+        group = source.group(source.root, "optimizer/vars")
+        count = 0 if group is None else len(group)
+        state = OptimizerState(model, count, lambda i: source.numbers(group, str(i)))
+    fill(assignments, state, source, fresh)
 
 
 def raise_or_warn(problems: list[tuple[Entry, ModelFileError]], skip_mismatch: bool) -> None:
     """Say which layers could not be loaded: in a warning where they are to be skipped, else in an error."""
     if not problems:
         return
-    names = ", ".join(repr(entry.name) for entry, _ in problems)
+    names = ", ".join(quoted(entry.name) for entry, _ in problems[:10]) + ", ..." * (len(problems) > 10)
     text = f"{len(problems)} of the model's layers do not fit the file ({names}). The first: {problems[0][1]}"
     if not skip_mismatch:
         raise ModelFileError(f"{text} Is it the same architecture? `skip_mismatch=True` loads the others.")
@@ -174,59 +177,101 @@ def _matched(source: Source, entry: Entry) -> Assignments:
         return []
     if found != len(entry.variables):
         raise ModelFileError(
-            f"layer {entry.name!r} has {len(entry.variables)} weights, the file has {found} "
+            f"layer {quoted(entry.name)} has {len(entry.variables)} weights, the file has {found} "
             f"at {entry.path or '/'}/vars."
         )
     return [(v, source.numbers(group, str(i), v.shape)) for i, v in enumerate(entry.variables)]
 
 
-def _optimizer_arrays(source: Source) -> list[Any]:
-    group = source.group(source.root, "optimizer/vars")
-    return [] if group is None else [source.numbers(group, str(i)) for i in range(min(len(group), 1_000_000))]
-
-
-def optimizer_assignments(model: Any, arrays: list[Any], max_bytes: int) -> Assignments:
-    """Match an optimizer's state with that of a file; build the optimizer where the file's has made steps.
+class OptimizerState:
+    """The state of an optimizer in a file, compared with what the model's optimizer has, or will have once built.
 
     Where they differ in number or shape, Keras warns and leaves the optimizer as it is; so here.
+
+    Args:
+        model: compiled.
+        count: how many arrays the file has.
+        array: returns that of a number, as a data set.
     """
-    optimizer = model.optimizer
-    if not arrays:
-        return []
-    trainable = model.trainable_weights
-    if not optimizer.built and len(arrays) > len(optimizer.variables):
-        slots = optimizer.slots()
-        shapes = [v.shape for group in slots for v in trainable for _ in group] + [()] * optimizer.own_numbers
-        if len(optimizer.variables) + len(shapes) == len(arrays) and all(
-            a.shape == shape for a, shape in zip(arrays[-len(shapes) :], shapes, strict=True)
-        ):
-            sizes = [(v.shape, _item_size(v) * (1 + sum(map(len, slots)))) for v in trainable]
-            check_total(sizes, max_bytes, "the weights and the optimizer's state")
-            model.gather()
-            optimizer.build(trainable)
-    variables = optimizer.variables
-    if [tuple(a.shape) for a in arrays] != [v.shape for v in variables]:
+
+    def __init__(self, model: Any, count: int, array: Callable[[int], Any]):
+        self.model, self.optimizer = model, model.optimizer
+        self.arrays: list[Any] = []
+        self.wants_build = False
+        if not count:
+            return
+        variables = self.optimizer.variables
+        shapes, slots = [v.shape for v in variables], []
+        if not self.optimizer.built:
+            slots = [v for group in self.optimizer.slots() for v in model.trainable_weights for _ in group]
+            after = [v.shape for v in slots] + [()] * self.optimizer.own_numbers
+            self.wants_build = count == len(shapes) + len(after) > len(shapes)
+            shapes += after if self.wants_build else []
+        arrays = [array(i) for i in range(count)] if count == len(shapes) else []
+        if [tuple(a.shape) for a in arrays] == shapes:
+            self.arrays = arrays
+            self.size = sum(v.value.nbytes for v in (slots if self.wants_build else variables))
+            return
+        self.wants_build = False
         warnings.warn(
-            f"Optimizer {optimizer.name!r} keeps its own state: it has {len(variables)} variables, the saved one "
-            f"{len(arrays)}, or of other shapes.",
+            f"Optimizer {quoted(self.optimizer.name)} keeps its own state: it has {len(variables)} variables, the "
+            f"saved one {count}, or of other shapes.",
             stacklevel=6,
         )
-        return []
-    return list(zip(variables, arrays, strict=True))
 
 
-def assign(assignments: Assignments) -> None:
-    """Read all arrays, then copy them in: an error on the way leaves everything as it was."""
-    values = [np.asarray(a[()]) for _, a in assignments]
-    for (v, _), value in zip(assignments, values, strict=True):
-        if isinstance(v, Variable):
-            v.settle(value)
-        else:
-            v.assign(value)
+def fill(assignments: Assignments, state: OptimizerState | None, source: Source, fresh: bool) -> None:
+    """Read all arrays, then copy them in: an error on the way leaves everything as it was.
+
+    A fresh model has nothing to lose: each array is copied in, or is the weight, as soon as it is read.
+    """
+    claim = source.budget.claim
+    arrays = [] if state is None else state.arrays
+    if not fresh:
+        claim(sum(v.value.nbytes for v, _ in assignments), "the weights")
+    if arrays and (state.wants_build or not fresh):
+        claim(state.size, "the optimizer's state")
+    if arrays and state.wants_build:
+        state.model.gather()
+        with postponed():
+            state.optimizer.build(state.model.trainable_weights)
+    try:
+        if arrays:
+            assignments = [*assignments, *zip(state.optimizer.variables, arrays, strict=True)]
+        values = (_values(v, a) for v, a in assignments)
+        for (v, _), value in zip(assignments, values if fresh else list(values), strict=True):
+            if isinstance(v, Variable):
+                v.settle(value)
+            else:
+                v.assign(value)
+    finally:
+        for v in state.optimizer.variables if arrays else ():
+            v.settle()
 
 
-def _item_size(variable: Any) -> int:
-    return np.dtype(variable.dtype).itemsize
+def _values(variable: Any, stored: Any) -> np.ndarray:
+    """Return what a file holds for a variable, in the variable's own dtype.
+
+    Raises:
+        ModelFileError: a number that no counter, seed or learning rate can have.
+    """
+    dtype = np.dtype(variable.dtype)
+    if dtype.kind == "f" and not isinstance(variable, Scalar):
+        values = np.empty(variable.shape, dtype)
+        if values.size:
+            stored.read_direct(values)
+        return values
+    found = np.asarray(stored[()])
+    with np.errstate(all="ignore"):
+        values = found.astype(dtype)
+        good = np.array_equal(values, found) if dtype.kind == "i" else np.isfinite(values)
+    if not good or (isinstance(variable, Scalar) and not 0 <= values < _MOST):
+        kind = "counts, and seeds," if dtype.kind == "i" else "numbers >= 0"
+        raise ModelFileError(f"it has {found} for {quoted(variable.path)}; expected {kind} of a usual size.")
+    return values
 
 
-__all__ = ["Entry", "assign", "entries", "image", "load", "optimizer_assignments", "raise_or_warn"]
+_MOST = 2**62
+
+
+__all__ = ["Entry", "OptimizerState", "entries", "fill", "image", "load", "raise_or_warn"]
