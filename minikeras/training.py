@@ -779,8 +779,8 @@ def _check_order(optimizer: Any, loss_weights: Any) -> None:
 
 
 def _check_metric(identifier: Any) -> None:
-    """Refuse an unknown name when `compile` is called, not at the first batch."""
-    if isinstance(identifier, str) and identifier.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
+    """Refuse an unknown name, and what is no metric, when `compile` is called, not at the first batch."""
+    if not (isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc", "crossentropy", "ce")):
         metrics_room.get(identifier)
     if not (callable(identifier) or isinstance(identifier, (str, dict))):
         raise ArgumentError(f"compile: a metric is a name, a function or a Metric, received {shown(identifier)}.")

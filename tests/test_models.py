@@ -227,7 +227,7 @@ def test_no_room_imports_one_above_it():
     from pathlib import Path
 
     order = [
-        {"arguments", "config", "names", "differentiable", "kernels", "several", "threads"},
+        {"arguments", "budget", "config", "names", "differentiable", "files", "kernels", "several", "threads"},
         {"random", "symbolic", "serialization", "wiring"},
         {"activations", "initializers", "regularizers", "parameters"},
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},

@@ -5,7 +5,7 @@
 A download goes to a file of its own beside the target, is checked, and takes the target's name in one step.  A
 killed download therefore never leaves half a data set, and two processes may load the same one at once.
 
-Called by the data sets and by `utils`; calls nobody.  Keras's counterpart: `keras.utils.get_file`.
+Called by the data sets and by `utils`; calls `files`.  Keras's counterpart: `keras.utils.get_file`.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+
+from .. import files
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
@@ -36,24 +38,24 @@ def home() -> str:
     return os.path.expanduser(os.environ.get("KERAS_HOME") or os.path.join("~", ".keras"))
 
 
-def fetch(files: Sequence[tuple[str, str, str]]) -> None:
+def fetch(wanted: Sequence[tuple[str, str, str]]) -> None:
     """Download those files of a data set that are not in the cache.
 
     A file that is there is taken as it is: whoever reads it checks its contents.
 
     Args:
-        files: (path in the cache, URL, SHA-256 that a download must have) of each.
+        wanted: (path in the cache, URL, SHA-256 that a download must have) of each.
 
     Raises:
         DownloadError: a file is missing and could not be downloaded.
     """
-    for path, url, sha256 in files:
+    for path, url, sha256 in wanted:
         if os.path.exists(path):
             continue
         try:
             download(url, path, sha256)
         except OSError as error:
-            missing = [f"Get {u}\nand put it at {p}\n" for p, u, _ in files if not os.path.exists(p)]
+            missing = [f"Get {u}\nand put it at {p}\n" for p, u, _ in wanted if not os.path.exists(p)]
             raise DownloadError(
                 f"{os.path.basename(path)} is not in the cache, and downloading it failed: {error}\n"
                 f"{''.join(missing)}or let the environment variable KERAS_HOME name a folder with a filled cache."
@@ -98,8 +100,8 @@ def get_file(
     if not origin:
         raise ValueError("get_file: expected the URL of the file as `origin`.")
     fname = os.fspath(fname) if fname else origin.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-    if os.path.basename(fname) != fname:
-        raise ValueError(f"get_file: expected a file name without folders, received {fname!r}; see cache_dir.")
+    if os.path.basename(fname) != fname or fname in ("", ".", "..") or "\0" in fname:
+        raise ValueError(f"get_file: expected the name of a file, without folders, received {fname!r}; see cache_dir.")
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
     if hash_algorithm not in ("auto", "sha256", "md5"):
@@ -108,6 +110,8 @@ def get_file(
         hash_algorithm = "md5" if file_hash and len(file_hash) == 32 else "sha256"
     folder = os.path.join(os.path.expanduser(cache_dir) if cache_dir else home(), cache_subdir)
     path = os.path.join(folder, fname)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"get_file: {path} is no file. Give another `fname`, or remove it.")
     if (
         not force_download
         and os.path.exists(path)
@@ -132,17 +136,17 @@ def download(url: str, path: str, file_hash: str | None = None, algorithm: str =
     os.makedirs(os.path.dirname(path), exist_ok=True)
     for attempt in range(ATTEMPTS):
         # A name of its own for every attempt of every process; mode "x" leaves the permissions to the umask.
-        partial = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.part"
+        partial = f"{_beginning(path)}.{os.getpid()}-{os.urandom(4).hex()}.part"
         try:
             _transfer(url, partial, file_hash, algorithm)
-            os.replace(partial, path)
+            files.replace(partial, path)
             break
         except _Transient as error:
             if attempt == ATTEMPTS - 1:
                 raise DownloadError(f"{error} ({ATTEMPTS} attempts)") from error
         finally:
             if os.path.exists(partial):
-                os.remove(partial)
+                files.remove(partial)
         time.sleep(BACKOFF * 2**attempt)
     _remove_leftovers(path)
 
@@ -215,9 +219,15 @@ def _hash(path: str, algorithm: str) -> str:
         return file_digest(file, lambda: new(algorithm, usedforsecurity=False)).hexdigest()
 
 
+def _beginning(path: str) -> str:
+    """Return the path with only the beginning of a long name: a partial file's must not be too long either."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, name[:32])
+
+
 def _remove_leftovers(path: str) -> None:
     """Remove partial files of `path` whose writers were killed."""
-    folder, name = os.path.split(path)
+    folder, name = os.path.split(_beginning(path))
     for entry in os.scandir(folder):
         if entry.name.startswith(name + ".") and entry.name.endswith(".part"):
             # Another process may finish or remove it at the same moment.

@@ -69,6 +69,9 @@ def save_model(
         ArgumentError: an unknown argument, or one of a wrong type.
         ValueError: another suffix; an option that is not supported; something in the config that no file can hold.
         OSError: the file could not be written; the old one is intact.
+
+    Warns:
+        UserWarning: the model, or a layer of it, isn't built: the file has no weights for it.
     """
     path = os.fspath(filepath)
     if save_format is not None:
@@ -84,6 +87,12 @@ def save_model(
         )
     if not _may_write(path, overwrite):
         return
+    if not all(layer.built for layer in (model, *model.layers)):
+        warnings.warn(
+            "You are saving a model that has not yet been built. It might not contain any weights yet. Consider building "
+            "the model first by calling it on some data.",
+            stacklevel=3,
+        )
     if path.endswith(".keras"):
         archive.save(model, path)
     else:
@@ -109,7 +118,8 @@ def load_model(
         custom_objects: the user's own classes and functions by name; those of `register_keras_serializable` are known.
         compile: whether to compile the model as it was, and restore the optimizer's state.
         safe_mode: accepted for Keras's sake; code in files is refused either way.
-        max_bytes: what weights and optimizer state may take at most.  2 GB.
+        max_bytes: what weights, optimizer state and the numbers of metrics may take at most.  2 GB.  Loading itself
+            takes no second copy of them: besides, there are config and names, at most an eighth of it or 32 MB.
 
     Raises:
         ModelFileError: (a ValueError) no readable model; it names the file and what is wrong.
@@ -176,7 +186,7 @@ def load_weights(
         filepath: `.weights.h5`, `.keras`, `.h5` or `.hdf5`.
         skip_mismatch: leave layers alone, with a warning, whose weights differ in number or shape.
         by_name: match layers by name instead of order; for Keras 2's files.
-        max_bytes: what weights and optimizer state may take at most.
+        max_bytes: what the weights and the optimizer state that are read may take at most, besides the model's own.
 
     Raises:
         ModelFileError: (a ValueError) the file can't be read, or does not fit; the model is as it was.

@@ -4,7 +4,7 @@
 
 A rename within a folder is atomic: a process killed in mid-write, a full disk or a failing one leave the target as it
 was.  What a killed write leaves behind is a hidden file, `.model.keras.<random>.partial`, that nobody loads and the
-next write into that folder removes.  `saving`, `checkpoints` call; calls nobody.
+next write into that folder removes.  `saving`, `checkpoints` call; calls `files`.
 """
 
 import contextlib
@@ -12,10 +12,14 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
+from .. import files
+
 SUFFIX = ".partial"
+_SECONDS = 60.0
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 
 
@@ -60,7 +64,8 @@ def replacing(path: str) -> Iterator[PartialFile]:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        OSError: the system refused (disk full, no permission, ...).  The old file is intact then; the message says so.
+        OSError: at `path` is a folder, a pipe or a device; or the system refused (disk full, no permission, ...).  The
+            old file is intact then; the message says so.
     """
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
@@ -70,8 +75,7 @@ def replacing(path: str) -> Iterator[PartialFile]:
             f"The folder of the file to write does not exist; make it first: os.makedirs({folder!r})",
             path,
         )
-    if os.path.isdir(target):
-        raise IsADirectoryError(errno.EISDIR, "Expected the name of a file to write, this is a folder", path)
+    check_target(path)
     if name.endswith(SUFFIX):
         raise ValueError(f"{path}: names that end in {SUFFIX!r} are those of unfinished files; choose another.")
     remove_leftovers(folder)
@@ -84,21 +88,33 @@ def replacing(path: str) -> Iterator[PartialFile]:
             yield PartialFile(descriptor)
             os.fsync(descriptor)
             if os.name != "nt":  # while it is locked: else another writer might take it for a left-over
-                os.replace(partial, target)
+                files.replace(partial, target)
         finally:
             os.close(descriptor)
         if os.name == "nt":  # where an open file can't be renamed
-            os.replace(partial, target)
+            files.replace(partial, target)
     except BaseException as error:
         if partial is not None:
             with contextlib.suppress(OSError):
-                os.unlink(partial)
+                files.remove(partial)
         if isinstance(error, OSError):
             old = "the file that was there before is intact" if os.path.exists(target) else "no file was made"
             reason = error.strerror or str(error)
             raise type(error)(error.errno, f"Could not save ({reason}); {old}", path) from error
         raise
     _sync_folder(folder, path)
+
+
+def check_target(path: str) -> None:
+    """Raise OSError where there is something at `path` that is no file: writing would put a file in its place."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "Expected the name of a file to write, this is a folder", path)
+        if not stat.S_ISREG(mode):
+            kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+            kind = kinds.get(stat.S_IFMT(mode), "a device")
+            raise OSError(errno.EINVAL, f"Expected the name of a file to write, this is {kind}", path)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -111,16 +127,26 @@ def remove_leftovers(folder: str) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(partial, os.O_RDWR)
             try:
-                if _lock(descriptor):
+                if not _lock(descriptor) or _may_live(descriptor):
+                    continue
+                with contextlib.suppress(PermissionError):  # some systems can't remove an open file
                     os.unlink(partial)
+                    continue
             finally:
                 os.close(descriptor)
+            os.unlink(partial)
+
+
+def _may_live(descriptor: int) -> bool:
+    """Tell whether a file may be one that its writer has closed and is about to rename, on a system without locks."""
+    return os.name == "nt" and time.time() - os.fstat(descriptor).st_mtime < _SECONDS
 
 
 def _create(folder: str, name: str) -> tuple[str, int]:
     """Make the temporary file and lock it: the lock, which dies with its process, tells that its writer lives."""
     while True:
-        partial = os.path.join(folder, f".{name}.{os.urandom(8).hex()}{SUFFIX}")
+        # Of a long name only the beginning, so that the temporary one is not too long for the file system.
+        partial = os.path.join(folder, f".{name[:32]}.{os.urandom(8).hex()}{SUFFIX}")
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         _lock(descriptor, wait=True)  # for another writer, who is about to remove it
         with contextlib.suppress(FileNotFoundError):
