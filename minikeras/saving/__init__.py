@@ -89,8 +89,8 @@ def save_model(
         return
     if not all(layer.built for layer in (model, *model.layers)):
         warnings.warn(
-            "You are saving a model that has not yet been built. It might not contain any weights yet. Consider building "
-            "the model first by calling it on some data.",
+            "You are saving a model that has not yet been built. It might not contain any weights yet. Consider "
+            "building the model first by calling it on some data.",
             stacklevel=3,
         )
     if path.endswith(".keras"):
