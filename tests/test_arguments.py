@@ -355,3 +355,29 @@ def test_an_activation_set_to_none_is_none():
     layer.activation = None
     layer.set_weights([np.array([[1.0, -2.0], [3.0, -4.0]])])
     np.testing.assert_array_equal(layer(np.array([[-1.0, 2.0]])), [[5.0, -6.0]])
+
+
+def batches():
+    yield X, Y
+
+
+def mismatched(path):
+    keras.Sequential([keras.Input((4,)), layers.Dense(5)]).save_weights(path)
+    model().load_weights(path, skip_mismatch=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: optimizers.SGD(decay=0.1),
+        lambda path: callbacks.EarlyStopping(mode="least"),
+        lambda path: layers.Embedding(3, 2, input_length=4),
+        lambda path: model().fit(batches(), epochs=2, steps_per_epoch=1, verbose=0),
+        lambda path: model().save(path.with_suffix(".keras"), save_format="h5"),
+        lambda path: mismatched(path.with_suffix(".weights.h5")),
+    ],
+)
+def test_a_warning_points_at_the_users_line(make, tmp_path):
+    with pytest.warns(UserWarning, match=".") as warned:
+        make(tmp_path / "file")
+    assert {w.filename for w in warned} == {__file__}

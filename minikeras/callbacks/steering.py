@@ -23,7 +23,7 @@ class Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             hint = did_you_mean(mode, ["auto", "min", "max"])
             warnings.warn(
-                f"{type(self).__name__} mode '{mode}' is unknown, fallback to auto mode. {hint}", stacklevel=3
+                f"{type(self).__name__} mode '{mode}' is unknown, fallback to auto mode. {hint}", stacklevel=5
             )
             mode = "auto"
         self.monitor, self.mode = monitor, mode

@@ -61,7 +61,7 @@ class Embedding(Layer):
     ):
         weights = options.pop("weights", None)
         if options.pop("input_length", None) is not None:
-            warnings.warn("Embedding: `input_length` is no longer needed; leave it out.", stacklevel=2)
+            warnings.warn("Embedding: `input_length` is no longer needed; leave it out.", stacklevel=3)
         super().__init__(**options)
         self.input_dim = self._positive("input_dim", input_dim)
         self.output_dim = self._positive("output_dim", output_dim)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import config, kernels, threads
+from ..arguments import ArgumentError
 from ..names import auto_name
 from ..parameters import Parameters, Variable, aligned_zeros
 from ..serialization import Configurable, keras_class, serialize
@@ -119,12 +120,12 @@ class Optimizer(Configurable):
     ):
         owner = type(self).__name__
         if "lr" in options:
-            raise TypeError(f"{owner}: unknown argument 'lr'; it is called `learning_rate`.")
+            raise ArgumentError(f"{owner}: unknown argument 'lr'; it is called `learning_rate`.")
         if options.pop("decay", None) is not None:
             warnings.warn(
                 f"{owner}: `decay` is no longer supported and is ignored; "
                 "pass `learning_rate=schedules.InverseTimeDecay(...)`.",
-                stacklevel=3,
+                stacklevel=5,
             )
         self.refuse_options(options, owner)
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}

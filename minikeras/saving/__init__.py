@@ -75,9 +75,9 @@ def save_model(
     """
     path = os.fspath(filepath)
     if save_format is not None:
-        warnings.warn(f"save: save_format={save_format!r} is ignored; the suffix of {path!r} tells.", stacklevel=3)
+        warnings.warn(f"save: save_format={save_format!r} is ignored; the suffix of {path!r} tells.", stacklevel=5)
     if not include_optimizer and path.endswith(".keras"):
-        warnings.warn("save: include_optimizer=False is ignored, as in Keras; it is for `.h5` files.", stacklevel=3)
+        warnings.warn("save: include_optimizer=False is ignored, as in Keras; it is for `.h5` files.", stacklevel=5)
     if not (zipped is None or zipped):
         raise ValueError("save: zipped=False is not supported; a `.keras` file holds the same in one piece.")
     if not path.endswith((".keras", *_H5)):
