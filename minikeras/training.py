@@ -454,7 +454,7 @@ class Trainer:
         logs: dict[str, float] | None = None
         for epoch in range(self._initial_epoch, epochs):
             if batches.exhausted:
-                warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=6)
+                warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=5)
                 break
             if self._trained.graph is not self.graph:  # a callback has changed it
                 self._prepare(batches, training=True)

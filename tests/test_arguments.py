@@ -372,7 +372,7 @@ def mismatched(path):
         lambda path: optimizers.SGD(decay=0.1),
         lambda path: callbacks.EarlyStopping(mode="least"),
         lambda path: layers.Embedding(3, 2, input_length=4),
-        lambda path: model().fit(batches(), epochs=2, steps_per_epoch=1, verbose=0),
+        lambda path: model().fit(batches(), epochs=2, verbose=0),
         lambda path: model().save(path.with_suffix(".keras"), save_format="h5"),
         lambda path: mismatched(path.with_suffix(".weights.h5")),
     ],

@@ -164,7 +164,7 @@ def raise_or_warn(problems: list[tuple[Entry, ModelFileError]], skip_mismatch: b
     text = f"{len(problems)} of the model's layers do not fit the file ({names}). The first: {problems[0][1]}"
     if not skip_mismatch:
         raise ModelFileError(f"{text} Is it the same architecture? `skip_mismatch=True` loads the others.")
-    warnings.warn(f"{text} They keep their weights.", stacklevel=5)
+    warnings.warn(f"{text} They keep their weights.", stacklevel=7)
 
 
 def _matched(source: Source, entry: Entry) -> Assignments:
@@ -216,7 +216,7 @@ class OptimizerState:
         warnings.warn(
             f"Optimizer {quoted(self.optimizer.name)} keeps its own state: it has {len(variables)} variables, the "
             f"saved one {count}, or of other shapes.",
-            stacklevel=6,
+            stacklevel=8,
         )
 
 
