@@ -782,8 +782,6 @@ def _check_metric(identifier: Any) -> None:
     """Refuse an unknown name, and what is no metric, when `compile` is called, not at the first batch."""
     if not (isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc", "crossentropy", "ce")):
         metrics_room.get(identifier)
-    if not (callable(identifier) or isinstance(identifier, (str, dict))):
-        raise ArgumentError(f"compile: a metric is a name, a function or a Metric, received {shown(identifier)}.")
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:

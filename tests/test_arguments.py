@@ -260,7 +260,7 @@ MISREAD = {
         lambda: model().compile("sgd", "mse", ["accuracy"]),
         ["`loss_weights`", "'accuracy'", "metrics="],
     ),
-    "a number as metric": (lambda: model().compile("sgd", "mse", metrics=[3]), ["metric", "3"]),
+    "a number as metric": (lambda: model().compile("sgd", "mse", metrics=[3]), ["Metric", "3"]),
     "metric": (lambda: model().compile("sgd", "mse", metric=["accuracy"]), ["'metric'", "Did you mean 'metrics'"]),
     "steps as text": (lambda: model().compile("sgd", "mse", steps_per_execution="4"), ["`steps_per_execution`", "'4'"]),
     "validation data by position": (lambda: model().fit(X, Y, X, Y), ["`batch_size`", "x, y, batch_size"]),
