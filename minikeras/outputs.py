@@ -108,15 +108,20 @@ class SeveralOutputs:
 
     def scores(self, lasts: Sequence[Any]) -> "SeveralScores":
         """Return what computes loss and gradients, given the last layer of each output; see `fusion.scores`."""
-        return SeveralScores(
-            {i: scores(loss, lasts[i]) for i, loss in self.losses.items()}, self.factors, self.trackers
-        )
+        chosen = {i: scores(loss, lasts[i]) for i, loss in self.losses.items()}
+        for i, metric, _ in self.metrics:
+            paired = i in chosen and chosen[i].function is not None
+            metric.look_behind_activation(paired, lasts[i].dtype if paired else None)
+        return SeveralScores(chosen, self.factors, self.trackers)
 
-    def update(self, y: Bundle, y_pred: Bundle, sample_weight: Any) -> None:
+    def update(self, y: Bundle, z: list[np.ndarray], y_pred: Bundle, sample_weight: Any) -> None:
         """Let the metrics see a batch."""
         for i, metric, weighted in self.metrics:
-            if weighted:
-                metric.update_state(y.arrays[i], y_pred.arrays[i], weight_of(sample_weight, i))
+            weights = weight_of(sample_weight, i) if weighted else None
+            if metric.takes_logits:
+                metric.update_from_logits(y.arrays[i], z[i], weights)
+            elif weighted:
+                metric.update_state(y.arrays[i], y_pred.arrays[i], weights)
             else:
                 metric.update_state(y.arrays[i], y_pred.arrays[i])
 

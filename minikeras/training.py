@@ -175,7 +175,7 @@ class Trainer:
             trained.graph.backward(dz, caches, trained.needed, fresh=True)
             value += _penalties(trained.penalized, add_gradients=True)
             self.optimizer.step(trained.variables, changed)
-        self._update_metrics(value, y, y_pred, sample_weight)
+        self._update_metrics(value, y, z, y_pred, sample_weight)
 
     def test_step(self, x: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Compute loss and metrics of one batch, and learn nothing."""
@@ -183,21 +183,28 @@ class Trainer:
         with np.errstate(all="ignore"):
             z = objective.graph.forward(x, logits=objective.logits)
             value, y_pred = objective.scores.value(y, z, sample_weight)
-            self._update_metrics(value + _penalties(objective.penalized), y, y_pred, sample_weight)
+            self._update_metrics(value + _penalties(objective.penalized), y, z, y_pred, sample_weight)
 
-    def _update_metrics(self, value: float, y: np.ndarray, y_pred: np.ndarray, sample_weight: Any) -> None:
+    def _update_metrics(
+        self, value: float, y: np.ndarray, z: np.ndarray, y_pred: np.ndarray, sample_weight: Any
+    ) -> None:
         objective = self._objective
         self._loss_tracker.add(value, len(y_pred))
         if objective.several is not None:
-            objective.several.update(y, y_pred, sample_weight)
+            objective.several.update(y, z, y_pred, sample_weight)
             return
         for metric in objective.metrics:
-            if self._keeps_batches:
+            if metric.takes_logits:
+                metric.update_from_logits(y, z)
+            elif self._keeps_batches:
                 metric.postpone(y, y_pred)
             else:
                 metric.update_state(y, y_pred)
         for metric in objective.weighted:
-            metric.update_state(y, y_pred, sample_weight)
+            if metric.takes_logits:
+                metric.update_from_logits(y, z, sample_weight)
+            else:
+                metric.update_state(y, y_pred, sample_weight)
 
     def _prepare(self, batches: data.Batches, training: bool) -> None:
         """Before the first step: build, check the data against the model and the loss, choose metrics and pairing."""
@@ -231,6 +238,8 @@ class Trainer:
             )
         chosen = scores(loss, graph.lasts[0])
         logits = graph.without_activation([chosen.function is not None])
+        for metric in (*metrics, *weighted):
+            metric.look_behind_activation(bool(logits), self.dtype)
         if factor is not None:
             chosen = WeightedScores(chosen, factor)
         return Objective(graph, loss, metrics, weighted, None, chosen, logits, self._penalized())
@@ -780,6 +789,8 @@ def _check_order(optimizer: Any, loss_weights: Any) -> None:
 
 def _check_metric(identifier: Any) -> None:
     """Refuse an unknown name, and what is no metric, when `compile` is called, not at the first batch."""
+    if isinstance(identifier, type) and metrics_room.makes_callables(identifier):
+        return  # an object of it, made here, would take a name
     if not (isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc", "crossentropy", "ce")):
         metrics_room.get(identifier)
 

@@ -76,6 +76,19 @@ def test_running_values_are_those_of_keras(kind, options, y_true, y_pred):
         assert ours(y_true[0], y_pred[0]) == ours.result()
 
 
+def test_samples_of_the_class_to_ignore_do_not_count():
+    ours, theirs = (k.metrics.SparseCategoricalCrossentropy(ignore_class=2) for k in (minikeras, keras))
+    labels, p = np.array([0, 2, 1, 2]), np.full((4, 3), 1 / 3, "float32")
+    for metric in (ours, theirs):
+        metric.update_state(labels, p)
+    assert ours.result() == pytest.approx(np.log(3))
+    assert float(theirs.result()) == pytest.approx(np.log(3) / 2)  # tf.keras counts them as zeros there,
+    for metric in (ours, theirs):
+        metric.reset_state()
+        metric.update_state(labels, p, sample_weight=np.ones(4))
+    assert ours.result() == pytest.approx(float(theirs.result()))  # and here not
+
+
 def test_functions_are_those_of_keras():
     names = {snake_case(kind) for kind, *_ in CASES} - {"accuracy", "root_mean_squared_error"}
     seen = set()

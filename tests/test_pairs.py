@@ -98,10 +98,11 @@ def test_training_is_that_of_keras_however_a_model_ends(ending):
     assert_same(*results)
 
 
+FACTORS = generator.uniform(0, 2, 20).astype("float32")
 OPTIONS = {
     "label smoothing": ({"label_smoothing": 0.1}, {}),
     "sum": ({"reduction": "sum"}, {}),
-    "sample weights": ({}, {"sample_weight": generator.uniform(0, 2, 20).astype("float32")}),
+    "sample weights": ({}, {"sample_weight": FACTORS}),
     "class weights": ({}, {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}),
 }
 
@@ -169,6 +170,41 @@ def test_a_mismatched_pair_is_warned_of_once_and_the_pair_that_is_meant_is_named
         run(minikeras, model, loss, TARGETS[loss], weights_for(model), metrics=["accuracy"], validation_split=0.2)
     assert len(said) == 1
     assert f"Probably meant: {meant}" in str(said[0].message)
+
+
+@pytest.mark.parametrize("activation", MADE_FOR)
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy"])
+@pytest.mark.filterwarnings("ignore:Loss .* after a s:UserWarning")
+def test_crossentropies_among_metrics_look_behind_the_activation_as_in_keras(activation, loss):
+    results = []
+    for k in LIBRARIES.values():
+        inputs = k.Input((4,))
+        outputs = [k.layers.Dense(CLASSES, activation=activation, name=name)(inputs) for name in "ab"]
+
+        def metrics(k=k):
+            smooth = k.metrics.CategoricalCrossentropy(label_smoothing=0.1, name="smooth")
+            return ["binary_crossentropy", k.metrics.categorical_crossentropy, "accuracy", smooth]
+
+        def sparse(*ignored, k=k):
+            return [k.metrics.SparseCategoricalCrossentropy(ignore_class=c, name=f"without_{c}") for c in ignored]
+
+        whole = k.losses.BinaryCrossentropy(name="whole")  # one number, which takes no weights of samples
+        single, two = k.Model(inputs, outputs[0]), k.Model(inputs, outputs)
+        for model, y, plain, weighted in [
+            (single, ONE_HOT, [*metrics(), whole], metrics()),
+            (two, [ONE_HOT, LABELS], [[*metrics(), whole], sparse(None)], [metrics(), sparse(None, 1)]),
+        ]:
+            # Some probabilities are 0, and would be clipped.
+            model.set_weights([20 * w for w in weights_for(model)])
+            losses = loss if model is single else [loss, "sparse_categorical_crossentropy"]
+            model.compile(k.optimizers.SGD(0.0), losses, metrics=plain, run_eagerly=True)
+            results.append(model.evaluate(X, y, batch_size=10, verbose=0, return_dict=True))
+            model.compile(k.optimizers.SGD(0.0), losses, weighted_metrics=weighted, run_eagerly=True)
+            results.append(model.fit(X, y, batch_size=10, sample_weight=FACTORS, verbose=0).history)
+    for ours, theirs in zip(results[:4], results[4:], strict=True):
+        assert sorted(ours) == sorted(theirs)
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name], value, rtol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("activation", MADE_FOR)

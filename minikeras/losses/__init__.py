@@ -114,22 +114,28 @@ class LossFunctionWrapper(Loss):
             units: how many numbers a softmax makes sum to 1.
             dtype: the float type of the layer's outputs.
         """
-        kind = type(self)
-        original = kind.call is LossFunctionWrapper.call and kind.gradient is LossFunctionWrapper.gradient
-        if not original or self.pairs_with is None or activation not in _PAIRS.values():
+        if activation not in _PAIRS.values():
             return None
-        if self.options.get("ignore_class") is not None or self._dtype not in (None, dtype):
-            return None
-        from_logits = self.options.get("from_logits", False)
-        if from_logits:
+        twin = self.behind_activation(dtype)
+        if twin is self:
             warnings.warn(
                 f"Loss {self.name!r} was made with from_logits=True, but the model ends in a {activation} activation: "
                 "the loss takes what enters the activation. Drop one of the two.",
                 stacklevel=2,
             )
-        elif activation != self.pairs_with:
+        elif twin is not None and activation != self.pairs_with:
             warnings.warn(self._mismatch(activation, units), stacklevel=2)
-        if from_logits:
+        return twin
+
+    def behind_activation(self, dtype: str | None = None) -> Loss | None:
+        """Return the same as `on_logits` does for a softmax or a sigmoid, without a word."""
+        kind = type(self)
+        original = kind.call is LossFunctionWrapper.call and kind.gradient is LossFunctionWrapper.gradient
+        if not original or self.pairs_with is None or self._dtype not in (None, dtype):
+            return None
+        if self.options.get("ignore_class") is not None:
+            return None
+        if self.options.get("from_logits"):
             return self
         twin = copy.copy(self)
         twin.from_logits, twin.options = True, {**self.options, "from_logits": True}

@@ -175,6 +175,10 @@ class Loss(Configurable):
         """Return the same loss for what enters this last activation, where the two can be merged; else None."""
         return None
 
+    def behind_activation(self, dtype: str | None = None) -> "Loss | None":
+        """Return the same loss for what enters a softmax or a sigmoid, where it is a crossentropy; else None."""
+        return None
+
     def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:
         """Raise ValueError or TypeError where the targets cannot belong to outputs of this shape."""
 

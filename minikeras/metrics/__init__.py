@@ -21,6 +21,7 @@ from .. import config
 from ..activations import as_floats
 from ..arguments import check_options
 from ..losses import (
+    LossFunctionWrapper,
     binary_crossentropy,
     categorical_crossentropy,
     huber,
@@ -217,6 +218,19 @@ class MeanMetricWrapper(Mean):
         """Add the values of one batch."""
         super().update_state(self.fn(y_true, y_pred, **self.options), sample_weight)
 
+    def look_behind_activation(self, possible: bool, dtype: str | None = None) -> None:
+        """As in tf.keras, a crossentropy is computed from what enters a softmax or sigmoid: nothing is clipped then."""
+        crossentropy = self.fn if isinstance(self.fn, LossFunctionWrapper) else None
+        if self.fn in CROSSENTROPIES and type(self).update_state in _ORIGINAL_UPDATES:
+            crossentropy = LossFunctionWrapper(self.fn, **self.options)
+        twin = crossentropy.behind_activation(dtype) if possible and crossentropy is not None else None
+        self._from_logits = twin and (twin if crossentropy is self.fn else twin.call)
+        self.takes_logits = twin is not None
+
+    def update_from_logits(self, y_true: Any, z: np.ndarray, sample_weight: Any = None) -> None:
+        """Add the values of one batch, given what enters the last activation."""
+        super().update_state(self._from_logits(y_true, z), sample_weight)
+
     @property
     def can_wait(self) -> bool:
         """Whether the function counts, and nobody has written another `update_state`."""
@@ -262,6 +276,7 @@ class MeanMetricWrapper(Mean):
         return super().from_config(config)
 
 
+CROSSENTROPIES = (binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy)
 _COUNTING = (categorical_accuracy, sparse_categorical_accuracy)  # of matrices: 0 or 1 for each sample
 AT_ONCE = 2**16  # numbers
 
@@ -390,7 +405,10 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 @keras_class("keras.metrics")
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean of `losses.sparse_categorical_crossentropy`; samples of the class `ignore_class` do not count."""
+    """The mean of `losses.sparse_categorical_crossentropy`; samples of the class `ignore_class` do not count.
+
+    (In tf.keras they count as zeros, unless there are sample weights.)
+    """
 
     def __init__(
         self,
@@ -414,6 +432,8 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
                 sample_weight = counts * weights
         super().update_state(y_true, y_pred, sample_weight)
 
+
+_ORIGINAL_UPDATES = (MeanMetricWrapper.update_state, SparseCategoricalCrossentropy.update_state)
 
 # Looking up --------------------------------------------------------------------------------------------------------
 
@@ -454,13 +474,18 @@ def get(identifier: Any) -> Any:
         TypeError: something that is no metric at all.
     """
     found = _TABLE.get(identifier)
-    if isinstance(found, type) and any("__call__" in vars(base) for base in found.__mro__):
+    if isinstance(found, type) and makes_callables(found):
         found = found()
     if found is not None and (not callable(found) or isinstance(found, type)):
         raise TypeError(
             f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
         )
     return found
+
+
+def makes_callables(kind: type) -> bool:
+    """Whether the objects of a class can be called: those of metrics, and of classes with a `__call__`."""
+    return any("__call__" in vars(base) for base in kind.__mro__)
 
 
 def resolve(

@@ -71,6 +71,12 @@ class Metric(Configurable):
     def catch_up(self) -> None:
         """Do what was postponed."""
 
+    #: Whether the trainer calls `update_from_logits` in place of `update_state`.
+    takes_logits = False
+
+    def look_behind_activation(self, possible: bool, dtype: str | None = None) -> None:
+        """Settle `takes_logits`, given whether the model leaves out its last softmax or sigmoid."""
+
     def result(self) -> Any:
         """Return the value over all batches since the last `reset_state`."""
         raise NotImplementedError(f"{type(self).__name__}: write result(self), which returns a number.")
