@@ -61,7 +61,8 @@ class Graph:
         self.steps, self.told, self.ends = _unrolled(entrances, exits, self.calls)
         count = len(entrances)
         steps = [(_JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
-        self.operations, moved = fused(steps, set(self.ends), count)
+        operations, moved = fused(steps, set(self.ends), count)
+        self.operations = [(f if isinstance(f, Block) or _is_built_in(f) else _Bordered(f), p) for f, p in operations]
         self._used_once = _used_once(self.operations)
         self._told = [False] * len(self.operations)
         for place, training in enumerate(self.told, count):
@@ -218,8 +219,7 @@ class Graph:
     @functools.cached_property
     def independent_samples(self) -> bool:
         """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
-        package = __name__.partition(".")[0]
-        return all(type(layer).__module__.partition(".")[0] == package for layer, _ in self.steps)
+        return all(_is_built_in(layer) for layer, _ in self.steps)
 
     @functools.cached_property
     def begins_in_kernel(self) -> bool:
@@ -276,19 +276,13 @@ class _JoinOfOne:
     joins = True
 
     def __init__(self, layer: Layer):
-        self.layer, self.rests_when_frozen = layer, layer.rests_when_frozen
+        self.layer = layer
 
-    @property
-    def trainable(self) -> bool:
-        return self.layer.trainable
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
 
-    @property
-    def weights(self) -> list[Variable]:
-        return self.layer.weights
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        return self.layer.trainable_weights
+    def compute_output_shape(self, shape: Any) -> Any:
+        return self.layer.compute_output_shape([shape])
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         return self.layer.forward([x], training)
@@ -298,6 +292,56 @@ class _JoinOfOne:
 
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
         self.layer.backward_weights(dy, cache)
+
+
+class _Bordered:
+    """A layer of the user's own, at the border of the engine.
+
+    What it returns is brought to the layer's float type, in one piece, as machine code takes it; an output or a
+    gradient of another shape than it says is refused by the layer's name.
+    """
+
+    def __init__(self, layer: Any):
+        self.layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    def forward(self, x: Any, training: bool) -> tuple[np.ndarray, Any]:
+        return self._taken(x, *self.layer.forward(x, training))
+
+    def forward_logits(self, x: Any) -> tuple[np.ndarray, Any]:
+        return self._taken(x, *self.layer.forward_logits(x))
+
+    def _taken(self, x: Any, y: Any, cache: Any) -> tuple[np.ndarray, Any]:
+        shapes = [a.shape for a in x] if isinstance(x, list) else x.shape
+        expected = tuple(self.layer.compute_output_shape(shapes))
+        return self._fitting(y, expected, "forward", "as compute_output_shape says"), (shapes, cache)
+
+    def backward(self, dy: np.ndarray, cache: Any) -> Any:
+        shapes, cache = cache
+        dx = self.layer.backward(dy, cache)
+        if not isinstance(shapes, list):
+            return self._fitting(dx, shapes, "backward", "that of x")
+        if not isinstance(dx, (list, tuple)) or len(dx) != len(shapes):
+            raise ValueError(f"{self._owner}: `backward` returns a list with dx for each of its {len(shapes)} inputs.")
+        return [self._fitting(d, s, "backward", "that of its x") for d, s in zip(dx, shapes, strict=True)]
+
+    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
+        self.layer.backward_weights(dy, cache[1])
+
+    def _fitting(self, a: Any, shape: tuple[int | None, ...], method: str, whose: str) -> np.ndarray:
+        a = np.asarray(a)
+        if a.dtype.kind not in "fiub":
+            raise TypeError(f"{self._owner}: `{method}` returns an array of real numbers, received dtype {a.dtype}.")
+        if len(a.shape) != len(shape) or any(n not in (m, None) for m, n in zip(a.shape, shape, strict=True)):
+            raise ValueError(f"{self._owner}: `{method}` returned shape {a.shape}, expected {shape}, {whose}.")
+        return np.require(a, self.layer.dtype, ["C", "W", "A"])
+
+
+def _is_built_in(layer: Any) -> bool:
+    layer = layer.layer if isinstance(layer, _JoinOfOne) else layer
+    return type(layer).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 # From symbols to steps ---------------------------------------------------------------------------------------------

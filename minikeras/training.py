@@ -37,7 +37,6 @@ class Objective(NamedTuple):
     several: SeveralOutputs | None  # in place of loss and metrics, for a model with several outputs
     scores: Any
     logits: tuple[int, ...]  # see `Graph.without_activation`
-    penalized: list[Any]  # the weights whose regularizers `evaluate` adds to the loss
 
 
 class Trained(NamedTuple):
@@ -75,6 +74,7 @@ class Trainer:
             "_loss_tracker": Mean(name="loss"),
             "_objective": None,
             "_trained": None,
+            "_evaluated": None,  # the weights whose penalties `evaluate` adds to the loss
             "_initial_epoch": 0,
             "_keeps_batches": False,
             "_running": None,  # the batches that `fit` trains on, and those that it validates on
@@ -183,7 +183,7 @@ class Trainer:
         with np.errstate(all="ignore"):
             z = objective.graph.forward(x, logits=objective.logits)
             value, y_pred = objective.scores.value(y, z, sample_weight)
-            self._update_metrics(value + _penalties(objective.penalized), y, z, y_pred, sample_weight)
+            self._update_metrics(value + _penalties(self._evaluated), y, z, y_pred, sample_weight)
 
     def _update_metrics(
         self, value: float, y: np.ndarray, z: np.ndarray, y_pred: np.ndarray, sample_weight: Any
@@ -218,9 +218,12 @@ class Trainer:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         if self._objective is None or self._objective.graph is not self.graph:
             self._objective = self._choose_for_several(y) if self._has_several_outputs else self._choose_for_one(y)
+            self._evaluated = None
         self._objective.loss.check_targets(y if batches.arrays is None else batches.arrays[1], self._output_shapes)
         if training:
             self._settle_trainable()
+        elif self._evaluated is None:  # as tf.keras, which traces the two apart
+            self._evaluated = self._penalized()
 
     def _choose_for_one(self, y: np.ndarray) -> Objective:
         """Choose loss, metrics and pairing for the only output."""
@@ -242,7 +245,7 @@ class Trainer:
             metric.look_behind_activation(bool(logits), self.dtype)
         if factor is not None:
             chosen = WeightedScores(chosen, factor)
-        return Objective(graph, loss, metrics, weighted, None, chosen, logits, self._penalized())
+        return Objective(graph, loss, metrics, weighted, None, chosen, logits)
 
     def _choose_for_several(self, y: Bundle) -> Objective:
         """Choose losses, metrics and pairings for several outputs."""
@@ -252,7 +255,7 @@ class Trainer:
             several = SeveralOutputs(self._compile_arguments, self._outputs, self.output_names, y.shape, shapes)
         chosen = several.scores(graph.lasts)
         logits = graph.without_activation(chosen.chosen(len(graph.lasts)))
-        return Objective(graph, several, several.all_metrics, [], several, chosen, logits, self._penalized())
+        return Objective(graph, several, several.all_metrics, [], several, chosen, logits)
 
     def _penalized(self) -> list[Any]:
         return [v for v in self.trainable_weights if v.regularizer is not None]
@@ -274,6 +277,8 @@ class Trainer:
             return
         self.gather()
         variables = self.trainable_weights
+        if not variables:
+            warnings.warn(f"Model {self.name!r} does not have any trainable weights.", stacklevel=5)
         # Where an output has no loss, what only it depends on gets no gradient, not even a fresh one.
         several = self._objective.several
         everywhere = several is None or len(several.losses) == len(self.outputs)

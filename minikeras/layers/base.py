@@ -290,12 +290,12 @@ class Layer(Configurable):
     @property
     def trainable_weights(self) -> list[Variable]:
         """The weights that optimizers change; none where `trainable` is False."""
-        return [v for v in self._declared() if v.trainable]
+        return [v for v in self._declared() if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that optimizers leave alone."""
-        return [v for v in self._declared() if not v.trainable]
+        return [v for v in self._declared() if not (v.trainable and self._trainable)]
 
     def _declared(self) -> list[Variable]:
         return self._weights
