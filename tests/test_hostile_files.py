@@ -682,6 +682,192 @@ def test_cycles_do_not_hang(bad):
     assert load_model(bad(weights=weights)).built  # a surplus that nobody follows
 
 
+# Memory ------------------------------------------------------------------------------------------------------------
+
+AT_MOST = """
+import os
+def at_most(max_bytes, act):
+    act(small)  # whatever is made at the first load
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + max_bytes * 5 // 4,) * 2)
+    return act(large)
+"""
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A folder with a small and a large model of the same kind in every format, trained, so that Adam has its slots."""
+    folder = tmp_path_factory.mktemp("large")
+    for kind, units in (("small", 3), ("large", 4000)):
+        model = minikeras.Sequential([minikeras.Input((units,)), layers.Dense(units, name="dense")])
+        model.compile("adam", "mse")
+        model.fit(np.ones((2, units)), np.ones((2, units)), verbose=0)
+        for name in ("keras", "h5"):
+            model.save(folder / f"{kind}.{name}")
+        for name in ("weights.h5", "only.h5"):
+            model.save_weights(folder / f"{kind}.{name}")
+        with (
+            zipfile.ZipFile(folder / f"{kind}.keras") as old,
+            zipfile.ZipFile(folder / f"{kind}.zip.keras", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new,
+        ):
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
+    return folder
+
+
+STATE = 3 * 4 * 4000 * 4001  # bytes: weights, and twice as many slots
+
+
+@pytest.mark.parametrize(
+    ("name", "compile", "size"),
+    [
+        ("keras", True, STATE),
+        ("zip.keras", True, STATE),
+        ("h5", True, STATE),
+        ("keras", False, STATE // 3),
+        ("h5", False, STATE // 3),
+    ],
+)
+def test_loading_takes_no_more_than_a_quarter_beyond_the_cap(name, compile, size, pairs):
+    code = f"""{AT_MOST}
+small, large = sys.argv[1] + "/small.{name}", sys.argv[1] + "/large.{name}"
+cap = {size} + 100  # the counter and the learning rate, too
+model = at_most(cap, lambda path: load_model(path, compile={compile}, max_bytes=cap))
+print(model.count_params(), len(model.optimizer.variables) if {compile} else 0)
+"""
+    assert limited(code, pairs, megabytes=4096) == f"{4000 * 4001} {6 if compile else 0}"
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("name", ["weights.h5", "keras", "zip.keras", "only.h5"])
+def test_loading_weights_takes_no_more_than_a_quarter_beyond_the_cap(name, built, pairs):
+    code = f"""{AT_MOST}
+models = {{}}
+for kind in ("small", "large"):
+    models[kind] = load_model(sys.argv[1] + "/" + kind + ".keras", compile=False)
+    models[kind].compile("adam", "mse")
+    if {built}:
+        models[kind].gather()
+        models[kind].optimizer.build(models[kind].trainable_weights)
+small, large = "small", "large"
+cap = {STATE if name != "only.h5" else STATE // 3} + 100
+at_most(cap, lambda kind: models[kind].load_weights(sys.argv[1] + "/" + kind + ".{name}", max_bytes=cap))
+print("fits")
+"""
+    assert limited(code, pairs, megabytes=4096) == "fits"
+
+
+@pytest.mark.parametrize("name", ["keras", "h5"])
+def test_what_is_beyond_the_cap_is_refused_before_it_is_read(name, pairs):
+    code = f"""{AT_MOST}
+small, large = sys.argv[1] + "/small.{name}", sys.argv[1] + "/large.{name}"
+cap = {STATE // 3} - 1
+try: at_most(cap, lambda path: load_model(path, max_bytes=cap))
+except ModelFileError as error: print(error)
+"""
+    assert "more than the limit" in limited(code, pairs, megabytes=4096)
+
+
+def test_loaded_models_go_on_as_the_saved_ones(pairs):
+    """No array is shared, left out, or read-only."""
+    x, y = np.ones((2, 3)), np.ones((2, 3))
+    first, second = load_model(pairs / "small.keras"), load_model(pairs / "small.h5")
+    for model in (first, second):
+        model.fit(x, y, verbose=0)
+        assert model.optimizer.iterations == 2
+    for a, b in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# Speed -------------------------------------------------------------------------------------------------------------
+
+
+class Name(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_sequential_of_many_layers_compares_no_name_with_all_others():
+    chain = [layers.ReLU() for _ in range(500)]
+    for layer in chain:
+        layer.name = Name(layer.name)
+    Name.compared = 0
+    minikeras.Sequential(chain)
+    assert Name.compared <= 2 * len(chain)
+
+
+def calls_of(act):
+    """Return how many calls, of Python's functions and of others, something takes."""
+    count = 0
+
+    def seen(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_loading_is_linear_in_the_number_of_layers(name, tmp_path):
+    counts = []
+    for size in (100, 800):
+        model = minikeras.Sequential([minikeras.Input((2,)), *(layers.Dense(2) for _ in range(size))])
+        model.save(tmp_path / name)
+        load_model(tmp_path / name)
+        counts.append(calls_of(lambda: load_model(tmp_path / name)))
+    assert counts[1] < 10 * counts[0]
+
+
+@pytest.mark.parametrize("place", ["optimizer/vars", "layers/dense/vars", "layers"])
+def test_surplus_links_are_not_followed(place, bad):
+    """200,000 hard links to one array took half a minute."""
+    counts = []
+    for size in (100, 10_000):
+
+        def weights(file, size=size):
+            group = file[place]
+            array = file["layers/dense/vars/0"]
+            for i in range(size):
+                group[f"{i + 10}"] = array
+
+        path = bad(weights=weights)
+
+        def load(path=path):
+            try:
+                load_model(path)
+            except (ModelFileError, UserWarning):
+                return
+
+        load()
+        counts.append(calls_of(load))
+    assert counts[1] < counts[0] + 3 * 9900
+
+
+def test_a_legacy_file_names_no_more_layers_than_a_model_has(bad_h5):
+    def change(file):
+        group = file["model_weights"]
+        del group.attrs["layer_names"]
+        group.attrs["layer_names0"] = ["dense"] * 3900
+        group.attrs["layer_names1"] = ["dense"] * 3900
+        group.attrs["layer_names2"] = ["dense"] * 3900
+
+    refused(bad_h5(change), "11,700")
+
+
 # Damage ------------------------------------------------------------------------------------------------------------
 
 FUZZ = """

@@ -101,6 +101,11 @@ def _names_lambda(config: Any) -> bool:
     return any(map(_names_lambda, config)) if isinstance(config, (list, tuple)) else config == "<lambda>"
 
 
+def rooms() -> Any:
+    """Import all classes, which enters them into the table; return the module of models."""
+    return importlib.import_module("minikeras.models")
+
+
 def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> Any:
     """Build and compile the model that a config describes; its weights have shapes, but no memory yet.
 
@@ -108,7 +113,7 @@ def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> 
         ValueError: an unknown class or name, an option that is not supported, or more than the budget allows.
         ModelFileError: no model.
     """
-    models = importlib.import_module("minikeras.models")  # enters all classes into the table
+    models = rooms()
     with budget.counting():
         with parameters.postponed():
             model = deserialize(config)

@@ -19,7 +19,7 @@ from ..budget import Budget
 from ..names import quoted
 from ..serialization import KNOWN, serialize
 from . import atomic
-from .archive import KERAS_VERSION, config_text, model_from_config, settle
+from .archive import KERAS_VERSION, config_text, model_from_config, rooms, settle
 from .untrusted import ModelFileError, Source, open_file, parse_config
 from .weights import Assignments, Entry, OptimizerState, fill, raise_or_warn
 
@@ -114,6 +114,7 @@ def _old_form(config: Any) -> Any:
 
 def load(path: str, compile: bool, max_bytes: int) -> Any:
     """Read a whole model."""
+    rooms()
     budget = Budget(max_bytes)
     with open_file(path) as file, Source(file, budget) as source:
         texts = source.texts(source.root, "model_config", 1)

@@ -153,7 +153,9 @@ def open_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> Iter
                 f"a .keras file consists of {', '.join(names)}; found {', '.join(map(quoted, found))}."
             )
         for m in members:
-            limit = max_bytes + config_limit(max_bytes) if m.filename.endswith(".h5") else config_limit(max_bytes)
+            limit = config_limit(max_bytes)
+            if m.filename.endswith(".h5"):  # the arrays in it are looked at one by one; a copy must not fill the disk
+                limit = max_bytes + limit if m.compress_type else size
             if m.file_size > limit or m.compress_size > size:
                 raise ModelFileError(
                     f"{m.filename} declares {m.file_size:,} bytes, more than the limit of {limit:,}. "
