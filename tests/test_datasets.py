@@ -455,6 +455,56 @@ def test_get_file_errors(home, arguments, message):
         utils.get_file(**arguments)
 
 
+@pytest.mark.parametrize(
+    "name", ["..", ".", "a/..", "a/.", "a/", "/", "/etc/passwd", "../a", "a\0b", "\0", "./a", "a//b"]
+)
+@pytest.mark.parametrize("in_origin", [False, True])
+@pytest.mark.parametrize("force_download", [False, True])
+def test_get_file_takes_names_of_files_only(name, in_origin, force_download, server, home):
+    (home / "datasets").mkdir()
+    (home / "evil").write_text("as it was")
+    if in_origin and os.path.basename(name.rstrip("/")) not in (".", "..") and "\0" not in name:
+        pytest.skip("the last part of this URL names a file")
+    arguments = {"origin": server.url + name} if in_origin else {"fname": name, "origin": server.url + "a"}
+    with pytest.raises(ValueError, match=r"expected the name of a file"):
+        utils.get_file(**arguments, force_download=force_download)
+    assert not server.requests
+    assert sorted(p.name for p in home.rglob("*")) == ["datasets", "evil"]
+
+
+@pytest.mark.parametrize("force_download", [False, True])
+def test_get_file_returns_files_only(force_download, server, home):
+    (home / "datasets" / "a").mkdir(parents=True)
+    os.mkfifo(home / "datasets" / "pipe")
+    for name in ("a", "pipe"):
+        with pytest.raises(ValueError, match="is no file"):
+            utils.get_file(name, server.url + name, force_download=force_download)
+    assert not server.requests
+
+
+def test_get_file_takes_names_as_long_as_the_system_does(server, home):
+    name = "n" * 251 + ".bin"
+    server.files[name] = b"content"
+    path = utils.get_file(name, server.url + name)
+    assert os.path.basename(path) == name
+    assert names(home / "datasets") == [name]
+
+
+def test_get_file_waits_for_a_scanner(server, home, monkeypatch):
+    server.files["a.bin"] = b"content"
+    original, seen = os.replace, []
+
+    def replace(*arguments):
+        seen.append(arguments)
+        if len(seen) < 4:
+            raise PermissionError(13, "The file is being used by another process")
+        original(*arguments)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert pathlib.Path(utils.get_file("a.bin", server.url + "a.bin")).read_bytes() == b"content"
+    assert names(home / "datasets") == ["a.bin"]
+
+
 def test_progress_on_a_terminal_only(server, home, monkeypatch, capsys):
     fashion_mnist.load_data()
     assert capsys.readouterr() == ("", "")

@@ -4,6 +4,7 @@ import json
 import lzma
 import os
 import pathlib
+import re
 import warnings
 import zipfile
 
@@ -14,8 +15,8 @@ import pytest
 from layer_table import LAYERS, random_weights
 
 import minikeras
-from minikeras import layers, saving
-from minikeras.saving import ModelFileError
+from minikeras import files, layers, saving
+from minikeras.saving import ModelFileError, atomic
 
 # Keras converts its variables so when it writes a file.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -593,3 +594,217 @@ def test_loading_takes_no_random_numbers_and_fills_one_vector_later(tmp_path):
     for v in loaded.weights:
         assert np.shares_memory(v.value, v.home.values)
     assert os.listdir(tmp_path) == ["m.keras"]
+
+
+# Where files are written -------------------------------------------------------------------------------------------
+
+
+def ready(k=minikeras):
+    model = k.Sequential([k.Input((4,)), k.layers.Dense(3), k.layers.Dense(2)])
+    model.compile("adam", "mse")
+    return model
+
+
+def checkpointed(**options):
+    def write(model, path):
+        checkpoint = minikeras.callbacks.ModelCheckpoint(str(path), **options)
+        model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0, callbacks=[checkpoint])
+
+    return write
+
+
+def backed_up(model, path):
+    backup = minikeras.callbacks.BackupAndRestore(path.parent, delete_checkpoint=False)
+    model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0, callbacks=[backup])
+
+
+WRITERS = {
+    "model.keras": lambda model, path: model.save(path),
+    "model.h5": lambda model, path: model.save(path),
+    "model.weights.h5": lambda model, path: model.save_weights(path),
+    "weights.h5": lambda model, path: model.save_weights(path),
+    "checkpoint.keras": checkpointed(),
+    "checkpoint.weights.h5": checkpointed(save_weights_only=True),
+}
+
+
+@pytest.mark.parametrize("name", [*WRITERS, "latest.weights.h5"])
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "socket"])
+def test_what_is_no_file_is_not_written_over(name, kind, tmp_path):
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to a device":
+        path.symlink_to("/dev/null")
+    else:
+        import socket
+
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(path))
+        listening.close()
+    before = os.lstat(path)
+    with pytest.raises((OSError, ModelFileError), match=f"{kind.split()[-1]}|folder or a device"):
+        WRITERS.get(name, backed_up)(ready(), path)
+    after = os.lstat(path)
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_folders_are_not_written_over(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(OSError, match=r"folder|directory"):
+        WRITERS[name](ready(), tmp_path / name)
+    assert [p.name for p in tmp_path.rglob("*")] == [name]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("letter", ["n", "ü", "網"])
+def test_names_as_long_as_the_system_takes_them(name, letter, tmp_path):
+    room = 255 - len(name)
+    path = tmp_path / (letter * (room // len(letter.encode())) + name)
+    model = ready()
+    WRITERS[name](model, path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    if name.endswith((".keras", "model.h5")):
+        model = minikeras.models.load_model(path)
+    model.load_weights(path)
+    with pytest.raises(OSError, match=r"(?i)name too long"):
+        WRITERS[name](model, path.with_name("n" * room + "n" + name))
+
+
+def refusing(monkeypatch, call, times):
+    """Let a function of `os` be refused, as by Windows while a scanner holds the file open."""
+    original, seen = getattr(os, call), []
+
+    def refused(*arguments, **options):
+        seen.append(arguments)
+        if len(seen) <= times:
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(os, call, refused)
+    return seen
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_a_scanner_holds_open_is_replaced_when_it_is_free(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    WRITERS[name](ready(), path)
+    model = ready()
+    with monkeypatch.context() as patch:
+        seen = refusing(patch, "replace", 3)
+        WRITERS[name](model, path)
+        assert len(seen) == 4
+    other = ready()
+    other.load_weights(path)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_is_never_free_stays_and_the_error_says_so(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    WRITERS[name](ready(), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    with monkeypatch.context() as patch:
+        seen = refusing(patch, "replace", 10**6)
+        with pytest.raises(
+            PermissionError, match=r"another program may hold the file open.*before is intact"
+        ) as caught:
+            WRITERS[name](ready(), path)
+    assert 2 < len(seen) < 20
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_the_time_that_is_waited_for_a_scanner_is_bounded(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(files.time, "sleep", waited.append)
+    refusing(monkeypatch, "replace", 10**6)
+    with pytest.raises(PermissionError):
+        ready().save(tmp_path / "m.keras")
+    assert 1 < sum(waited) < 5
+
+
+def open_here():
+    """Return the files that this process holds open."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            continue
+    return found
+
+
+def unable_to_remove_open_files(monkeypatch):
+    for call in ("unlink", "remove"):
+        original = getattr(os, call)
+
+        def removed(path, original=original, **options):
+            if os.path.realpath(path) in open_here():
+                raise PermissionError(13, "The process cannot access the file")
+            return original(path, **options)
+
+        monkeypatch.setattr(os, call, removed)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's list of open files")
+@pytest.mark.parametrize("locks", [True, False])
+def test_leftovers_go_where_an_open_file_cannot_be_removed(locks, tmp_path, monkeypatch):
+    unable_to_remove_open_files(monkeypatch)
+    if not locks:
+        monkeypatch.setattr(atomic, "_lock", lambda descriptor, wait=False: True)
+    (tmp_path / f".m.keras.{'0' * 16}.partial").write_bytes(b"half")
+    ready().save(tmp_path / "m.keras")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match=r"No space left.*is intact"):
+            ready().save(tmp_path / "m.keras")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
+
+
+# Models that are not built -----------------------------------------------------------------------------------------
+
+
+def unbuilt(k, part):
+    if part == "all":
+        return k.Sequential([k.layers.Dense(3), k.layers.Dense(2)])
+    model = k.Sequential([k.Input((4,)), k.layers.Dense(3)])
+    model.add(k.layers.Dense(2), rebuild=False)
+    return model
+
+
+@pytest.mark.parametrize("part", ["all", "last"])
+@pytest.mark.parametrize("suffix", WHOLE)
+def test_a_model_that_is_not_built_is_saved_with_a_warning(suffix, part, tmp_path):
+    path = tmp_path / f"m{suffix}"
+    with pytest.warns(UserWarning, match="You are saving a model that has not yet been built") as caught:
+        unbuilt(minikeras, part).save(path)
+    assert caught[0].filename == __file__
+    if part == "all":
+        assert not minikeras.models.load_model(path).built
+        if suffix == ".keras":
+            with pytest.warns(UserWarning, match=re.escape(str(caught[0].message))):
+                unbuilt(keras, part).save(path)
+
+
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.h5"])
+def test_weights_of_a_model_that_is_not_built_are_not_saved(name, tmp_path):
+    with pytest.raises(ValueError, match="has no weights to save yet"):
+        unbuilt(minikeras, "all").save_weights(tmp_path / name)
+    with pytest.raises(ValueError, match="has not yet been built"):
+        unbuilt(keras, "all").save_weights(tmp_path / "m.weights.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_no_file_may_have_is_not_saved(tmp_path):
+    for name in ("a\0b", "a\x1b[31mb", "a" * 2000):
+        model = minikeras.Sequential([minikeras.Input((4,)), layers.Dense(2, name=name)])
+        with pytest.raises(ValueError, match="no control characters"):
+            model.save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())

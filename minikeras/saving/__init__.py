@@ -10,7 +10,6 @@ Keras's counterpart: `keras.saving`.
 """
 
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..console import say
 from ..names import missing_attribute
 from ..serialization import REGISTERED, custom_object, custom_objects_known, deserialize, registered_name, serialize
 from . import archive, atomic, legacy, weights
-from .untrusted import ModelFileError, ModelFileNotFoundError, Source, open_file, reading
+from .untrusted import ModelFileError, ModelFileNotFoundError, Source, open_file, reading, warn
 
 __all__ = [
     "CustomObjectScope",
@@ -75,9 +74,9 @@ def save_model(
     """
     path = os.fspath(filepath)
     if save_format is not None:
-        warnings.warn(f"save: save_format={save_format!r} is ignored; the suffix of {path!r} tells.", stacklevel=5)
+        warn(f"save: save_format={save_format!r} is ignored; the suffix of {path!r} tells.")
     if not include_optimizer and path.endswith(".keras"):
-        warnings.warn("save: include_optimizer=False is ignored, as in Keras; it is for `.h5` files.", stacklevel=5)
+        warn("save: include_optimizer=False is ignored, as in Keras; it is for `.h5` files.")
     if not (zipped is None or zipped):
         raise ValueError("save: zipped=False is not supported; a `.keras` file holds the same in one piece.")
     if not path.endswith((".keras", *_H5)):
@@ -88,10 +87,9 @@ def save_model(
     if not _may_write(path, overwrite):
         return
     if not all(layer.built for layer in (model, *model.layers)):
-        warnings.warn(
+        warn(
             "You are saving a model that has not yet been built. It might not contain any weights yet. Consider "
-            "building the model first by calling it on some data.",
-            stacklevel=3,
+            "building the model first by calling it on some data."
         )
     if path.endswith(".keras"):
         archive.save(model, path)

@@ -20,6 +20,8 @@ import os
 import re
 import stat
 import struct
+import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -76,6 +78,15 @@ def _shown(error: Exception) -> str:
 
 def _if_shown(error: Exception) -> Exception | None:
     return error if str(error) in ("", _shown(error)) else None
+
+
+def warn(text: str) -> None:
+    """Warn at the line of the user's program that led here."""
+    package, level = __name__.partition(".")[0], 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def open_file(path: str) -> BinaryIO:

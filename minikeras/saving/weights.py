@@ -12,7 +12,6 @@
 `archive` and `saving` call; reads through `untrusted`, and a model's layers by their public attributes.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from ..names import quoted, snake_case
 from ..optimizers.base import Scalar
 from ..parameters import Variable, postponed
 from ..random import SeedGenerator
-from .untrusted import ModelFileError, Source
+from .untrusted import ModelFileError, Source, warn
 
 
 class Entry(NamedTuple):
@@ -164,7 +163,7 @@ def raise_or_warn(problems: list[tuple[Entry, ModelFileError]], skip_mismatch: b
     text = f"{len(problems)} of the model's layers do not fit the file ({names}). The first: {problems[0][1]}"
     if not skip_mismatch:
         raise ModelFileError(f"{text} Is it the same architecture? `skip_mismatch=True` loads the others.")
-    warnings.warn(f"{text} They keep their weights.", stacklevel=7)
+    warn(f"{text} They keep their weights.")
 
 
 def _matched(source: Source, entry: Entry) -> Assignments:
@@ -213,10 +212,9 @@ class OptimizerState:
             self.size = sum(v.value.nbytes for v in (slots if self.wants_build else variables))
             return
         self.wants_build = False
-        warnings.warn(
+        warn(
             f"Optimizer {quoted(self.optimizer.name)} keeps its own state: it has {len(variables)} variables, the "
-            f"saved one {count}, or of other shapes.",
-            stacklevel=8,
+            f"saved one {count}, or of other shapes."
         )
 
 
