@@ -22,7 +22,7 @@ from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
 from .parameters import changes, stretches
 from .serialization import custom_object, deserialize, serialize
 from .several import Bundle, aligned, flat, is_nested, packed
-from .threads import alone, one_blas_thread
+from .threads import computing, one_blas_thread
 
 WORTH_A_TEAM = 2**20  # multiply-adds: to predict with fewer, one thread is done before others are awake
 
@@ -363,7 +363,7 @@ class Trainer:
 
     # ---- fit, evaluate, predict ----
 
-    @one_blas_thread()
+    @one_blas_thread
     @checked
     def fit(
         self,
@@ -519,7 +519,7 @@ class Trainer:
             and all(metric.can_wait for metric in self._objective.metrics)
         )
 
-    @one_blas_thread()
+    @one_blas_thread
     @checked
     def evaluate(
         self,
@@ -580,22 +580,26 @@ class Trainer:
         batches = data.batches(x, batch_size=batch_size, steps=steps, dtype=self.dtype, arrange=self._arranged)
         if not writes_call:
             self._build_for(batches)
-        with one_blas_thread():
-            return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
+        return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
     def _predict_in_pieces(self, x: Any) -> Any:
         graph = self.graph
-        one_thread = one_blas_thread() if graph.uses_blas or self.dtype == "float64" else contextlib.nullcontext()
-        with np.errstate(all="ignore"), one_thread:
-            if len(x) * graph.multiply_adds < WORTH_A_TEAM:
-                with alone():
-                    return graph.forward(x)
-            size = graph.samples_in_cache
-            if len(x) <= size:
+        return computing(
+            self._in_pieces,
+            x,
+            alone=len(x) * graph.multiply_adds < WORTH_A_TEAM,
+            one_blas_thread=graph.uses_blas or self.dtype == "float64",
+        )
+
+    def _in_pieces(self, x: Any) -> Any:
+        graph, size = self.graph, self.graph.samples_in_cache
+        with np.errstate(all="ignore"):
+            if len(x) <= size or len(x) * graph.multiply_adds < WORTH_A_TEAM:
                 return graph.forward(x)
             outputs = [graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
         return _concatenated(outputs)
 
+    @one_blas_thread
     def _predict_batches(self, batches: data.Batches, callbacks: CallbackList, given: Any) -> Any:
         callbacks.on_predict_begin()
         outputs = []
@@ -637,7 +641,7 @@ class Trainer:
 
     # ---- one batch at a time ----
 
-    @one_blas_thread()
+    @one_blas_thread
     def train_on_batch(
         self,
         x: Any,
@@ -664,7 +668,7 @@ class Trainer:
                 self.train_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
-    @one_blas_thread()
+    @one_blas_thread
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> float | list[float] | dict[str, float]:

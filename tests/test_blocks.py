@@ -432,8 +432,7 @@ def test_a_long_compilation_is_announced(capsys, monkeypatch):
     monkeypatch.setattr(kernels, "_noticed", False)
     for compiling, times in ((False, 0), (True, 1), (True, 0)):
         monkeypatch.setattr(cache, "compiling", compiling)
-        with kernels.notice_of_compilation():
-            time.sleep(1.2)
+        kernels._prepared(time.sleep, 1.2)
         assert capsys.readouterr().err.count("compiling its kernels") == times
 
 
@@ -444,8 +443,7 @@ def test_a_slow_import_is_not_taken_for_a_compilation(capsys, monkeypatch):
 
     monkeypatch.setattr(kernels, "_noticed", False)
     monkeypatch.delattr(cache, "compiling")  # as it is while the module's first lines run
-    with kernels.notice_of_compilation():
-        time.sleep(1.2)
+    kernels._prepared(time.sleep, 1.2)
     assert capsys.readouterr().err == ""
 
 

@@ -227,7 +227,18 @@ def test_no_room_imports_one_above_it():
     from pathlib import Path
 
     order = [
-        {"arguments", "budget", "config", "names", "differentiable", "files", "kernels", "several", "threads"},
+        {
+            "arguments",
+            "budget",
+            "config",
+            "names",
+            "differentiable",
+            "files",
+            "kernels",
+            "several",
+            "threads",
+            "undisturbed",
+        },
         {"random", "symbolic", "serialization", "wiring"},
         {"activations", "initializers", "regularizers", "parameters"},
         {"losses", "metrics", "optimizers", "layers", "data", "datasets", "utils", "console", "backend", "drawing"},

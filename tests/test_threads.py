@@ -1,6 +1,10 @@
 """Who computes: during a fit NumPy's products run on one thread, and the team's threads sleep and wake alone."""
 
 import functools
+import itertools
+import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,11 +25,16 @@ def blas_threads():
 
 def test_one_thread_inside_and_the_users_number_after():
     before = blas_threads()
-    with one_blas_thread():
+
+    @one_blas_thread
+    def outer():
         assert min(blas_threads()) == 1
-        with one_blas_thread():
-            pass
+        one_blas_thread(int)("5")
         assert min(blas_threads()) == 1
+        return "done"
+
+    assert outer() == "done"
+    assert outer.__name__ == "outer"
     assert blas_threads() == before
 
 
@@ -69,13 +78,19 @@ def test_predictions_from_several_threads_agree():
 def test_who_computes_alone_does_not_hinder_others():
     minikeras.config.set_num_threads(2)
     boards = []
-    with threads.alone():
-        with threads.alone():
-            assert len(threads.team()) == 0
+
+    def inner():
         assert len(threads.team()) == 0
+
+    def outer():
+        inner()
+        threads.computing(inner, alone=True)
+        inner()
         other = threading.Thread(target=lambda: boards.append(threads.team()))
         other.start()
         other.join()
+
+    threads.computing(outer, alone=True)
     assert len(boards[0]) > 0
     assert len(threads.team()) > 0
     minikeras.config.set_num_threads(None)
@@ -160,6 +175,20 @@ def test_what_comes_next_finishes_what_was_left():
         kernels.updates.decay.compiled(w[:16], np.float32(0.5), np.float32(1))  # so little that it isn't shared out
         assert (w[:16] == 1).all()
         assert (w[16:] == 2).all()
+
+
+@two_threads
+def test_work_on_copies_is_not_left():
+    w, wide = np.full(SIZE, 5, np.float32), np.zeros(2 * SIZE, np.float32)
+    steps = wide[::2]
+    kernels.updates.sgd.compiled(w, np.ones(SIZE, np.float32), np.float32(1))
+    with threads.leaving_work():
+        for _ in range(20):
+            kernels.updates.sgd(w, np.ones(SIZE), 0.125)  # float64, and gone when the call has ended
+            kernels.updates.sgd(steps, np.ones(SIZE, np.float32), np.float32(1))
+            assert threads.team()[LEFT] == NO
+    assert (w == 1.5).all()
+    assert (steps == -20).all()
 
 
 @two_threads
@@ -301,3 +330,201 @@ def test_a_metric_and_a_callback_see_the_weights_after_the_step():
         for ours, theirs in zip(seen, expected, strict=True):
             for w, v in zip(ours, theirs, strict=True):
                 np.testing.assert_array_equal(w, v)
+
+
+# interruptions
+
+
+class Interruption(BaseException):
+    pass
+
+
+def raising_at(place, function, *arguments):
+    """Call a function, and raise at the instruction of that number in `threads`; return whether there was one."""
+    count, done = itertools.count(), []
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename != threads.__file__:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode" and not done and next(count) == place:
+            done.append(place)
+            raise Interruption
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    except Interruption:
+        pass
+    finally:
+        sys.settrace(None)
+    return bool(done)
+
+
+def one_step_left(w, g):
+    @one_blas_thread
+    def computes():
+        assert min(blas_threads()) == 1
+        with threads.leaving_work(), np.errstate(all="ignore"):
+            kernels.updates.sgd(w, g, np.float32(1))
+            threads.computing(len, w, alone=True)
+            kernels.updates.sgd(w, g, np.float32(1))
+
+    computes()
+
+
+@two_threads
+def test_an_exception_at_any_instruction_leaves_nothing_behind():
+    w, g = np.full(SIZE, 5, np.float32), np.ones(SIZE, np.float32)
+    one_step_left(w, g)
+    before, errors, mine = blas_threads(), np.geterr(), threads._of_this_thread
+    place = 0
+    while raising_at(place, one_step_left, w, g):
+        place += 1
+        assert blas_threads() == before
+        assert np.geterr() == errors
+        assert (mine.board, mine.left_to) == (None, None)
+        assert threads.team()[LEFT] == NO
+        assert threads.team()[TAKEN] == 0
+        assert not threads._visits
+        assert not threads._changing
+    assert place > 300
+    free = threading.Thread(target=one_blas_thread(int), args=("5",))
+    free.start()
+    free.join(20)
+    assert not free.is_alive()
+
+
+@two_threads
+def test_an_exception_within_an_outer_call_leaves_it_as_it_was():
+    w, g = np.full(SIZE, 5, np.float32), np.ones(SIZE, np.float32)
+    one_step_left(w, g)
+    mine = threads._of_this_thread
+
+    @one_blas_thread
+    def outer():
+        with threads.leaving_work():
+            place, outside = 0, (mine.board, mine.left_to)
+            while raising_at(place, one_step_left, w, g):
+                place += 1
+                assert set(blas_threads()) == {1}
+                assert (mine.board, mine.left_to) == outside
+            assert place > 300
+
+    before = blas_threads()
+    outer()
+    assert blas_threads() == before
+    assert (mine.board, mine.left_to) == (None, None)
+
+
+HANDLER = """
+import itertools, signal, sys
+import numpy as np
+import minikeras
+
+layers = minikeras.layers
+
+def network():
+    steps = layers.Dense(400), layers.BatchNormalization(), layers.Dense(3)
+    model = minikeras.Sequential([minikeras.Input((400,)), *steps])
+    model.compile("sgd", "mse")
+    return model
+
+x, y = np.ones((64, 400), "float32"), np.ones((64, 3), "float32")
+other, calls, inside = network(), itertools.count(), []
+
+def handler(number, frame):
+    if not inside:
+        inside.append(1)
+        minikeras.config.set_num_threads(2 + next(calls) % 2)  # the team is formed anew
+        other.evaluate(x, y, verbose=0)
+        other.predict(x, verbose=0)
+        inside.clear()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.0071)
+for _ in range(60):
+    network().fit(x, y, verbose=0)
+signal.setitimer(signal.ITIMER_REAL, 0)
+import threadpoolctl
+print(next(calls) > 10, {library["num_threads"] for library in threadpoolctl.threadpool_info()} == {int(sys.argv[1])})
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such alarms")
+def test_a_handler_may_compute_wherever_it_comes():
+    numbers = {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+    command = [sys.executable, "-c", HANDLER, str(max(blas_threads()))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.stdout == "True True\n", (result.stderr, numbers)
+
+
+# sleep
+
+IDLE = """
+import sys, time
+import numpy as np
+import minikeras
+from minikeras import kernels, threads
+from minikeras.kernels import team
+from numba import cfunc
+
+@cfunc("int32(intp, int32)")
+def never_locks(lock, waits):
+    return 0
+
+if sys.argv[1] == "broken":
+    team._address_of = lambda name: never_locks.address
+    sound = team.new_board
+    def broken(locks):
+        board = sound(locks)
+        board[team.UNLOCKING] = 0  # nobody may wake who could not sleep
+        return board
+    team.new_board = broken
+minikeras.config.set_num_threads(3)
+x, w = np.ones((64, 512), np.float32), np.ones((512, 64), np.float32)
+z, bias = np.empty((64, 64), np.float32), np.zeros(64, np.float32)
+for _ in range(3):
+    kernels.dense.forward(z, x, w, bias, False)
+    assert (z == 512).all()
+    time.sleep(0.2)
+start = time.process_time()
+time.sleep(2)
+spent = time.process_time() - start
+z[...] = 0
+kernels.dense.forward(z, x, w, bias, False)
+assert (z == 512).all()
+print(spent < 0.1, sum(thread.is_alive() for thread in threads._team.threads))
+minikeras.config.set_num_threads(2)
+kernels.dense.forward(z, x, w, bias, False)
+"""
+
+
+@pytest.mark.parametrize(("bell", "alive"), [("sound", 2), ("broken", 0)])
+def test_who_waits_costs_nothing_even_where_he_cannot_sleep(bell, alive):
+    result = subprocess.run(
+        [sys.executable, "-c", IDLE, bell], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.stdout == f"True {alive}\n", result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system forks no processes")
+def test_a_child_process_forks_off_in_the_midst_of_it():
+    code = (
+        "import os, threading, time\n"
+        "import threadpoolctl\n"
+        "from minikeras.threads import one_blas_thread\n"
+        "def numbers():\n"
+        "    return {l['num_threads'] for l in threadpoolctl.threadpool_info() if l['user_api'] == 'blas'}\n"
+        "import numpy; before = numbers()\n"
+        "threading.Thread(target=one_blas_thread(time.sleep), args=(3,)).start()\n"
+        "time.sleep(1)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    one_blas_thread(int)('5')\n"
+        "    os._exit(0 if numbers() == before else 1)\n"
+        "print(os.waitpid(child, 0)[1])\n"
+    )
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "0\n", result.stderr

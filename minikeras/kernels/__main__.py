@@ -5,7 +5,6 @@ machine code from the disk.  Every kernel is called once, on small arrays of the
 """
 
 import importlib
-import inspect
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,20 +20,24 @@ def examples() -> Iterator[tuple[str, Kernel, tuple[Any, ...]]]:
         room = importlib.import_module(f".{name}", __package__)
         for kernel_name, kernel in vars(room).items():
             if isinstance(kernel, Kernel):
-                given = _ARGUMENTS[name][kernel_name]() if name in _ARGUMENTS else _update_arguments(room, kernel_name)
-                yield f"{name}.{kernel_name}", kernel, given
+                yield f"{name}.{kernel_name}", kernel, example(kernel)
+
+
+def example(kernel: Kernel) -> tuple[Any, ...]:
+    """Return arguments of the one form that a kernel is compiled for."""
+    by_name = _ARGUMENTS.get(kernel.room)
+    return _update_arguments(kernel) if by_name is None else by_name[kernel.loops.__name__]()
 
 
 def _floats(*shape: int) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
-def _update_arguments(room: Any, name: str) -> tuple[Any, ...]:
+def _update_arguments(kernel: Kernel) -> tuple[Any, ...]:
     """Return vectors where the reference wants arrays, else numbers."""
-    parameters = inspect.signature(getattr(room, name).reference).parameters.values()
     return tuple(
-        _floats(16) if p.annotation is np.ndarray else False if p.annotation is bool else np.float32(0.5)
-        for p in parameters
+        _floats(16) if kind is np.ndarray else False if kind is bool else np.float32(0.5)
+        for kind in kernel.parameters.values()
     )
 
 

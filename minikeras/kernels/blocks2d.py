@@ -28,7 +28,7 @@ from . import conv2d, pool2d, twin
 from .conv2d import Pair
 from .products import NO_FLOOR
 from .team import MUCH, SHARES, part, share_out, shared
-from .vectors import LANES, add_to, either, equal, fill, greater, inner, load, missing, store, where
+from .vectors import LANES, add_to, agree, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
 IMAGES = 32  # shares: the smaller they are, the less a thread waits for the last one of another, slower core
@@ -53,9 +53,12 @@ def _forward(
             winner[y == 0] = -1
 
 
-@twin(_forward)
+@twin(_forward, writes="y winner")
 def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
     """Do the same, image by image; where these are large or fewer than shares, they are cut into bands of rows."""
+    agree(b.size == w.shape[3] and (winner.shape == y.shape or winner.size == 0))
+    conv2d.linked(x, w, y)
+    agree(touching(y, pool, outputs))
     v, across = conv2d.laid_out(team, w, len(x) * outputs[0] * outputs[1] * w.shape[3])
     N, PH = y.shape[:2]
     bands = bands_of(N, PH, x.size // max(N, 1))
@@ -65,6 +68,13 @@ def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs,
         (shares, bands, y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
         MUCH, shares,
     )  # fmt: skip
+
+
+@inner
+def touching(y, pool, outputs):
+    """Return whether the windows of y lie within the feature map; it is y itself where nothing is pooled."""
+    rows, columns = y.shape[1] * pool[0], y.shape[2] * pool[1]
+    return rows <= outputs[0] and columns <= outputs[1] if pool != (1, 1) else (rows, columns) == outputs
 
 
 @shared
@@ -140,13 +150,17 @@ def _backward(
         conv2d.input_gradient.reference(dx, dz, w, strides, padding, dilation)
 
 
-@twin(_backward)
+@twin(_backward, writes="dw db dx")
 def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
     """Do the same, image by image or band by band; each share adds up its own, and then the shares are added.
 
     Large sums allow few shares; those of dx are then apart, so that there are small ones to be done last.
     """
     wants_dx = dx.size > 0
+    agree(dw.shape == w.shape and db.size == w.shape[3] and (dx.shape == x.shape or not wants_dx))
+    agree(y.shape == dy.shape and (winner.shape == dy.shape or (winner.size == 0 and pool == (1, 1))))
+    agree(touching(dy, pool, outputs))
+    conv2d.linked(x, w, dy)
     wt = conv2d.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
     shares = SHARES
     while 2 * shares <= IMAGES and 2 * shares * dw.size <= SUMS:

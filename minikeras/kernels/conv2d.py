@@ -28,7 +28,7 @@ import numpy as np
 from . import twin
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
 from .team import SHARES, part, share_out, shared
-from .vectors import LANES, WIDE_TILE, add_to, copy, fill, inner, load, store, turn
+from .vectors import LANES, WIDE_TILE, add_to, agree, copy, fill, inner, load, store, turn
 
 Pair = tuple[int, int]
 NARROW = LANES // 2  # channels
@@ -79,8 +79,16 @@ def _forward(
 @twin(_forward)
 def forward(team, y, x, w, b, strides, padding, dilation):
     """Do the same, image by image."""
+    agree(b.size == w.shape[3])
+    linked(x, w, y)
     v, across = laid_out(team, w, y.size)
     share_out(team, _forward_share, (y, x, w.shape, v, across, b, strides, padding, dilation))
+
+
+@inner
+def linked(x, w, y):
+    """Refuse a kernel that doesn't lead from the images x to the images y."""
+    agree(x.shape[3] == w.shape[2] and y.shape[3] == w.shape[3] and len(x) == len(y))
 
 
 @shared
@@ -231,6 +239,7 @@ def _weight_gradient(
 @twin(_weight_gradient)
 def weight_gradient(team, dw, x, dy, strides, padding, dilation):
     """Do the same; each share adds up its images, and then the shares are added."""
+    linked(x, dw, dy)
     sums = np.empty((SHARES, dw.size), dw.dtype)
     share_out(team, _weight_gradient_share, (sums, dw, x, dy, strides, padding, dilation))
     share_out(team, add_sums, (dw, sums, True))
@@ -373,6 +382,7 @@ def _input_gradient(
 @twin(_input_gradient)
 def input_gradient(team, dx, dy, w, strides, padding, dilation):
     """Do the same as a convolution of dy with the reversed kernel, one for each phase of the strides."""
+    linked(dx, w, dy)
     wt = reversed_kernel(team, w, strides, padding, dilation)
     share_out(team, _input_gradient_share, (dx, dy, wt, w.shape[:2], strides, padding, dilation))
 

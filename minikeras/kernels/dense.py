@@ -18,7 +18,7 @@ import numpy as np
 from . import twin
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
-from .vectors import LANES, fill, greater, inner, load, store, turn, where
+from .vectors import LANES, agree, fill, greater, inner, load, store, turn, where
 
 ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
@@ -42,6 +42,7 @@ def forward(team, z, x, w, b, rectified):
     Of few samples each share takes some of the inputs, so that w, by far the largest array then, is read once and in
     the order of memory; the shares' sums are added at the end.  Of many samples each share takes some.
     """
+    agree(x.shape == (len(z), len(w)) and z.shape[1] == w.shape[1] == b.size)
     (N, I), work, floor = x.shape, x.size * w.shape[1], ZERO if rectified else NO_FLOOR
     if N <= FEW_SAMPLES and I >= MANY_INPUTS and work > LITTLE:
         sums = np.empty((SHARES, z.size), z.dtype)
@@ -114,6 +115,7 @@ def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
 @twin(_weight_gradient)
 def weight_gradient(team, dw, x, dz):
     """Do the same, tile by tile."""
+    agree(dw.shape == (x.shape[1], dz.shape[1]) and len(x) == len(dz))
     _add_weight_gradient(team, dw, x, dz, True)
 
 
@@ -163,6 +165,7 @@ def _input_gradient(dx: np.ndarray, dz: np.ndarray, w: np.ndarray) -> None:
 @twin(_input_gradient)
 def input_gradient(team, dx, dz, w):
     """Do the same, tile by tile: as dz @ w^T, or where w is large and the samples are few, as rows of w times dz^T."""
+    agree(dx.shape == (len(dz), len(w)) and dz.shape[1] == w.shape[1])
     _fill_dx(team, dx, dz, w)
 
 
@@ -221,9 +224,11 @@ def _backward(
         _input_gradient(dx, dz, w)
 
 
-@twin(_backward)
+@twin(_backward, writes="dw db dx")
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
     """Do the same, with the shares of the separate kernels."""
+    agree(dw.shape == w.shape and x.shape == (len(dy), len(w)) and dy.shape[1] == w.shape[1] == db.size)
+    agree((dx.shape == x.shape or dx.size == 0) and y.shape == dy.shape)
     dz = np.empty_like(dy) if rectified else dy
     share_out(team, _gate, (dz, db, dy, y, rectified, add), dy.size)
     _add_weight_gradient(team, dw, x, dz, add)

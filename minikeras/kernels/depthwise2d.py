@@ -19,7 +19,8 @@ import numpy as np
 
 from . import twin
 from .conv2d import Pair, add_sums, padded, reach, seen_cells
-from .team import SHARES, inner, part, share_out, shared
+from .team import SHARES, part, share_out, shared
+from .vectors import agree, inner
 
 
 def _forward(
@@ -34,9 +35,17 @@ def _forward(
 
 
 @twin(_forward)
-def forward(team, *arguments):
+def forward(team, y, x, w, b, strides, padding, dilation):
     """Do the same in loops."""
-    share_out(team, _forward_share, arguments)
+    agree(b.size == y.shape[3])
+    linked(x, w, y)
+    share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation))
+
+
+@inner
+def linked(x, w, y):
+    """Refuse a kernel that doesn't lead from the images x to the images y."""
+    agree(x.shape[3] == w.shape[2] and y.shape[3] == w.shape[2] * w.shape[3] and len(x) == len(y))
 
 
 @shared
@@ -90,6 +99,7 @@ def _weight_gradient(
 @twin(_weight_gradient)
 def weight_gradient(team, dw, x, dy, strides, padding, dilation):
     """Do the same in loops; each share adds up its images, and then the shares are added."""
+    linked(x, dw, dy)
     sums = np.zeros((SHARES, *dw.shape), dw.dtype)
     share_out(team, _weight_gradient_share, (sums, x, dy, strides, padding, dilation))
     share_out(team, add_sums, (dw, sums.reshape(SHARES, dw.size), True))
@@ -137,9 +147,10 @@ def _input_gradient(
 
 
 @twin(_input_gradient)
-def input_gradient(team, *arguments):
+def input_gradient(team, dx, dy, w, strides, padding, dilation):
     """Do the same in loops."""
-    share_out(team, _input_gradient_share, arguments)
+    linked(dx, w, dy)
+    share_out(team, _input_gradient_share, (dx, dy, w, strides, padding, dilation))
 
 
 @shared

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import twin
 from .team import part, share_out, shared
-from .vectors import LANES, exp, fill, greater, inner, load, multiplied, store, where
+from .vectors import LANES, agree, exp, fill, greater, inner, load, multiplied, one_size, store, where
 
 ZERO, ONE = np.float32(0), np.float32(1)
 WORK = 20  # for each number: about as many multiplications
@@ -74,6 +74,7 @@ def _relu(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_relu)
 def relu(team, y, x):
     """Do the same in registers."""
+    agree(one_size((y, x)))
     share_out(team, _relu_share, (y, x), WORK * x.size)
 
 
@@ -85,6 +86,7 @@ def _relu_gradient(dx: np.ndarray, dy: np.ndarray, x: np.ndarray) -> None:
 @twin(_relu_gradient)
 def relu_gradient(team, dx, dy, x):
     """Do the same in registers."""
+    agree(one_size((dx, dy, x)))
     share_out(team, _relu_gradient_share, (dx, dy, x), WORK * x.size)
 
 
@@ -113,6 +115,7 @@ def _sigmoid(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_sigmoid)
 def sigmoid(team, y, x):
     """Do the same in registers."""
+    agree(one_size((y, x)))
     share_out(team, _sigmoid_share, (y, x), WORK * x.size)
 
 
@@ -124,6 +127,7 @@ def _sigmoid_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
 @twin(_sigmoid_gradient)
 def sigmoid_gradient(team, dx, dy, y):
     """Do the same in registers."""
+    agree(one_size((dx, dy, y)))
     share_out(team, _sigmoid_gradient_share, (dx, dy, y), WORK * y.size)
 
 
@@ -169,6 +173,7 @@ def _tanh(y: np.ndarray, x: np.ndarray) -> None:
 @twin(_tanh)
 def tanh(team, y, x):
     """Do the same in registers."""
+    agree(one_size((y, x)))
     share_out(team, _tanh_share, (y, x), WORK * x.size)
 
 
@@ -180,4 +185,5 @@ def _tanh_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
 @twin(_tanh_gradient)
 def tanh_gradient(team, dx, dy, y):
     """Do the same in registers."""
+    agree(one_size((dx, dy, y)))
     share_out(team, _tanh_gradient_share, (dx, dy, y), WORK * y.size)

@@ -12,8 +12,8 @@ calls `team` and `vectors`.
 import numpy as np
 
 from . import twin
-from .team import part, share_out, shared
-from .vectors import LANES, fill, load, store
+from .team import SHARES, part, share_out, shared
+from .vectors import LANES, agree, fill, load, store
 
 
 def _look(bad: np.ndarray, x: np.ndarray) -> None:
@@ -23,9 +23,10 @@ def _look(bad: np.ndarray, x: np.ndarray) -> None:
 
 
 @twin(_look)
-def look(team, *arguments):
+def look(team, bad, x):
     """Do the same, each share for itself."""
-    share_out(team, _look_share, arguments)
+    agree(bad.size == SHARES)
+    share_out(team, _look_share, (bad, x))
 
 
 @shared

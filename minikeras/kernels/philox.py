@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from . import twin
+from . import Unfit, twin
 
 M0, M1 = 0xD2511F53, 0xCD9E8D57  # the multipliers
 W0, W1 = 0x9E3779B9, 0xBB67AE85  # the key's increments: the golden ratio, and sqrt(3) - 1
@@ -49,9 +49,11 @@ def _stream(words: np.ndarray, key: np.ndarray, counter: np.ndarray, blocks: np.
     words[...] = np.stack([c0, c1, c2, c3], axis=1)
 
 
-@twin(_stream, same_bits=True)
+@twin(_stream, same_bits=True, words="uint32", key="uint32", counter="uint32", blocks="uint64")
 def stream(words, key, counter, blocks):
     """Do the same in loops."""
+    if words.shape != (blocks.size, 4) or key.size != 2 or counter.size != 4:
+        raise Unfit
     mask, half = np.uint64(MASK), np.uint64(32)
     start = np.uint64(counter[0]) | np.uint64(counter[1]) << half
     start_high = np.uint64(counter[2]) | np.uint64(counter[3]) << half
@@ -78,9 +80,11 @@ def _uniform(out: np.ndarray, bits: np.ndarray, low: np.float32, high: np.float3
     out[...] = _unit(bits) * (high - low) + low
 
 
-@twin(_uniform, same_bits=True)
+@twin(_uniform, same_bits=True, bits="uint32")
 def uniform(out, bits, low, high):
     """Do the same in loops."""
+    if out.size > bits.size:
+        raise Unfit
     spread = high - low
     number = ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)
     for i in range(out.size):
@@ -101,9 +105,11 @@ def _normal(out: np.ndarray, bits: np.ndarray, mean: np.float32, stddev: np.floa
     out[...] = v * stddev + mean
 
 
-@twin(_normal)
+@twin(_normal, bits="uint32")
 def normal(out, bits, mean, stddev):
     """Do the same in loops, with the C library's log, sin and cos, as TensorFlow (NumPy's differ by an ulp)."""
+    if out.size > bits.size or bits.size % 2:
+        raise Unfit
     number = ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)
     for i in range(0, out.size, 2):
         u1 = max(number[i] - np.float32(1), np.float32(1e-7))
@@ -126,6 +132,8 @@ def _kept(out: np.ndarray, v: np.ndarray, mean: np.float32, stddev: np.float32) 
 @twin(_kept)
 def kept(out, v, mean, stddev):
     """Do the same in loops."""
+    if len(out) != len(v) or out.shape[1] != 4:
+        raise Unfit
     counts = np.zeros(len(out), np.int64)
     for row in range(len(out)):
         for x in v[row]:
@@ -146,9 +154,11 @@ def _permutation(order: np.ndarray, bits: np.ndarray) -> None:
         order[i], order[j] = order[j], order[i]
 
 
-@twin(_permutation, same_bits=True)
+@twin(_permutation, same_bits=True, order="int64", bits="uint32")
 def permutation(order, bits):
     """Do the same in loops."""
+    if bits.size < order.size - 1:
+        raise Unfit
     n = len(order)
     for i in range(n - 1):
         j = i + np.int64(bits[i]) % (n - i)

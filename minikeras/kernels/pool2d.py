@@ -27,7 +27,7 @@ import numpy as np
 from . import twin
 from .conv2d import Pair, padded, reach, seen_cells
 from .team import part, share_out, shared
-from .vectors import LANES, either, equal, fill, greater, inner, load, missing, store, where
+from .vectors import LANES, agree, either, equal, fill, greater, inner, load, missing, store, where
 
 ZERO = np.float32(0)
 
@@ -51,6 +51,7 @@ def _max_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, paddin
 @twin(_max_forward)
 def max_forward(team, y, x, pool, strides, padding):
     """Do the same, window by window."""
+    agree(len(y) == len(x) and y.shape[3] == x.shape[3])
     share_out(team, _max_forward_share, (y, x, pool, strides, padding))
 
 
@@ -90,6 +91,7 @@ def _max_backward(
 @twin(_max_backward)
 def max_backward(team, dx, dy, x, y, pool, strides, padding):
     """Do the same, window by window."""
+    agree(dx.shape == x.shape and dy.shape == y.shape and len(y) == len(x) and y.shape[3] == x.shape[3])
     share_out(team, _max_backward_share, (dx, dy, x, y, pool, strides, padding))
 
 
@@ -134,6 +136,7 @@ def _average_forward(y: np.ndarray, x: np.ndarray, pool: Pair, strides: Pair, pa
 @twin(_average_forward)
 def average_forward(team, y, x, pool, strides, padding):
     """Do the same, window by window."""
+    agree(len(y) == len(x) and y.shape[3] == x.shape[3])
     share_out(team, _average_forward_share, (y, x, pool, strides, padding))
 
 
@@ -172,6 +175,7 @@ def _average_backward(dx: np.ndarray, dy: np.ndarray, pool: Pair, strides: Pair,
 @twin(_average_backward)
 def average_backward(team, dx, dy, pool, strides, padding):
     """Do the same, window by window."""
+    agree(len(dy) == len(dx) and dy.shape[3] == dx.shape[3])
     share_out(team, _average_backward_share, (dx, dy, pool, strides, padding))
 
 

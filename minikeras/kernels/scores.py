@@ -19,7 +19,7 @@ import numpy as np
 
 from . import twin
 from .team import part, share_out, shared
-from .vectors import LANES, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
+from .vectors import LANES, agree, exp, fill, greater, inner, inside, largest, load, multiplied, store, total, where
 
 ZERO, INFINITY = np.float32(0), np.float32(np.inf)
 WORK = 20  # for each number: about as many multiplications
@@ -34,6 +34,7 @@ def _softmax(p: np.ndarray, z: np.ndarray) -> None:
 @twin(_softmax)
 def softmax(team, p, z):
     """Do the same in registers."""
+    agree(p.shape == z.shape)
     share_out(team, _softmax_share, (p, z), WORK * p.size)
 
 
@@ -71,6 +72,7 @@ def _softmax_gradient(dz: np.ndarray, dp: np.ndarray, p: np.ndarray) -> None:
 @twin(_softmax_gradient)
 def softmax_gradient(team, dz, dp, p):
     """Do the same in registers."""
+    agree(dz.shape == dp.shape == p.shape)
     share_out(team, _softmax_gradient_share, (dz, dp, p), WORK * p.size)
 
 
@@ -104,9 +106,10 @@ def _softmax_crossentropy(values: np.ndarray, p: np.ndarray, dz: np.ndarray, z: 
     return float(values.sum(dtype=np.float64)) / max(N, 1)
 
 
-@twin(_softmax_crossentropy)
+@twin(_softmax_crossentropy, writes="values p dz", t="int64")
 def softmax_crossentropy(team, values, p, dz, z, t):
     """Do the same in registers."""
+    agree(p.shape == dz.shape == z.shape and len(z) == values.size == t.size)
     share_out(team, _softmax_crossentropy_share, (values, p, dz, z, t), WORK * p.size)
     sum_of_values = 0.0
     for value in values:

@@ -15,10 +15,12 @@ threads.  Work that is done sooner than others could be told of it is not cut at
 Threads of Python run `work`, machine code that needs no interpreter.  They watch a board, a small array in memory that
 all threads see: the thread that has work writes it there, takes shares itself, and comes back when all are done.
 Handing out takes about a microsecond.  A thread that sees nothing new for a while goes to sleep: nobody spins when
-nobody computes, and a busy machine is not slowed down.  It sleeps by reading from an empty pipe, the bell; who has work
-writes a byte for each sleeper.  All of this is machine code, so that nobody waits for Python's interpreter: a thread
+nobody computes, and a busy machine is not slowed down.  It sleeps at a lock of its own, which is locked; who has work
+unlocks those of all sleepers.  All of this is machine code, so that nobody waits for Python's interpreter: a thread
 that had to tell Python that it goes to sleep would be believed awake until Python listens, and whole kernels would be
-computed without it.  If several threads of Python compute at once, the first has the team and the others do their
+computed without it.  The functions that lock and unlock are those on which Python's own threads sleep; whoever can't
+sleep all the same leaves the team, as others can do his shares, but nobody wants a core that spins for ever.  If
+several threads of Python compute at once, the first has the team and the others do their
 shares alone.
 
 Who gets a board that is one field longer may `leave` work on it and go on, while the others do it: so the weights
@@ -28,6 +30,7 @@ change while Python fetches the next batch.  What comes next, `share_out` or `se
 nobody.
 """
 
+import ctypes
 import platform
 
 import numpy as np
@@ -51,12 +54,13 @@ OPEN = 8  # whether there are shares to take
 FUNCTION, ARGUMENTS, COUNT = 16, 17, 23  # the work: two addresses, and how many shares
 THREADS = 18  # how many there are
 ASLEEP = 19  # how many wait for the bell
-BELL, LISTEN = 20, 21  # the pipe's two ends: file numbers
+LOCKING, UNLOCKING = 20, 21  # the addresses of the system's functions
 DISMISSED = 22  # whether they shall end
 INSIDE = 24  # how many threads are looking at the work or doing a share
 LEFT = 25  # whether the work on the board was left there: NO, YES, or ENDING where somebody is finishing it
 ROOM, FIELDS = 32, 64  # where that work's arguments stand, and how many fields there are for them
 NEXT, LINE = 96, 8  # the next share of the first thread to take; that of the second is a line further, and so on
+LOCK, SLEEPS = 97, 98  # where that thread sleeps, and whether it does
 
 NO, YES, ENDING = 0, 1, 2
 PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
@@ -65,17 +69,33 @@ _ADDRESS = ir.IntType(8).as_pointer()
 _SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, INT])
 
 
-def new_board(threads: int, bell: tuple[int, int]) -> np.ndarray:
-    """Return an empty board for that many threads, which begins on a cache line; `bell` is what os.pipe returns.
+def new_lock() -> int:
+    """Return the address of a lock that is locked."""
+    lock = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThread_allocate_lock", ctypes.pythonapi))()
+    if lock is None:
+        raise MemoryError("There can be no more locks.")
+    ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThread_acquire_lock", ctypes.pythonapi))(lock, 1)
+    return lock
+
+
+def _address_of(function: str) -> int:
+    """Return where a function of Python's own stands in memory."""
+    return ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value
+
+
+def new_board(locks: list[int]) -> np.ndarray:
+    """Return an empty board, which begins on a cache line, for the caller and as many threads as there are locks.
 
     Its last field makes it one to leave work on, and means nothing else.
     """
-    fields = NEXT + LINE * threads + 1
+    fields = NEXT + LINE * (len(locks) + 1) + 1
     raw = np.zeros(fields + LINE, np.int64)
     start = -raw.ctypes.data % 64 // 8
-    raw[start + THREADS] = threads
-    raw[start + LISTEN], raw[start + BELL] = bell
-    return raw[start : start + fields]
+    board = raw[start : start + fields]
+    board[THREADS] = len(locks) + 1
+    board[LOCK + LINE : -1 : LINE] = locks
+    board[LOCKING], board[UNLOCKING] = _address_of("PyThread_acquire_lock"), _address_of("PyThread_release_lock")
+    return board
 
 
 @inner
@@ -167,24 +187,28 @@ def _let_others_run(typing):
     return types.void(), emit
 
 
-def _system_call(name):
-    """Return a function (file number, address, bytes) that the system has: read or write."""
+@intrinsic
+def _lock(typing, function, lock):
+    """Wait until the lock is open, and lock it; return 1, or 0 where that fails."""
 
-    @intrinsic
-    def call(typing, file, address, count):
-        def emit(context, b, signature, arguments):
-            file, address, count = arguments
-            known_as = f"_{name}" if platform.system() == "Windows" else name
-            kind = ir.FunctionType(INT, [ir.IntType(32), _ADDRESS, INT])
-            function = cgutils.get_or_insert_function(b.module, kind, known_as)
-            return b.call(function, [b.trunc(file, ir.IntType(32)), b.inttoptr(address, _ADDRESS), count])
+    def emit(context, b, signature, arguments):
+        function, lock = arguments
+        kind, waits = ir.FunctionType(ir.IntType(32), [_ADDRESS, ir.IntType(32)]), ir.IntType(32)(1)
+        locked = b.call(b.inttoptr(function, kind.as_pointer()), [b.inttoptr(lock, _ADDRESS), waits])
+        return b.sext(locked, INT)
 
-        return types.int64(types.int64, types.int64, types.int64), emit
-
-    return call
+    return types.int64(types.int64, types.int64), emit
 
 
-_read_file, _write_file = _system_call("read"), _system_call("write")
+@intrinsic
+def _unlock(typing, function, lock):
+    def emit(context, b, signature, arguments):
+        function, lock = arguments
+        kind = ir.FunctionType(ir.VoidType(), [_ADDRESS])
+        b.call(b.inttoptr(function, kind.as_pointer()), [b.inttoptr(lock, _ADDRESS)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), emit
 
 
 # Work: a function of (share, *arguments) -----------------------------------------------------------------------------
@@ -416,10 +440,20 @@ def _take(board, me):
 
 @inner
 def wake(board):
-    """Ring for all who sleep."""
+    """Unlock where somebody sleeps."""
     if _read(board, ASLEEP):
-        sleepers = _exchange(board, ASLEEP, 0)
-        _write_file(_read(board, BELL), board, sleepers)  # it doesn't matter what the bytes are
+        for thread in range(1, _read(board, THREADS)):
+            if _gets_up(board, thread):
+                _unlock(_read(board, UNLOCKING), _read(board, LOCK + LINE * thread))
+
+
+@inner
+def _gets_up(board, thread):
+    """Return whether a thread sleeps or is about to, which it then does no longer: of all who ask, one hears so."""
+    if _read(board, SLEEPS + LINE * thread) == NO or _exchange(board, SLEEPS + LINE * thread, NO) == NO:
+        return False
+    _add(board, ASLEEP, -1)
+    return True
 
 
 @inner
@@ -453,13 +487,16 @@ def watch(team, me, looks):
 
 @kept_on_disk
 def work(team, me, looks):
-    """Watch, sleep and watch again, until dismissed."""
-    board, scratch = place(team, 0), np.empty(1, np.int64)
-    while not _read(board, DISMISSED):
+    """Watch, sleep and watch again, until dismissed, or where one can't sleep."""
+    board = place(team, 0)
+    sleeps = True
+    while sleeps and not _read(board, DISMISSED):
         _watch(board, me, looks)
         _add(board, ASLEEP, 1)
+        _write(board, SLEEPS + LINE * me, YES)
         _look(board, me)  # whoever opened a moment ago thinks that we are awake
-        _read_file(_read(board, LISTEN), place(scratch, 0), 1)
+        sleeps = _lock(_read(board, LOCKING), _read(board, LOCK + LINE * me)) == 1
+    _gets_up(board, me)
     keep(team)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from . import twin
 from .team import PIECES, leave, part, share_out, shared
-from .vectors import LANES, inner
+from .vectors import LANES, agree, inner, one_size
 
 TINY = np.float32(1e-30)  # below it a first moment is zero
 TINY_SQUARE = np.float32(1e-36)  # below it a second moment is zero
@@ -59,9 +59,9 @@ def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
 
 
 @twin(_decay)
-def decay(team, *arguments):
+def decay(team, w, wd, lr):
     """Do the same in loops."""
-    share_out(team, _decay_share, arguments, WORK * arguments[0].size, PIECES)
+    share_out(team, _decay_share, (w, wd, lr), WORK * w.size, PIECES)
 
 
 @shared
@@ -80,9 +80,10 @@ def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
 
 
 @twin(_sgd)
-def sgd(team, *arguments):
+def sgd(team, w, g, lr):
     """Do the same in loops."""
-    leave(team, _sgd_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g)))
+    leave(team, _sgd_share, (w, g, lr), WORK * w.size)
 
 
 @shared
@@ -103,10 +104,11 @@ def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: 
     w += m * mu - g * lr if nesterov else m
 
 
-@twin(_momentum)
-def momentum(team, *arguments):
+@twin(_momentum, writes="w m")
+def momentum(team, w, g, m, lr, mu, nesterov):
     """Do the same in loops."""
-    leave(team, _momentum_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, m)))
+    leave(team, _momentum_share, (w, g, m, lr, mu, nesterov), WORK * w.size)
 
 
 @shared
@@ -130,10 +132,11 @@ def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: 
     w -= lr * g / np.sqrt(a + eps)
 
 
-@twin(_adagrad)
-def adagrad(team, *arguments):
+@twin(_adagrad, writes="w a")
+def adagrad(team, w, g, a, lr, eps):
     """Do the same in loops."""
-    leave(team, _adagrad_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, a)))
+    leave(team, _adagrad_share, (w, g, a, lr, eps), WORK * w.size)
 
 
 @shared
@@ -158,10 +161,11 @@ def _rmsprop(
     w -= lr * g / np.sqrt(v + eps)
 
 
-@twin(_rmsprop)
-def rmsprop(team, *arguments):
+@twin(_rmsprop, writes="w v")
+def rmsprop(team, w, g, v, lr, rho, rest, eps):
     """Do the same in loops."""
-    leave(team, _rmsprop_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, v)))
+    leave(team, _rmsprop_share, (w, g, v, lr, rho, rest, eps), WORK * w.size)
 
 
 @shared
@@ -182,9 +186,10 @@ def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.float
 
 
 @twin(_running_mean)
-def running_mean(team, *arguments):
+def running_mean(team, a, g, rho, rest):
     """Do the same in loops."""
-    share_out(team, _running_mean_share, arguments, WORK * arguments[0].size, PIECES)
+    agree(one_size((a, g)))
+    share_out(team, _running_mean_share, (a, g, rho, rest), WORK * a.size, PIECES)
 
 
 @shared
@@ -212,10 +217,11 @@ def _rmsprop_step(
     s[...] = lr * g / np.sqrt(v - a * a + eps)
 
 
-@twin(_rmsprop_step)
-def rmsprop_step(team, *arguments):
+@twin(_rmsprop_step, writes="s v")
+def rmsprop_step(team, s, g, v, a, lr, rho, rest, eps):
     """Do the same in loops."""
-    share_out(team, _rmsprop_step_share, arguments, WORK * arguments[0].size, PIECES)
+    agree(one_size((s, g, v, a)))
+    share_out(team, _rmsprop_step_share, (s, g, v, a, lr, rho, rest, eps), WORK * s.size, PIECES)
 
 
 @shared
@@ -236,10 +242,11 @@ def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) 
     w -= m
 
 
-@twin(_rolling_step)
-def rolling_step(team, *arguments):
+@twin(_rolling_step, writes="w m")
+def rolling_step(team, w, s, m, mu):
     """Do the same in loops."""
-    share_out(team, _rolling_step_share, arguments, WORK * arguments[0].size, PIECES)
+    agree(one_size((w, s, m)))
+    share_out(team, _rolling_step_share, (w, s, m, mu), WORK * w.size, PIECES)
 
 
 @shared
@@ -291,9 +298,10 @@ def _adam(
     w -= m * alpha / (np.sqrt(v) + eps)
 
 
-@twin(_adam)
+@twin(_adam, writes="w m v")
 def adam(team, w, g, m, v, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
+    agree(one_size((w, g, m, v)))
     alpha = corrected(lr, t, beta_1, beta_2)
     leave(team, _adam_share, (w, g, m, v, alpha, rest_1, rest_2, eps), WORK * w.size)
 
@@ -339,9 +347,10 @@ def _amsgrad(
     w -= m * alpha / (np.sqrt(h) + eps)
 
 
-@twin(_amsgrad)
+@twin(_amsgrad, writes="w m v h")
 def amsgrad(team, w, g, m, v, h, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
+    agree(one_size((w, g, m, v, h)))
     alpha = corrected(lr, t, beta_1, beta_2)
     leave(team, _amsgrad_share, (w, g, m, v, h, alpha, rest_1, rest_2, eps), WORK * w.size)
 
@@ -390,10 +399,11 @@ def _nadam(
     w -= (look * m + now * g) * lr / (np.sqrt(v / rest_t) + eps)
 
 
-@twin(_nadam)
-def nadam(team, *arguments):
+@twin(_nadam, writes="w m v")
+def nadam(team, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
     """Do the same in loops."""
-    leave(team, _nadam_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, m, v)))
+    leave(team, _nadam_share, (w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps), WORK * w.size)
 
 
 @shared
@@ -432,10 +442,11 @@ def _adamax(
     w -= lr * m / (rest_t * (u + eps))
 
 
-@twin(_adamax)
-def adamax(team, *arguments):
+@twin(_adamax, writes="w m u")
+def adamax(team, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
     """Do the same in loops."""
-    leave(team, _adamax_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, m, u)))
+    leave(team, _adamax_share, (w, g, m, u, lr, rest_1, beta_2, rest_t, eps), WORK * w.size)
 
 
 @shared
@@ -476,10 +487,11 @@ def _adadelta(
     w -= lr * s
 
 
-@twin(_adadelta)
-def adadelta(team, *arguments):
+@twin(_adadelta, writes="w a d")
+def adadelta(team, w, g, a, d, lr, rho, rest, eps):
     """Do the same in loops."""
-    leave(team, _adadelta_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, a, d)))
+    leave(team, _adadelta_share, (w, g, a, d, lr, rho, rest, eps), WORK * w.size)
 
 
 @shared
@@ -515,10 +527,11 @@ def _lion(
     flush(m, TINY)
 
 
-@twin(_lion)
-def lion(team, *arguments):
+@twin(_lion, writes="w m")
+def lion(team, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
     """Do the same in loops."""
-    leave(team, _lion_share, arguments, WORK * arguments[0].size)
+    agree(one_size((w, g, m)))
+    leave(team, _lion_share, (w, g, m, lr, beta_1, rest_1, beta_2, rest_2), WORK * w.size)
 
 
 @shared

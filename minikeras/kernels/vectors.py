@@ -15,6 +15,7 @@ largest?) or has to keep many sums at hand, it often does not.  There this modul
     largest(v), total(v)                 of all lanes, as one number
     copy(y, j, x, i, n)                  y[j], ... = x[i], ..., n of them; `add_to` adds them
     turn(y, y_step, x, x_step, rows, columns)               a transposed block of a matrix
+    agree(condition), one_size(arrays)       arguments that go together; nothing here looks where an array ends
 
 x and y are one-dimensional arrays; `left` counts what is left of a row, so that its last register may be partly empty.
 
@@ -36,6 +37,7 @@ from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic, models, overload, register_model
 
+from . import Unfit
 from .cache import called_by_name
 
 
@@ -61,6 +63,22 @@ def _registers() -> tuple[int, tuple[int, int]]:
 def inner(function):
     """Compile a function that only machine code calls: without what Python would need."""
     return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+@inner
+def agree(condition):
+    """Refuse arguments whose shapes don't go together: machine code would read and write beyond an array's end."""
+    if not condition:
+        raise Unfit
+
+
+@inner
+def one_size(arrays):
+    """Return whether these arrays have equally many elements."""
+    for array in arrays:  # noqa: SIM110 - numba has no `all` of a generator
+        if array.size != arrays[0].size:
+            return False
+    return True
 
 
 LANES, WIDE_TILE = _registers()
