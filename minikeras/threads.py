@@ -124,6 +124,7 @@ class Visit:
         if alone:
             _of_this_thread.board = _nobody
         if one_blas_thread:
+            _blas()  # takes long at first
             _visits.add(self)
             _limit_blas()
 

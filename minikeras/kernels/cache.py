@@ -143,6 +143,8 @@ def _cache(function: Callable[..., Any], name: str = "") -> Any:
 def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is compiled by `specialised` alone, or taken from the disk, and refuses all else."""
     dispatcher = njit(nogil=True, error_model="numpy")(function)
+    if kernels._NUMPY_ONLY:  # nobody calls it
+        return dispatcher
     dispatcher._cache = _cache(function)
     dispatcher._compile_for_args, dispatcher.typeof_pyval = _refuse, _type_of
     return dispatcher
