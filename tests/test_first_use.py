@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from minikeras.undisturbed import undisturbed
 
 PROGRAM = Path(__file__).with_name("first_use.py")
 INTERRUPTIONS = int(os.environ.get("MINIKERAS_INTERRUPTIONS", "6"))  # 200 for all
+needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals can't be sent to a thread")
 
 
 def first_fit(seconds, kind, **environment):
@@ -34,6 +36,7 @@ def undisturbed_numbers():
     return first_fit(0.0, "nothing")[2]
 
 
+@needs_signals
 @pytest.mark.parametrize("kind", ["interrupt", "memory", "evaluate"])
 def test_whatever_a_signal_does_in_the_first_second_the_process_goes_on(kind):
     times = np.linspace(0, 1, INTERRUPTIONS)
@@ -44,6 +47,7 @@ def test_whatever_a_signal_does_in_the_first_second_the_process_goes_on(kind):
         assert any(interrupted == "yes" for interrupted, _, _ in runs)
 
 
+@needs_signals
 def test_an_interrupted_compilation_is_done_all_the_same(tmp_path):
     times = np.linspace(0.5, 8, max(INTERRUPTIONS // 6, 1))
     for seconds in times:
