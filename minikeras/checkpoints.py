@@ -1,21 +1,24 @@
 """Callbacks that write files while a model trains: `ModelCheckpoint` keeps models, `BackupAndRestore` a whole training.
 
 Both write through `saving`: a kill in mid-write leaves the file before it.  Users reach them as `callbacks`;
-`CallbackList` calls them.  Calls `saving`, `callbacks`, `data`, `random`.
+`CallbackList` calls them.  Calls `saving`, `callbacks`, `metrics`, `random`.
 """
 
 import contextlib
+import hashlib
 import os
 import warnings
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
 from . import random, saving
 from .callbacks import Callback, ProgbarLogger
 from .callbacks.base import Logs
+from .callbacks.keeping import Check, fields, is_count, is_count_or_none, is_number
 from .callbacks.steering import Monitor
 from .console import say
+from .metrics import Mean, Sum
 from .names import missing_attribute
 
 __all__ = ["BackupAndRestore", "ModelCheckpoint"]
@@ -36,7 +39,7 @@ class _EveryFewBatches:
         self._last_batch_seen: int | None = None
 
     def _is_due(self, batch: int) -> bool:
-        if self.save_freq == "epoch" or not self.save_freq:
+        if self.save_freq == "epoch":
             return False
         last = self._last_batch_seen
         self._batches_seen_since_last_saving += batch + 1 if last is None or batch <= last else batch - last
@@ -63,12 +66,21 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
         save_freq: `"epoch"`, or a number of batches.
         initial_value_threshold: the best value so far, to be beaten by the first save.
 
+    Attributes:
+        best: the value at the best save so far; a save that fails leaves it as it was.
+
     Raises:
-        ValueError: a suffix that doesn't fit, or an unknown `save_freq`; (when saving) `mode="auto"` and a metric of
-            unknown direction.
+        ValueError: a suffix that doesn't fit, or an unknown `save_freq`; (at the end of the first epoch, or before a
+            save) `mode="auto"` and a metric of unknown direction.
         KeyError: (when saving) `filepath` names what isn't among the logs.
         OSError: (when saving) the file could not be written; the one before is intact.
     """
+
+    backed_up: ClassVar = {
+        "best": is_number,
+        "_batches_seen_since_last_saving": is_count,
+        "_last_batch_seen": is_count_or_none,
+    }
 
     def __init__(
         self,
@@ -106,6 +118,7 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save, where `save_freq` is `"epoch"`."""
+        self.find_direction(logs)
         if self.save_freq == "epoch":
             self._save(epoch, None, logs)
 
@@ -114,6 +127,18 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
         path = self._path(epoch, batch, logs)
         if not self._should_save(epoch, logs, path):
             return
+        best, file = self.best, _identity(path)
+        current = logs.get(self.monitor) if self.save_best_only else None
+        try:
+            if current is not None and np.ndim(current) == 0:
+                self.best = current
+            self._write(epoch, path)
+        except BaseException:
+            if _identity(path) == file:
+                self.best = best  # which is still that of the file
+            raise
+
+    def _write(self, epoch: int, path: str) -> None:
         if os.path.isdir(path):
             raise OSError(
                 f"Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an existing "
@@ -139,6 +164,7 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
             ) from error
 
     def _should_save(self, epoch: int, logs: Any, path: str) -> bool:
+        self.find_direction(logs)
         if not self.save_best_only:
             if self.verbose > 0:
                 say(f"\nEpoch {epoch + 1}: saving model to {path}")
@@ -157,7 +183,6 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
                 stacklevel=4,
             )
             return True
-        self.find_direction(logs)
         before = "None" if self.best is None else f"{self.best:.5f}"
         if not self.improved(current, self.best):
             if self.verbose > 0:
@@ -165,8 +190,16 @@ class ModelCheckpoint(_EveryFewBatches, Monitor):
             return False
         if self.verbose > 0:
             say(f"\nEpoch {epoch + 1}: {self.monitor} improved from {before} to {current:.5f}, saving model to {path}")
-        self.best = current
         return True
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """Return what differs between two files written to one path; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class BackupAndRestore(_EveryFewBatches, Callback):
@@ -178,7 +211,11 @@ class BackupAndRestore(_EveryFewBatches, Callback):
     changes while a model trains: weights, the optimizer, metrics, the epoch and the batch, what the other callbacks
     remember, and the state of every source of random numbers.  It is written in one step, after all other callbacks.
     What is outside this library is not in it: files that other callbacks write (`CSVLogger` needs `append=True`), and
-    data sets with a state of their own.  A generator is run forward to where it was.
+    data sets with a state of their own.  A generator is run forward to where it was.  Of callbacks of one's own it
+    holds the numbers, arrays, and lists and dictionaries of them that are there when `fit` begins and are no arguments
+    of the constructor; a class attribute `backed_up` may name more.
+
+    A backup is data: it is checked as a whole, and then field by field, before anything changes.
 
     Args:
         backup_dir: the folder for the backup; made where missing.
@@ -187,7 +224,9 @@ class BackupAndRestore(_EveryFewBatches, Callback):
         delete_checkpoint: remove the backup when `fit` ends.
 
     Raises:
-        ValueError: no folder, or an unknown `save_freq`; (when restoring) a backup of another model.
+        ValueError: no folder, or an unknown `save_freq`.
+        ModelFileError: (when `fit` begins) a backup that is damaged, forged, or of another model or training; model,
+            optimizer, callbacks and random numbers are as they were.
     """
 
     runs_last: ClassVar[bool] = True
@@ -205,9 +244,9 @@ class BackupAndRestore(_EveryFewBatches, Callback):
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self._check_frequency()
         self.others: list[Any] = []
-        self._fresh: list[dict[str, Any]] = []  # what the other callbacks hold at the beginning of a training
+        self._kept: list[_Kept] = []
         self._epoch = 0
-        self._restored: dict[str, Any] | None = None
+        self._restored: _Restoration | None = None
 
     @property
     def path(self) -> str:
@@ -218,33 +257,38 @@ class BackupAndRestore(_EveryFewBatches, Callback):
     def _previous(self) -> str:
         return f"{self.path}.bkp"
 
+    @property
+    def _next_previous(self) -> str:
+        return f"{self._previous}.new"
+
     # ---- when ----
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Restore, if there is a backup."""
         self._check_frequency()
         self._restored = None
-        self._fresh = [_attributes(other, frozen=True) for other in self._callbacks()]
-        state = self._load()
-        if state is None:
+        self._kept = [_Kept(c) for c in self.others if not isinstance(c, ProgbarLogger)]
+        found = self._load()
+        if found is None:
             return
-        self._set(state, go_to_batch=state["batch"] is None)
-        self.model._initial_epoch = self.params["epochs"] if state["stopped"] else state["epoch"]
-        if state["batch"] is not None:
-            self._restored = state
+        begins_epoch, epochs = found.state["batch"] is None, self.params["epochs"]
+        is_over = found.state["stopped"] or found.state["epoch"] >= epochs
+        self._set(found, go_to_batch=begins_epoch and not is_over)
+        self.model._initial_epoch = epochs if is_over else found.state["epoch"]
+        if not begins_epoch:
+            self._restored = found
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Remember the epoch; in the one that was interrupted, go to the batch."""
         self._epoch = epoch
         if self._restored is not None:
             # Once more: the other callbacks have begun this epoch a second time.
-            state, self._restored = self._restored, None
-            self._load()
-            self._set(state, go_to_batch=True)
+            found, self._restored = self._restored, None
+            self._set(found, go_to_batch=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Save, where `save_freq` is a number of batches and it is time."""
-        if self._is_due(batch):
+        if self.save_freq is not False and self._is_due(batch):
             self._save(self._epoch, batch)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -256,16 +300,13 @@ class BackupAndRestore(_EveryFewBatches, Callback):
         """Remove the backup, and the folder if nothing else is in it."""
         if self.delete_checkpoint:
             saving.atomic.remove_leftovers(self.backup_dir)
-            for path in (self._previous, self.path):
+            for path in (self._next_previous, self._previous, self.path):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
             with contextlib.suppress(OSError):
                 os.rmdir(self.backup_dir)
 
-    # ---- what ----
-
-    def _callbacks(self) -> list[Any]:
-        return [other for other in self.others if not isinstance(other, ProgbarLogger)]
+    # ---- writing ----
 
     def _save(self, epoch: int, batch: int | None) -> None:
         generator = random._global_generator
@@ -278,11 +319,8 @@ class BackupAndRestore(_EveryFewBatches, Callback):
             "seed": random._global_seed,
             "global_generator": None if generator is None else generator.state,
             "since_last": (self._batches_seen_since_last_saving, self._last_batch_seen),
-            "callbacks": [
-                (type(other).__name__, _changed(other, fresh))
-                for other, fresh in zip(self._callbacks(), self._fresh, strict=True)
-            ],
-            "metrics": [(_attributes(m), [v.value for v in m.variables]) for m in self.model.metrics],
+            "callbacks": [(kept.name, kept.changed()) for kept in self._kept],
+            "metrics": [(_Kept(m).now(), [v.value for v in m.variables]) for m in self.model.metrics],
         }
         os.makedirs(self.backup_dir, exist_ok=True)
         stored = saving.weights.image(self.model, lambda file: _write(file.create_group("training"), state))
@@ -290,10 +328,11 @@ class BackupAndRestore(_EveryFewBatches, Callback):
             self._keep_previous()
         with saving.atomic.replacing(self.path) as file:
             file.write(stored)
+            file.write(hashlib.sha256(stored).digest())
 
     def _keep_previous(self) -> None:
         """Give the last backup a second name; a new one replaces the first name only."""
-        spare = f"{self._previous}.new"
+        spare = self._next_previous
         with contextlib.suppress(FileNotFoundError):
             os.unlink(spare)
         try:
@@ -304,35 +343,73 @@ class BackupAndRestore(_EveryFewBatches, Callback):
         else:
             os.replace(spare, self._previous)
 
-    def _load(self) -> dict[str, Any] | None:
-        """Load weights and optimizer into the model, and return the rest; None where there is no backup."""
+    # ---- reading: everything is checked before anything changes ----
+
+    def _load(self) -> "_Restoration | None":
+        """Return what a backup holds, checked; None where there is none."""
         saving.atomic.remove_leftovers(self.backup_dir)
         paths = [p for p in (self.path, self._previous) if os.path.exists(p)]
         for path in paths:
             try:
-                with saving.reading(path), saving.open_file(path) as file, saving.Source(file) as source:
-                    state = _read(source)
-                    saving.weights.load(self.model, source)
-                return state
+                with saving.reading(path), saving.open_file(path) as file:
+                    _check_whole(file)
+                    with saving.Source(file) as source:
+                        return self._checked(_read(source), _assignments(self.model, source))
             except saving.ModelFileError as error:
                 if path == paths[-1]:
                     raise saving.ModelFileError(
-                        f"{error} This backup can't be restored; to start anew, remove {self.backup_dir!r}."
+                        f"{error} This backup can't be restored; to start anew, remove {self.backup_dir!r}, or pass "
+                        "another `backup_dir`."
                     ) from error
         return None
 
-    def _set(self, state: dict[str, Any], go_to_batch: bool) -> None:
-        """Bring everything but weights and optimizer to where it was."""
-        waiting = list(self._callbacks())
-        for name, attributes in state["callbacks"]:
-            found = next((c for c in waiting if type(c).__name__ == name), None)
+    def _checked(self, state: dict[str, Any], assignments: list[tuple[Any, np.ndarray]]) -> "_Restoration":
+        names = ("epoch", "batch", "stopped", "positions", "random", "seed", "global_generator", "since_last",
+                 "callbacks", "metrics")  # fmt: skip
+        if set(state) != set(names):
+            raise saving.ModelFileError("its state of a training lacks fields, or has others.")
+        epoch, batch, stopped, positions, numbers, seed, generator, since_last, others, metrics = map(state.get, names)
+        _require("epoch", is_count(self, epoch))
+        _require("batch", is_count_or_none(self, batch))
+        _require("stopped", isinstance(stopped, bool))
+        running = self.model._running or ()
+        _require("positions", isinstance(positions, list) and len(positions) == len(running))
+        for batches, position in zip(running, positions, strict=True):
+            _require("positions", _is_position(batches, position, epoch))
+        _require("random", random.is_random_state(numbers))
+        _require("seed", seed is None or (type(seed) is int and 0 <= seed < 2**32))
+        _require("global_generator", generator is None or _is_like(generator, np.zeros(2, np.int64)))
+        _require("since_last", isinstance(since_last, tuple) and len(since_last) == 2)
+        _require("since_last", is_count(self, since_last[0]) and is_count_or_none(self, since_last[1]))
+
+        waiting, attributes = list(self._kept), []
+        for name, values in others:
+            found = next((kept for kept in waiting if kept.name == name), None)
             if found is not None:
                 waiting.remove(found)
-                vars(found).update(attributes)
-        for metric, (attributes, values) in zip(self.model.metrics, state["metrics"], strict=True):
-            vars(metric).update(attributes)
-            for v, value in zip(metric.variables, values, strict=True):
+                attributes.append((found.thing, found.checked(values)))
+        _require("metrics", len(metrics) == len(self.model.metrics))
+        for metric, (values, arrays) in zip(self.model.metrics, metrics, strict=True):
+            kept, variables = _Kept(metric), list(metric.variables)
+            attributes.append((metric, kept.checked(values)))
+            _require(f"metrics of {kept.name}", len(arrays) == len(variables))
+            for v, array in zip(variables, arrays, strict=True):
+                _require(f"metrics of {kept.name}", _is_like(array, v.value))
+                assignments.append((v, array))
+        return _Restoration(state, assignments, attributes)
+
+    def _set(self, found: "_Restoration", go_to_batch: bool) -> None:
+        """Bring everything to where it was."""
+        state, before = found.state, [np.array(v.value) for v, _ in found.assignments]
+        try:
+            for v, value in found.assignments:
                 v.assign(value)
+        except BaseException:
+            for (v, _), value in zip(found.assignments, before, strict=True):
+                v.assign(value)
+            raise
+        for thing, values in found.attributes:
+            vars(thing).update(values)
         self._batches_seen_since_last_saving, self._last_batch_seen = state["since_last"]
         if state["global_generator"] is None:
             random._global_generator = None
@@ -346,25 +423,114 @@ class BackupAndRestore(_EveryFewBatches, Callback):
         random.set_random_state(state["random"])
 
 
-# Python values in a file of arrays ----------------------------------------------------------------------------------
+# What a backup holds, and what it may hold --------------------------------------------------------------------------
 
 
-def _attributes(thing: Any, frozen: bool = False) -> dict[str, Any]:
-    """Return the attributes of an object that a file can hold; frozen: in a form that later changes don't reach."""
-    found = {}
-    for name, value in vars(thing).items():
-        if name in ("_model", "params", "others"):
-            continue
-        with contextlib.suppress(TypeError):
-            form = _encode(value, None)
-            found[name] = form if frozen else value
+class _Restoration(NamedTuple):
+    """What a backup holds, once it is known to fit."""
+
+    state: dict[str, Any]
+    assignments: list[tuple[Any, np.ndarray]]  # variables of layers, optimizer and metrics, and their values
+    attributes: list[tuple[Any, dict[str, Any]]]  # callbacks and metrics, and what they remember
+
+
+#: What `Mean`, `Sum` and the metrics made of them count in; others hold their state in variables.
+_SUMS: dict[str, Check] = {"total": is_number, "count": is_number}
+
+
+class _Kept:
+    """Those attributes of a callback or a metric that a backup keeps, and what they are when `fit` begins."""
+
+    def __init__(self, thing: Any):
+        self.thing, self.name = thing, type(thing).__name__
+        self.fields = fields(thing, _SUMS if isinstance(thing, (Mean, Sum)) else getattr(thing, "backed_up", {}))
+        self.fresh = {name: _encode(value, None) for name, value in self.now().items()}
+
+    def now(self) -> dict[str, Any]:
+        """Return the values that can be kept."""
+        values = {name: getattr(self.thing, name) for name in self.fields if hasattr(self.thing, name)}
+        return {name: value for name, value in values.items() if self._fits(name, value)}
+
+    def changed(self) -> dict[str, Any]:
+        """Return the values that training has changed; what it hasn't stays what the script says."""
+        return {name: value for name, value in self.now().items() if self.fresh.get(name) != _encode(value, None)}
+
+    def checked(self, values: Any) -> dict[str, Any]:
+        """Return values from a file, if they can be those of the attributes; ModelFileError else."""
+        _require(f"state of {self.name}", isinstance(values, dict))
+        for name, value in values.items():
+            _require(f"state of {self.name}", name in self.fields)
+            _require(f"{name} of {self.name}", self._fits(name, value))
+        return values
+
+    def _fits(self, name: str, value: Any) -> bool:
+        now = getattr(self.thing, name, None)
+        if isinstance(now, np.generic) and type(value) is not type(now):
+            return False
+        return bool(self.fields[name](self.thing, value))
+
+
+def _require(field: str, is_right: bool) -> None:
+    if not is_right:
+        raise saving.ModelFileError(f"its field {field!r} is missing, or not what a training of this model leaves.")
+
+
+def _is_like(value: Any, array: np.ndarray) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == array.shape and value.dtype == array.dtype
+
+
+def _is_position(batches: Any, position: Any, epoch: int) -> bool:
+    """Tell whether batches could be there in this epoch; going there takes no longer than training did."""
+    if batches is None or position is None:
+        return batches is None and position is None
+    if not isinstance(position, dict) or set(position) != {"made", "seen", "began"}:
+        return False
+    made, seen, began = position["made"], position["seen"], position["began"]
+    if not (is_count(None, made) and is_count(None, seen)):
+        return False
+    if batches.steps is not None and not (made <= batches.steps and seen <= (epoch + 1) * batches.steps):
+        return False
+    return began is None or random.is_random_state(began)
+
+
+def _assignments(model: Any, source: Any) -> list[tuple[Any, np.ndarray]]:
+    """Return the variables of a model and its optimizer, each with its value in the backup: all of them, as stored."""
+    optimizer = model.optimizer
+    groups = [(entry.path, entry.variables) for entry in saving.weights.entries(model)]
+    groups += [] if optimizer is None else [("optimizer", optimizer.variables)]
+    found = []
+    for path, variables in groups:
+        group = source.group(source.root, f"{path}/vars")
+        if group is None or len(group) != len(variables):
+            raise saving.ModelFileError(
+                f"{path or '/'} has other weights than this model. Is it the same, compiled alike?"
+            )
+        for i, v in enumerate(variables):
+            data = source.numbers(group, str(i), v.shape)
+            _require(f"{path}/vars/{i}", data.dtype == np.dtype(v.dtype))
+            found.append((v, np.asarray(data[()])))
+    for v, value in found if optimizer is not None else ():
+        if v is optimizer.iterations:
+            _require("iteration of the optimizer", value >= 0)
+        if v is optimizer.learning_rate:
+            _require("learning rate of the optimizer", 0 <= value < np.inf)
     return found
 
 
-def _changed(thing: Any, fresh: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes that a training has changed: options stay what the script says."""
-    now = _attributes(thing, frozen=True)
-    return {name: value for name, value in _attributes(thing).items() if fresh.get(name) != now[name]}
+# The file: an HDF5 file, and its checksum behind it -----------------------------------------------------------------
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """Raise ModelFileError unless a file ends in the checksum of all that is before."""
+    left, digest = os.fstat(file.fileno()).st_size - _DIGEST, hashlib.sha256()
+    while left > 0 and (piece := file.read(min(left, 2**20))):
+        digest.update(piece)
+        left -= len(piece)
+    if left or file.read() != digest.digest():
+        raise saving.ModelFileError("its checksum is wrong or missing: it is damaged, or holds no state of a training.")
+    file.seek(0)
 
 
 def _encode(value: Any, arrays: list[np.ndarray] | None) -> Any:
@@ -396,11 +562,15 @@ def _decode(form: Any, arrays: Any) -> Any:
         return [_decode(f, arrays) for f in form]
     if not isinstance(form, dict):
         return form
-    if "tuple" in form:
+    if set(form) == {"tuple"}:
         return tuple(_decode(f, arrays) for f in form["tuple"])
-    if "dict" in form:
+    if set(form) == {"dict"}:
         return {_decode(k, arrays): _decode(v, arrays) for k, v in form["dict"]}
-    array = arrays(form["array"]).view(form["dtype"])
+    _require("state", set(form) == {"dtype", "scalar", "array"})
+    array = arrays(form["array"])
+    if array.dtype == np.uint8 and form["dtype"] == "|b1":
+        array = array != 0
+    _require("state", array.dtype.str == form["dtype"] and form["scalar"] in (False, array.ndim == 0))
     return array[()] if form["scalar"] else array
 
 
@@ -419,8 +589,10 @@ def _read(source: Any) -> dict[str, Any]:
     if group is None:
         raise saving.ModelFileError("it holds weights, but no state of a training.")
     text = source.numbers(group, "state")[()].tobytes()
-    state = saving.untrusted.parse_config(text)
-    return _decode(state, lambda i: np.asarray(source.numbers(group, f"arrays/{int(i)}")[()]))
+    form = saving.untrusted.parse_config(text)
+    state = _decode(form, lambda i: np.asarray(source.numbers(group, f"arrays/{int(i)}")[()]))
+    _require("state", isinstance(state, dict))
+    return state
 
 
 __getattr__ = missing_attribute(__name__, __all__)

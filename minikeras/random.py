@@ -70,6 +70,26 @@ def set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state(state["numpy"])
 
 
+def is_random_state(state: Any) -> bool:
+    """Tell whether a value from a file is such a state.  NumPy itself believes a position outside its table."""
+    if not (isinstance(state, dict) and set(state) == {"python", "numpy"}):
+        return False
+    ours, numpys = state["python"], state["numpy"]
+    if not (isinstance(ours, tuple) and len(ours) == 3 and isinstance(numpys, tuple) and len(numpys) == 5):
+        return False
+    version, words, gauss = ours
+    kind, key, position, has_gauss, number = numpys
+    return (
+        (version == 3 and isinstance(words, tuple) and len(words) == 625)
+        and all(type(w) is int and 0 <= w < 2**32 for w in words)
+        and words[-1] <= 624
+        and (gauss is None or type(gauss) is float)
+        and (kind == "MT19937" and isinstance(key, np.ndarray) and key.shape == (624,) and key.dtype == np.uint32)
+        and (type(position) is int and 0 <= position <= 624 and type(has_gauss) is int and has_gauss in (0, 1))
+        and type(number) is float
+    )
+
+
 def make_seed() -> int:
     """Draw a seed for an object that was given none: one number of Python's global `random`."""
     import random

@@ -1,11 +1,16 @@
 """Callbacks, driven beside those of Keras with the same logs."""
 
+import functools
+import io
 import itertools
 import math
+import os
 import sys
 import warnings
+import zipfile
 from types import SimpleNamespace
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -296,6 +301,278 @@ def test_direction_of_a_wrapped_loss():
     wrapped = minikeras.metrics.MeanMetricWrapper(minikeras.losses.huber, name="h")
     assert steering._direction(wrapped) == keras.metrics.MeanMetricWrapper(keras.losses.huber, name="h")._direction
     assert steering._direction(minikeras.metrics.MeanMetricWrapper(lambda y_true, y_pred: y_pred, name="mine")) is None
+
+
+# ---- the same script in both libraries ----
+
+NAN, INF = math.nan, math.inf
+X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+Y = (X[:, :1] > 0).astype("float32")
+
+
+@functools.cache
+def model_of(k, rate):
+    rate = k.optimizers.schedules.ExponentialDecay(0.1, 1, 0.9) if rate == "schedule" else rate
+    model = k.Sequential([k.Input((3,)), k.layers.Dense(1, activation="sigmoid")])
+    model.compile(k.optimizers.SGD(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def log(k, values):
+    """Put a number of a list into the logs after each epoch; `...` puts none."""
+
+    class Log(k.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if values[epoch % len(values)] is not ...:
+                logs["score"] = values[epoch % len(values)]
+
+    return Log()
+
+
+def stop(k, hook):
+    def stopping(self, *arguments, **options):
+        self.model.stop_training = True
+
+    return type("Stop", (k.callbacks.Callback,), {hook: stopping})()
+
+
+def kernel_in(path):
+    """The kernel of the Dense layer in a file, which tells when the file was written."""
+    stored = path.read_bytes()
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            stored = archive.read("model.weights.h5")
+    found = []
+    with h5py.File(io.BytesIO(stored)) as file:
+        file.visititems(lambda name, data: found.append(data[()]) if getattr(data, "shape", 0) == (3, 1) else None)
+    return rounded(found[0].ravel())
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+        return [rounded(v) for v in value]
+    try:
+        return f"{float(value):.3f}"
+    except (TypeError, ValueError):
+        return value
+
+
+def run_script(k, script, folder, rate=0.5, fits=1, **options):
+    """Train with the callbacks of a script; return all that can be seen afterwards, and the error's text."""
+    folder.mkdir()
+    model, seen, text = model_of(k, rate), {"history": []}, ""
+    model.set_weights([np.zeros((3, 1)), np.zeros(1)])
+    model.optimizer.iterations.assign(0)
+    if rate != "schedule":
+        model.optimizer.learning_rate = rate
+    options = {"batch_size": 5, "epochs": 4, "validation_split": 0.5, **options}
+    with warnings.catch_warnings(record=True) as caught, printing_to(Stream()) as stream:
+        warnings.simplefilter("always")
+        try:
+            listed = script(k, folder)
+            for _ in range(fits):
+                history = model.fit(X, Y, shuffle=False, verbose=0, callbacks=listed, **options)
+                seen["history"].append((rounded(history.history), history.epoch))
+        except Exception as error:
+            seen["error"], text = type(error), str(error)
+    seen["weights"], seen["rate"] = rounded(model.get_weights()[0]), rounded(model.optimizer.learning_rate)
+    seen["printed"] = stream.getvalue().replace(str(folder), "")
+    seen["warnings"] = [str(w.message)[:30] for w in caught if issubclass(w.category, UserWarning)]
+    seen["files"] = {
+        str(p.relative_to(folder)): kernel_in(p) if p.suffix in (".h5", ".keras") else
+        [rounded(line.split(",")) for line in p.read_text().splitlines()]
+        for p in sorted(folder.rglob("*")) if p.is_file()
+    }  # fmt: skip
+    return seen, text
+
+
+def checkpoint(k, folder, name="best.keras", **options):
+    return k.callbacks.ModelCheckpoint(folder / name, **options)
+
+
+def watching(values, name, **options):
+    """A script with one callback that watches these numbers."""
+
+    def script(k, folder):
+        first = [folder / "best.keras"] if name == "ModelCheckpoint" else []
+        callback = getattr(k.callbacks, name)(*first, **{"monitor": "score", **options})
+        return [log(k, values), callback]
+
+    return script
+
+
+LOGGED = {
+    "missing": [...],
+    "sometimes": [1.0, ..., 0.5, ...],
+    "nan first": [NAN, 1.0, 0.5, 2.0],
+    "nan later": [1.0, NAN, 0.5, 2.0],
+    "inf": [INF, 1.0, -INF, 0.0],
+    "None": [None],
+    "an array of one": [np.array([1.0]), np.array([0.5]), np.array([2.0])],
+    "no axis": [np.array(1.0), np.float32(0.5), 2, True],
+}
+WATCHERS = {
+    "best": ("ModelCheckpoint", {"save_best_only": True}),
+    "all": ("ModelCheckpoint", {}),
+    "early": ("EarlyStopping", {"restore_best_weights": True}),
+    "plateau": ("ReduceLROnPlateau", {"patience": 1}),
+}
+SCRIPTS = {
+    f"{what} {mode} {who}": (watching(values, name, **options, mode=mode), {})
+    for what, values in LOGGED.items()
+    for mode in ("min", "max", "auto", "mx")
+    for who, (name, options) in WATCHERS.items()
+    if mode in ("min", "max") or what in ("missing", "nan first")
+}
+SCRIPTS |= {
+    f"monitor {monitor} {who}": (watching([...], name, **{**options, "monitor": monitor}), fit_options)
+    for monitor, fit_options in [
+        ("val_acc", {}), ("acc", {}), ("accuracy", {}), ("val_accuracy", {}), ("loss", {}), ("val_val_loss", {}),
+        ("", {}), ("val_loss", {"validation_split": 0.0}), ("val_loss", {"validation_freq": 2}),
+    ]
+    for who, (name, options) in WATCHERS.items()
+}  # fmt: skip
+SCRIPTS |= {
+    f"early {options}": (watching([...], "EarlyStopping", monitor="val_loss", restore_best_weights=True, **options), {})
+    for options in (
+        {"baseline": NAN}, {"baseline": 0.0}, {"baseline": INF}, {"min_delta": -1}, {"min_delta": NAN},
+        {"min_delta": INF}, {"patience": -1}, {"patience": 1.5}, {"patience": None, "min_delta": 9.0},
+        {"start_from_epoch": 10}, {"start_from_epoch": 2}, {"start_from_epoch": -3}, {"min_delta": None},
+        {"min_delta": 9.0, "patience": 1, "verbose": 1},
+    )
+}  # fmt: skip
+SCRIPTS |= {
+    f"plateau {options}": (
+        watching([...], "ReduceLROnPlateau", **{"monitor": "val_loss", "patience": 1, "min_delta": 9.0, **options}), {}
+    )
+    for options in (
+        {"factor": 0}, {"factor": -1}, {"factor": 1}, {"min_lr": 1}, {"min_lr": NAN}, {"min_lr": -1}, {"cooldown": -1},
+        {"cooldown": 2}, {"cooldown": 1.5}, {"patience": 0}, {"patience": -1}, {"min_delta": INF}, {"min_delta": NAN},
+        {"min_lr": None}, {"patience": None}, {"verbose": 1},
+    )
+}  # fmt: skip
+SCRIPTS |= {
+    f"save_freq={frequency} {options}": (
+        functools.partial(
+            checkpoint, name="{epoch}.weights.h5", save_weights_only=True, save_freq=frequency, **options
+        ),
+        {"fits": 2},
+    )
+    for frequency in (1, 2, 3, 8, 100, 0, -1, True, False, 1.0, None, "batch", "epoch")
+    for options in ({}, {"save_best_only": True})
+}
+SCRIPTS |= {
+    f"threshold {value}": (functools.partial(checkpoint, save_best_only=True, initial_value_threshold=value), {})
+    for value in (0.45, NAN, -INF, INF)
+}
+SCRIPTS |= {
+    f"rate {rate!r}": (lambda k, _, rate=rate: k.callbacks.LearningRateScheduler(lambda e, old: rate), {})
+    for rate in (1, "0.1", None, True, np.float16(0.5), np.float64(0.5), np.float32(0.0), np.array(0.5), np.zeros(1))
+}
+SCRIPTS |= {
+    "late": (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: 1 if e == 2 else 0.5), {}),
+    "no arguments": (lambda k, _: k.callbacks.LearningRateScheduler(lambda: 0.5), {}),
+    "no function": (lambda k, _: k.callbacks.LearningRateScheduler(0.5), {}),
+    "scheduled twice": (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: 0.5), {"rate": "schedule"}),
+    "plateau of a schedule": (
+        lambda k, _: k.callbacks.ReduceLROnPlateau(patience=1, min_delta=9.0), {"rate": "schedule"},
+    ),
+    "no plateau of a schedule": (lambda k, _: k.callbacks.ReduceLROnPlateau(), {"rate": "schedule"}),
+    "a list in a list": (lambda k, _: [[k.callbacks.EarlyStopping(patience=1, min_delta=9.0)]], {}),
+    "a dictionary": (lambda k, _: {"early": k.callbacks.EarlyStopping(patience=1, min_delta=9.0)}, {}),
+    "an empty dictionary": (lambda k, _: {}, {}),
+    "a log in no folder": (lambda k, folder: k.callbacks.CSVLogger(folder / "no" / "log.csv"), {}),
+    "a folder for a log": (lambda k, folder: k.callbacks.CSVLogger(folder), {}),
+    "history": (lambda k, _: k.callbacks.History(), {"fits": 2}),
+}  # fmt: skip
+SCRIPTS |= {
+    f"log of {values} append={append}": (
+        lambda k, folder, values=values, append=append: [
+            log(k, values), k.callbacks.CSVLogger(folder / "log.csv", append=append)
+        ],
+        {"validation_freq": 2, "fits": 2},
+    )
+    for values in ([..., 1.0, 2.0], [1.0, ..., np.arange(2.0), "a b", None])
+    for append in (False, True)
+}  # fmt: skip
+SCRIPTS |= {
+    f"nan raise_error={flag}": (
+        lambda k, folder, flag=flag: [
+            k.callbacks.TerminateOnNaN(raise_error=flag), k.callbacks.CSVLogger(folder / "log.csv"),
+            checkpoint(k, folder, "{epoch}.weights.h5", save_weights_only=True),
+        ],
+        {"rate": 1e38},
+    )
+    for flag in (False, True)
+}  # fmt: skip
+SCRIPTS |= {
+    f"again {who}": (watching([1.0, 0.5, 2.0, 0.7], name, **{**options, "mode": "min", "patience": 1})
+                     if "best" not in who and who != "all"
+                     else watching([1.0, 0.5, 2.0, 0.7], name, **options, mode="min"), {"fits": 3})
+    for who, (name, options) in WATCHERS.items()
+}  # fmt: skip
+SCRIPTS |= {
+    f"stop {hook}": (
+        lambda k, folder, hook=hook: [stop(k, hook), k.callbacks.EarlyStopping(restore_best_weights=True),
+                                      k.callbacks.CSVLogger(folder / "log.csv")],
+        {},
+    )
+    for hook in ("on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_test_begin",
+                 "on_test_batch_end", "on_test_end", "on_epoch_end")
+}  # fmt: skip
+SCRIPTS |= {
+    f"name {name}": (functools.partial(checkpoint, name=name), {})
+    for name in ("{epoch}", "{foo}.keras", "{}.keras", "{epoch:d}-{loss:d}.keras", "{batch}.keras", "{.keras",
+                 "sub/{epoch}/m.keras", "{val_loss:.2f}.keras")
+}  # fmt: skip
+
+
+#: A third of the scripts, unless the environment asks for all.
+EVERY = 1 if "MINIKERAS_SCRIPTS" in os.environ else 3
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS][::EVERY])
+def test_a_script_does_what_it_does_with_keras(name, tmp_path):
+    script, options = SCRIPTS[name]
+    theirs, ours = (run_script(k, script, tmp_path / k.__name__, **options) for k in (keras, minikeras))
+    assert ours[0] == theirs[0]
+    if "callback received monitor=" in theirs[1]:
+        assert ours[1].partition(", but")[0] == theirs[1].partition(", but")[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        (watching([np.arange(2.0)], "EarlyStopping", mode="min"), ValueError, "one number under the name 'score'"),
+        (watching([np.arange(2.0)], "ReduceLROnPlateau", mode="min"), ValueError, "one number under the name 'score'"),
+        (watching(["good"], "EarlyStopping", mode="min"), TypeError, "one number under the name 'score'"),
+        (watching(["good"], "ReduceLROnPlateau", mode="min"), TypeError, "one number under the name 'score'"),
+        (watching(["good"], "ModelCheckpoint", mode="min", save_best_only=True), TypeError, "'score' in the logs"),
+        (watching([...], "EarlyStopping", monitor="val_loss", baseline="0"), TypeError, "unsupported operand"),
+        (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: NAN), ValueError, "learning_rate"),
+        (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: -0.1), ValueError, "learning_rate"),
+        (lambda k, _: [None], TypeError, "expected a Callback"),
+        (lambda k, _: ["EarlyStopping"], TypeError, "expected a Callback"),
+        (lambda k, _: {"early": k.callbacks.EarlyStopping}, TypeError, "make one"),
+    ],
+)  # fmt: skip
+def test_what_has_no_meaning_is_refused_at_once(script, error, message, tmp_path):
+    """Where Keras trains on with NaN, fails an epoch later, or with an AttributeError."""
+    seen, text = run_script(minikeras, script, tmp_path / "here")
+    assert seen["error"] is error
+    assert message in text
+    assert not seen["files"]
+
+
+@pytest.mark.parametrize("frequency", [1, "epoch"])
+def test_the_best_checkpoint_of_an_unknown_monitor_is_never_written(frequency, tmp_path):
+    script = functools.partial(checkpoint, monitor="val_acc", save_best_only=True, save_freq=frequency)
+    seen, text = run_script(minikeras, script, tmp_path / "here")
+    assert seen["error"] is ValueError
+    assert "Did you mean 'val_accuracy'?" in text or frequency == 1
+    assert not seen["files"]
 
 
 # ---- records ----

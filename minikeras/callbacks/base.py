@@ -1,6 +1,6 @@
 """What every callback is: hooks that are called while a model trains, evaluates or predicts.
 
-All callbacks derive from here, and so do those of one's own; `calling` calls them.  Calls `names`.
+All callbacks derive from here, and so do those of one's own; `calling` calls them.  Calls `names`, `keeping`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import check_constructor
 from ..names import did_you_mean
+from .keeping import Check
 
 Logs = Mapping[str, Any] | None
 
@@ -39,6 +40,9 @@ class Callback:
 
     #: Whether it is called after all others, whom it then finds in `self.others`.
     runs_last: ClassVar[bool] = False
+
+    #: What `BackupAndRestore` keeps of it: attribute -> tells whether a value from a file can be that; see `keeping`.
+    backed_up: ClassVar[Mapping[str, Check]] = {}
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

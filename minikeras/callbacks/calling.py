@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from .base import HOOKS, Callback, Logs, plain_logs
 from .reporting import History, ProgbarLogger
@@ -24,7 +24,7 @@ class CallbackList(Callback):
     called only where a callback wants to see the numbers.
 
     Args:
-        callbacks: one callback, or a (nested) list of them.
+        callbacks: one callback, or a (nested) list or dictionary of them.
         add_history: append a `History` unless there is one.
         add_progbar: append a `ProgbarLogger` unless there is one.
         model: given to every callback.
@@ -130,14 +130,20 @@ for _name in HOOKS:
 def _flat(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
+    if isinstance(callbacks, dict):
+        callbacks = [callbacks[name] for name in sorted(callbacks)]
     if isinstance(callbacks, (list, tuple)):
-        return [c for entry in callbacks for c in _flat(entry)]
+        return [c for entry in callbacks for c in (_flat(entry) if entry is not None else _refuse(entry))]
     if isinstance(callbacks, type):
         raise TypeError(f"callbacks: received the class {callbacks.__name__}; make one, {callbacks.__name__}(...).")
     if not (hasattr(callbacks, "set_model") and hasattr(callbacks, "on_epoch_end")):
-        hint = " Wrap a function: LambdaCallback(on_epoch_end=function)." if callable(callbacks) else ""
-        raise TypeError(f"callbacks: expected a Callback or a list of them, received {callbacks!r}.{hint}")
+        _refuse(callbacks)
     return [callbacks]
+
+
+def _refuse(thing: Any) -> NoReturn:
+    hint = " Wrap a function: LambdaCallback(on_epoch_end=function)." if callable(thing) else ""
+    raise TypeError(f"callbacks: expected a Callback or a list of them, received {thing!r}.{hint}")
 
 
 def _overrides(callback: Any, hook: str) -> bool:

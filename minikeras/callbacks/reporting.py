@@ -5,12 +5,13 @@ Calls `base`, and `console` for the line.
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..console import ProgressLine, say, verbosity
 from .base import Callback, Logs, plain_logs
+from .keeping import are_counts, are_names, is_record
 
 
 class History(Callback):
@@ -20,6 +21,8 @@ class History(Callback):
         history: name -> its value after each epoch, such as `{"accuracy": [...], "loss": [...]}`.
         epoch: the numbers of the epochs, from 0.
     """
+
+    backed_up: ClassVar = {"history": is_record, "epoch": are_counts}
 
     def __init__(self):
         self.history: dict[str, list[Any]] = {}
@@ -52,6 +55,7 @@ class ProgbarLogger(Callback):
     def set_params(self, params: dict[str, Any]) -> None:
         """Receive `verbose`, `epochs` and `steps`."""
         super().set_params(params)
+        self._in_fit = False  # where an earlier one was interrupted
         self.verbose = verbosity(params["verbose"])
         self.epochs, self.target = params["epochs"], params["steps"]
 
@@ -121,7 +125,7 @@ class ProgbarLogger(Callback):
 class CSVLogger(Callback):
     """Write a line of numbers per epoch to a CSV file: `epoch`, then the logs in the order of their names.
 
-    The file is closed between epochs, so that it is whole whenever training is interrupted.
+    Each line is written at once, and the file closed between epochs: it is whole whenever training is interrupted.
 
     Args:
         filename: where to write.
@@ -129,32 +133,38 @@ class CSVLogger(Callback):
         append: go on with an existing file, instead of writing it anew.
     """
 
+    backed_up: ClassVar = {"keys": are_names}
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False):
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] | None = None
-        self.append_header = True
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Make or empty the file, or look whether it has a header."""
+        """Make or empty the file."""
         self.keys = None
-        with open(self.filename, "a" if self.append else "w", encoding="utf-8") as file:
-            self.append_header = file.tell() == 0
+        with open(self.filename, "a" if self.append else "w", encoding="utf-8"):
+            pass
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write a line."""
-        import csv
-
         logs = logs or {}
-        with open(self.filename, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter=self.sep)
-            if self.keys is None:
-                self.keys = sorted(logs)
-                if not any(key.startswith("val_") for key in self.keys):
-                    # The first epoch may be one without validation (`validation_freq`): leave room for it.
-                    self.keys += [f"val_{key}" for key in self.keys]
-                if self.append_header:
-                    writer.writerow(["epoch", *self.keys])
-            writer.writerow([epoch, *(_csv_value(logs.get(key, "NA")) for key in self.keys)])
+        if self.keys is None:
+            keys = sorted(logs)
+            # The first epoch may be one without validation (`validation_freq`): leave room for it.
+            has_validation = any(key.startswith("val_") for key in keys)
+            self.keys = keys if has_validation else keys + [f"val_{key}" for key in keys]
+        with open(self.filename, "ab") as file:
+            rows = [] if file.tell() else [["epoch", *self.keys]]
+            rows.append([epoch, *(_csv_value(logs.get(key, "NA")) for key in self.keys)])
+            file.write(self._as_text(rows).encode())
+
+    def _as_text(self, rows: list[list[Any]]) -> str:
+        import csv
+        import io
+
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.sep).writerows(rows)
+        return text.getvalue()
 
 
 def _csv_value(value: Any) -> Any:

@@ -6,7 +6,7 @@ Calls `base`, `config`, `console` and `names`.
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .. import config
 from ..console import say
 from ..names import did_you_mean
 from .base import Callback, Logs
+from .keeping import are_weights, is_count, is_number
 
 
 class Monitor(Callback):
@@ -32,12 +33,22 @@ class Monitor(Callback):
         self._sign: int | None = None  # +1 where more is better, -1 where less is
 
     def improved(self, value: float, reference: float | None) -> bool:
-        """Tell whether `value` is better than `reference` by more than `min_delta`."""
+        """Tell whether `value` is better than `reference` by more than `min_delta`.
+
+        Raises:
+            ValueError, TypeError: `value` is an array of several numbers, or no number at all.
+        """
+        if isinstance(value, (str, list, tuple, dict)) or np.size(value) != 1:
+            kind = ValueError if isinstance(value, np.ndarray) else TypeError
+            raise kind(
+                f"{type(self).__name__}: expected one number under the name {self.monitor!r} in the logs, received "
+                f"{str(value)[:80]!r}. Log its mean, or monitor something else."
+            )
         if reference is None:
             return True
         # In the float type of the model, as Keras: what it can't tell apart is no improvement.
         as_float = np.dtype(config.floatx()).type
-        value, reference = as_float(value - self._sign * self.min_delta), as_float(reference)
+        value, reference = as_float(value - self._sign * self.min_delta), as_float(reference - 0.0)
         return bool(self._sign * value > self._sign * reference)
 
     def find_direction(self, logs: Logs) -> None:
@@ -54,8 +65,10 @@ class Monitor(Callback):
             if direction is None:
                 known = "" if self.monitor in (logs or {}) else f" {did_you_mean(self.monitor, logs or ['loss'])}"
                 raise ValueError(
-                    f"{type(self).__name__} callback received monitor={self.monitor}, and can't tell whether that "
-                    f"should be maximized or minimized. Pass `mode='max'` or `mode='min'`.{known}"
+                    f"{type(self).__name__} callback received monitor={self.monitor}, but isn't able to automatically "
+                    "determine whether that metric should be maximized or minimized. Pass `mode='max'` in order to "
+                    "monitor based on the highest metric value, or pass `mode='min'` in order to use the lowest "
+                    f"value.{known}"
                 )
             self._sign = 1 if direction == "up" else -1
 
@@ -129,6 +142,14 @@ class EarlyStopping(Monitor):
         ValueError: (at the end of the first epoch) `mode="auto"` and a metric of unknown direction.
     """
 
+    backed_up: ClassVar = {
+        "best": is_number,
+        "best_weights": are_weights,
+        "best_epoch": is_count,
+        "wait": is_count,
+        "stopped_epoch": is_count,
+    }
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -173,7 +194,7 @@ class EarlyStopping(Monitor):
         """Restore the best weights."""
         if self.stopped_epoch > 0 and self.verbose > 0:
             say(f"Epoch {self.stopped_epoch + 1}: early stopping")
-        if self.best_weights is not None:
+        if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
                 say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
@@ -198,6 +219,8 @@ class ReduceLROnPlateau(Monitor):
         ValueError: a factor of 1 or more; (at the end of the first epoch) `mode="auto"` and a metric of unknown
             direction.
     """
+
+    backed_up: ClassVar = {"best": is_number, "wait": is_count, "cooldown_counter": is_count}
 
     def __init__(
         self,

@@ -5,11 +5,12 @@ Users reach this room through `plotting` and `callbacks`; it calls `figures`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..callbacks import Callback
+from ..callbacks.keeping import are_counts, is_record
 from ..names import did_you_mean
 from .figures import BLUE, GREEN, GREY, ORANGE, check_matplotlib, finished, in_notebook, new_figure
 
@@ -206,6 +207,8 @@ class TrainingCurves(Callback):
         ImportError: matplotlib is missing.
         ValueError: `every` below 1.
     """
+
+    backed_up: ClassVar = {"_values": is_record, "_epochs": are_counts}
 
     def __init__(
         self,
