@@ -121,8 +121,9 @@ class Graph:
             values = [x if x.flags.writeable else x.copy()]
         else:
             values = [a if a.flags.writeable else a.copy() for a in x]
-        each = training if isinstance(training, list) else self.active(training)
-        each = each if isinstance(each, list) else itertools.repeat(each)
+        if self._can_rest and type(training) is not list:
+            training = self.active(training)
+        each = self._told if training is None else training if type(training) is list else itertools.repeat(training)
         for (operation, places), active in zip(self.operations, each, strict=False):
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) in logits:
@@ -136,15 +137,14 @@ class Graph:
                 caches.append(cache)
         return values[-1] if self._places is None else self._outputs(values)
 
-    def active(self, training: bool | None = True) -> bool | list[bool]:
+    def active(self, training: bool | None = True) -> bool | list[bool] | None:
         """Return what each operation is told of `training`: False also for a frozen layer that rests.
 
         The same for all where no layer can rest.
         """
-        told = self._told if training is None else training
-        if told is False or not self._can_rest:
-            return told
-        each = told if training is None else itertools.repeat(training)
+        if training is False or not self._can_rest:
+            return training
+        each = self._told if training is None else itertools.repeat(training)
         return [
             t and not (operation.rests_when_frozen and not operation.trainable)
             for t, (operation, _) in zip(each, self.operations, strict=False)

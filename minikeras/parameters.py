@@ -48,16 +48,15 @@ class _OfThisThread(threading.local):
 _of_this_thread = _OfThisThread()
 
 
-class changes:
-    """Collect what `Variable.change` is given in the block, for whoever lets all of it take effect at once."""
+class Changes:
+    """Collects what `Variable.change` is given in a `with` block, for whoever lets all of it take effect at once."""
 
     def __enter__(self) -> "dict[Variable, np.ndarray]":
-        self.before, changed = _of_this_thread.changed, {}
-        _of_this_thread.changed = changed
+        _of_this_thread.changed = changed = {}
         return changed
 
     def __exit__(self, *exception: object) -> None:
-        _of_this_thread.changed = self.before
+        _of_this_thread.changed = None
 
 
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
@@ -80,6 +79,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     moves: ClassVar = 0
+
+    value: np.ndarray
+    home: "Parameters | None"
 
     @checked
     def __init__(
@@ -104,47 +106,46 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
             else:
                 initializer = make()
         if self._postponed is not None:
-            self._value = np.broadcast_to(dtype.type(0), tuple(shape))  # every element is the same number
+            self._live_in(np.broadcast_to(dtype.type(0), tuple(shape)))  # every element is the same number
         else:
-            self._value = np.array(initializer, dtype=dtype, order="C")
-        self._gradient: np.ndarray | None = None
+            self._live_in(np.array(initializer, dtype=dtype, order="C"))
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
         self.declared_trainable = bool(trainable)  # what `trainable` returns to when a layer is unfrozen
         self.trainable = bool(trainable)
-        self.home: Parameters | None = None  # the vector that `value` is a view of
 
-    @property
-    def value(self) -> np.ndarray:
-        """The array; setting it copies the numbers in, and the array stays where it is."""
-        return self._value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        if value is not self._value:  # as after `v.value += 1`
-            self.assign(value)
-
-    @property
+    @functools.cached_property
     def gradient(self) -> np.ndarray | None:
-        """d loss / d value, None where not trainable; setting it copies the numbers in."""
-        if self._gradient is None and self.declared_trainable:  # made when first asked for, which loading doesn't
-            home = self.home
-            self._gradient = np.zeros_like(self._value) if home is None else home.view(home.gradients, self)
-        return self._gradient
+        """d loss / d value, None where not trainable; made when it is first asked for, which loading a file doesn't."""
+        if not self.declared_trainable:
+            return None
+        home = self.home
+        return np.zeros_like(self.value) if home is None else home.view(home.gradients, self)
 
-    @gradient.setter
-    def gradient(self, gradient: Any) -> None:
-        if gradient is self.gradient:
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("value", "gradient"):
+            self._copy_in(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _copy_in(self, name: str, numbers: Any) -> None:
+        """Copy what is assigned into the array, which stays where it is: the model's vector would not see another."""
+        array = getattr(self, name)
+        if numbers is array:  # as after `v.gradient += 1`
             return
-        if self.gradient is None:
+        if array is None:
             raise ValueError(f"Variable {self.path!r} is not trainable: it has no gradient to set.")
-        gradient = np.asarray(gradient)
-        if gradient.shape != self.shape:
+        numbers = np.asarray(numbers)
+        if numbers.shape != self.shape:
             raise ValueError(
-                f"The gradient of variable {self.path!r}: expected shape {self.shape}, received {gradient.shape}."
+                f"Variable {self.path!r}: expected a {name} of shape {self.shape}, received shape {numbers.shape}."
             )
-        self.gradient[...] = gradient
+        array[...] = numbers
+
+    def _live_in(self, value: np.ndarray, home: "Parameters | None" = None) -> None:
+        vars(self).pop("gradient", None)
+        vars(self).update(value=value, home=home)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -171,12 +172,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         Raises:
             ValueError: the shapes differ.
         """
-        value = np.asarray(value)
-        if value.shape != self.shape:
-            raise ValueError(
-                f"Variable {self.path!r}: expected a value of shape {self.shape}, received shape {value.shape}."
-            )
-        self.value[...] = value
+        self.value = value
         return self
 
     def assign_add(self, value: Any) -> "Variable":
@@ -217,18 +213,23 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if self._postponed is None or self.home is not None:
             self.assign(value)
         else:
-            self._value = np.require(value, self.value.dtype, ["C", "W"])
+            self._live_in(np.require(value, self.value.dtype, ["C", "W"]))
         self._postponed = None
 
     def move(self, value: np.ndarray, home: "Parameters | None" = None) -> None:
         """Copy the numbers to a new array of the same shape, and live there from now on."""
         value[...] = self.value
         Variable.moves += 1  # first: who is interrupted in between looks once too often
-        self._value, self._gradient, self.home = value, None, home
+        self._live_in(value, home)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.
-        return {**self.__dict__, "_value": self.value.copy(), "_gradient": None, "home": None}
+        state = {**self.__dict__, "value": self.value.copy(), "home": None}
+        state.pop("gradient", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         # A copy unless refused: a stray `np.asarray(weight) += 1` must not train the model.

@@ -19,7 +19,7 @@ from .fusion import scores
 from .metrics import Mean, Metric
 from .metrics.base import as_number
 from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
-from .parameters import changes, stretches
+from .parameters import Changes, stretches
 from .serialization import custom_object, deserialize, serialize
 from .several import Bundle, aligned, flat, is_nested, packed
 from .threads import computing, one_blas_thread
@@ -48,6 +48,7 @@ class Trained(NamedTuple):
     active: Any  # what the layers are told of `training`; see `Graph.active`
     added_to: list[np.ndarray]  # the gradients that have to start at 0
     penalized: list[Any]  # the weights that have a regularizer
+    changes: Any  # collects what layers keep beside their weights; see `parameters.Changes`
 
 
 class Trainer:
@@ -167,13 +168,14 @@ class Trainer:
         activation: the pair has a simpler derivative, and nothing to clip (see `fusion.scores`).
         """
         objective, trained, caches = self._objective, self._trained, []
-        with changes() as changed:  # of what layers keep beside: they take effect with the step
+        with trained.changes as changed:  # of what layers keep beside: they take effect with the step
             z = trained.graph.forward(x, trained.active, caches, objective.logits)
             value, dz, y_pred = objective.scores.value_and_gradient(y, z, sample_weight)
             for gradients in trained.added_to:
                 gradients.fill(0)
             trained.graph.backward(dz, caches, trained.needed, fresh=True)
-            value += _penalties(trained.penalized, add_gradients=True)
+            if trained.penalized:
+                value += _penalties(trained.penalized, add_gradients=True)
             self.optimizer.step(trained.variables, changed)
         self._update_metrics(value, y, z, y_pred, sample_weight)
 
@@ -285,7 +287,8 @@ class Trainer:
         written = graph.written() if everywhere else ()
         added_to = stretches([v for v in variables if v not in written])
         self.optimizer.build(variables)
-        self._trained = Trained(graph, variables, graph.needed(), graph.active(), added_to, self._penalized())
+        changes = Changes() if any(not v.declared_trainable for v in self.weights) else contextlib.nullcontext()
+        self._trained = Trained(graph, variables, graph.needed(), graph.active(), added_to, self._penalized(), changes)
 
     def _build_for(self, batches: data.Batches) -> None:
         """Build the model if it isn't, and check the data against it; arrays get the shape of its input."""

@@ -1,11 +1,14 @@
 """An exception at any line of `fit`, Ctrl-C among them: the model goes on, and nothing it holds disagrees.
 
 A tracer raises at one line of the package after the other.  By default at some of them; `MINIKERAS_INTERRUPTIONS=all`
-raises at every line, and a number at every so-many'th.
+raises at every line, and a number at every so-many'th.  Real signals come at random times, as many as
+`MINIKERAS_SIGINTS` says.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
 
 import numpy as np
@@ -183,3 +186,37 @@ def test_an_exception_at_any_line_of_a_first_fit_leaves_a_model_that_goes_on(cas
                 problems.append("fit again: another number of weights")
         wrong += [f"{interrupted.place}: {problem}" for problem in problems]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("attempt", range(int(os.environ.get("MINIKERAS_SIGINTS", "6"))))
+def test_ctrl_c_in_the_first_fit_of_a_large_model_leaves_one_that_goes_on(attempt):
+    minikeras.utils.clear_session()
+    minikeras.utils.set_random_seed(attempt)
+    generator = np.random.default_rng(attempt)
+    model = minikeras.Sequential(
+        [
+            layers.Dense(1500, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dense(1500, activation="relu"),
+            layers.Dropout(0.3),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = generator.normal(size=(512, 784)).astype("float32"), generator.integers(0, 10, 512)
+    limit = blas_threads()
+    interrupt = threading.Timer(generator.uniform(0.005, 0.25), os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0, epochs=10**6)
+    done, now = int(model.optimizer.iterations), [w.copy() for w in model.get_weights()]
+    assert blas_threads() == limit
+    time.sleep(0.02)
+    assert same(model.get_weights(), now)
+    history = model.fit(x, y, verbose=0, epochs=1)
+    assert int(model.optimizer.iterations) == done + 16
+    assert len(model.weights) == 10
+    assert np.isfinite(history.history["loss"]).all()
+    if len(now) == 10:  # else the model was not built yet
+        trained = [not np.array_equal(a, b) for a, b in zip(now, model.get_weights(), strict=True)]
+        assert all(trained)

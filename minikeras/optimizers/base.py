@@ -7,14 +7,13 @@ here, `training` calls `build` and `step`.  Calls `kernels.updates`, `parameters
 Keras's counterpart: `keras.optimizers.Optimizer`.
 """
 
-import collections
-import inspect
-import itertools
 import math
 import operator
 import re
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -319,9 +318,10 @@ class Optimizer(Configurable):
 
     def _planned(self, variables: Sequence[Variable]) -> Plan:
         """Return how to step over these variables; made anew where they or their homes are others than last time."""
-        plan, variables = self._plan, list(variables)
+        plan = self._plan
         if plan is not None and plan.moves == Variable.moves and plan.variables == variables:
             return plan
+        variables = list(variables)
         self._check_known(variables)
         names = [name for group in self.slots() for name in group]
         self._settle_slots(names)
@@ -369,6 +369,7 @@ class Optimizer(Configurable):
             raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
         variables = self._trainable if variables is None else variables
         calls: list[Call] = [(np.copyto, v.value, new) for v, new in changed.items()] if changed else []
+        whole = True
         if variables:
             plan = self._planned(variables)
             rate = self._current_rate()
@@ -377,37 +378,18 @@ class Optimizer(Configurable):
             if self.weight_decay is not None:
                 for w in plan.decayed:
                     calls.append((kernels.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
-            is_own = type(self).update is not Optimizer.update
+            own = None if type(self).update is Optimizer.update else self.update
             for number, w, g, slots in plan.stretches:
-                calls += (
-                    [(self.update, w, g, number(rate), *slots)] if is_own else self.calls(w, g, number(rate), *slots)
-                )
+                given = w, g, number(rate), *slots
+                calls += self.calls(*given) if own is None else [(own, *given)]
             calls += self.counting()
-        self._do(calls)
+            whole = own is None
+        _do_all(calls, whole)
 
     def counting(self) -> list[Call]:
         """Return the calls that end a step: they count it."""
         count = self.iterations.value
         return [(count.__setitem__, (), count.item() + 1)]
-
-    def _do(self, calls: list[Call]) -> None:
-        """Do all of these calls, or none of them."""
-        # Machine code and NumPy's own functions one after the other, without a line of Python in between, at which
-        # Ctrl-C could be noticed.
-        ready = [call[0].ready(*call[1:]) if isinstance(call[0], kernels.Kernel) else call for call in calls]
-        if None not in ready and not any(inspect.ismethod(call[0]) for call in ready):
-            collections.deque(itertools.starmap(operator.call, ready), 0)
-            return
-        arrays = {id(a): a for call in calls for a in (*call[1:], getattr(call[0], "__self__", None))}
-        before = [(a, a.copy()) for a in arrays.values() if isinstance(a, np.ndarray)]
-        try:
-            for function, *arguments in calls:
-                function(*arguments)
-        except BaseException:
-            threads.settle()  # nobody shall go on writing
-            for a, values in before:
-                a[...] = values
-            raise
 
     def _clip(self, variables: Sequence[Variable]) -> None:
         """Limit the gradients.
@@ -484,3 +466,27 @@ class Optimizer(Configurable):
         scheduled = not isinstance(self._rate, Scalar)
         arguments["learning_rate"] = serialize(self._rate) if scheduled else float(self._rate)
         return arguments
+
+
+def _do_all(calls: list[Call], whole: bool) -> None:
+    """Do all of these calls, or none of them.
+
+    Args:
+        calls: functions with their arguments; what they change are arrays among these, or whose methods they are.
+        whole: whether each is a kernel, or a function of NumPy's own.
+    """
+    # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
+    ready = [c[0].ready(*c[1:]) if type(c[0]) is kernels.Kernel else c for c in calls] if whole else [None]
+    if None not in ready:
+        deque(starmap(operator.call, ready), 0)
+        return
+    arrays = [a for call in calls for a in (*call[1:], getattr(call[0], "__self__", None)) if isinstance(a, np.ndarray)]
+    before = [a.copy() for a in arrays]
+    try:
+        for function, *arguments in calls:
+            function(*arguments)
+    except BaseException:
+        threads.settle()  # nobody shall go on writing
+        for a, values in zip(arrays, before, strict=True):
+            a[...] = values
+        raise

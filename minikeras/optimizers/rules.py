@@ -12,6 +12,7 @@
 The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -199,10 +200,15 @@ class Adam(Optimizer):
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
         """Return what one step calls; see `Optimizer.calls`."""
-        number, b1, b2 = w.dtype.type, self.beta_1, self.beta_2
-        numbers = number(self.iterations.value.item() + 1), number(b1), number(1 - b1), number(b2), number(1 - b2)
+        t = w.dtype.type(self.iterations.value.item() + 1)
         rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
-        return [(rule, w, g, *slots, learning_rate, *numbers, number(self.epsilon))]
+        return [(rule, w, g, *slots, learning_rate, t, *_rates(w.dtype, self.beta_1, self.beta_2, self.epsilon))]
+
+
+@functools.lru_cache
+def _rates(dtype: np.dtype, beta_1: float, beta_2: float, epsilon: float) -> tuple[np.floating, ...]:
+    """Return beta_1, 1 - beta_1, beta_2, 1 - beta_2 and epsilon in the weights' float type."""
+    return tuple(dtype.type(x) for x in (beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon))
 
 
 @entered
