@@ -133,7 +133,7 @@ def test_a_value_that_is_assigned_stays_in_the_models_vector():
     assert np.all(model.get_weights()[0] != 2)
     with pytest.raises(ValueError, match="expected a value of shape"):
         model.layers[0].kernel.value = np.zeros(3)
-    with pytest.raises(ValueError, match=r"expected shape \(4, 3\), received \(3,\)"):
+    with pytest.raises(ValueError, match=r"expected a gradient of shape \(4, 3\), received shape \(3,\)"):
         model.layers[0].kernel.gradient = np.zeros(3)
 
 
