@@ -818,6 +818,36 @@ def test_names_in_files_of_many_layers_are_no_attack(tmp_path):
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
+@pytest.mark.parametrize("size", [0, 8, 2**32, 2**63, 2**64 - 32, 2**64 - 24, 2**64 - 16, 2**64 - 8, 2**64 - 1])
+def test_a_heap_of_texts_that_has_no_end_is_refused(size, good, tmp_path):
+    """HDF5 itself goes round in some of them for ever."""
+    data, path = (good / "model.h5").read_bytes(), tmp_path / "bad.h5"
+    heaps = [m.start() for m in re.finditer(b"GCOL", data)]
+    changed = bytearray(data)
+    for heap in heaps:
+        place = heap + 16
+        while place < heap + struct.unpack_from("<Q", data, heap + 8)[0] and struct.unpack_from("<H", data, place)[0]:
+            changed[place + 8 : place + 16] = struct.pack("<Q", size)
+            place += 16 + -(-struct.unpack_from("<Q", data, place + 8)[0] // 8) * 8
+    path.write_bytes(changed)
+    assert len(heaps) >= 1
+    assert limited(LOAD, path, seconds=30).startswith("refused")
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108", "latest"])
+def test_texts_in_files_of_other_versions_are_read_or_refused(libver, good, tmp_path):
+    path = tmp_path / "model.h5"
+    with h5py.File(good / "model.h5", "r") as old, h5py.File(path, "w", libver=libver) as new:
+        for name in old:
+            old.copy(name, new)
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+    if libver == "earliest":
+        assert load_model(path).compiled
+    else:
+        refused(path, "stored in a way that Keras does not use")
+
+
 @pytest.mark.parametrize("names", [["dense", "../dense"], ["/", "dense"], [".", ".."], ["dense"] * 2, [], ["a" * 9999]])
 def test_odd_layer_names_in_legacy_files_are_refused(names, bad_h5):
     def change(file):

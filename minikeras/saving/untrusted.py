@@ -296,6 +296,7 @@ class Source:
 
         self.budget = budget or Budget()
         self._raw = file
+        self._heaps: dict[int, dict[int, memoryview]] = {}
         self._file = h5py.File(file, "r")
         self.root = self._file["/"]
         plan = self._file.id.get_create_plist()
@@ -388,8 +389,9 @@ class Source:
             return []
         if count > limit or kind.get_class() != h5py.h5t.STRING:
             raise ModelFileError(f"its attribute {name!r} is no text, or {count:,} of them.")
-        size = self._size_of_texts(owner, name, count) if kind.is_variable_str() else count * kind.get_size()
-        self.budget.claim_aside(size + _TEXT * count, f"its attribute {name!r}")
+        if kind.is_variable_str():
+            return self._variable_texts(owner, name, count)
+        self.budget.claim_aside(count * (kind.get_size() + _TEXT), f"its attribute {name!r}")
         values = np.atleast_1d(np.asarray(owner.attrs[name], dtype=object)).ravel()
         return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in values]
 
@@ -403,32 +405,59 @@ class Source:
             raise ModelFileError(f"{quoted(_path(parent, name))}: expected a {kind.__name__.lower()}.")
         return child
 
-    def _size_of_texts(self, owner: Any, name: str, count: int) -> int:
-        """Return how many bytes an attribute's texts have in all, before they are read.
+    def _variable_texts(self, owner: Any, name: str, count: int) -> list[str]:
+        """Return an attribute's texts of any length, read without HDF5's own functions.
 
-        Each is stored as a length, and the place where it stands: many may point to one long text, so that a small file
-        could expand to a huge list.  The places are found here in what HDF5 calls an object header of version 1, a list
-        of messages; where it is another one, the file's size stands for that of each text.
+        Each is stored as a length and the place where it stands, in what HDF5 calls a global heap.  Many may point to
+        one long text, so that a small file could expand to a huge list; and HDF5 reads some damaged heaps for ever.
+
+        Raises:
+            ModelFileError: the attribute is stored in a way that Keras and h5py don't use.
         """
         import h5py
 
-        size_of_file = self._raw.seek(0, os.SEEK_END)
-        sizes = []
+        found = []
         for kind, shared, message in self._header(h5py.h5o.get_info(owner.id).addr):
             if kind == _ELSEWHERE or (kind == _ATTRIBUTE and shared):
-                return count * size_of_file
+                break
             if kind != _ATTRIBUTE:
                 continue
             version, *lengths = struct.unpack_from("<BxHHH", message)  # of the name, its type and its shape
             begin = 9 if version == 3 else 8
             if message[begin : begin + lengths[0]].rstrip(b"\0") == name.encode():
                 values = begin + sum(-(-n // 8) * 8 if version == 1 else n for n in lengths)
-                texts = np.frombuffer(message, [("length", "<u4"), ("place", "V12")], count, values)
-                sizes.append(int(texts["length"].sum(dtype=np.int64)))
-        return max(sizes, default=count * size_of_file)
+                found.append(list(struct.iter_unpack("<LQL", message[values : values + 16 * count])))
+        if len(found) != 1 or len(found[0]) != count:
+            raise ModelFileError(f"its attribute {name!r} is stored in a way that Keras does not use.")
+        self.budget.claim_aside(sum(length + _TEXT for length, *_ in found[0]), f"its attribute {name!r}")
+        return [self._text(*place) for place in found[0]]
+
+    def _text(self, length: int, address: int, number: int) -> str:
+        if not length:
+            return ""
+        if address not in self._heaps:
+            self._heaps[address] = self._heap(address)
+        data = self._heaps[address].get(number, b"")
+        if len(data) < length:
+            raise ModelFileError("it has a text that is not where it should be.")
+        return bytes(data[:length]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+    def _heap(self, address: int) -> dict[int, memoryview]:
+        """Return the objects of a global heap by their numbers."""
+        signature, size = struct.unpack("<4s4xQ", self._bytes(address, 16))
+        if signature != b"GCOL":
+            raise ModelFileError("it has a text that is not where it should be.")
+        heap, place, objects = memoryview(self._bytes(address, size)), 16, {}
+        while place + 16 <= len(heap):
+            number, length = struct.unpack_from("<H6xQ", heap, place)
+            if number == 0:  # the rest is free
+                break
+            objects[number] = heap[place + 16 : place + 16 + length]
+            place += 16 + -(-length // 8) * 8
+        return objects
 
     def _header(self, address: int) -> Iterator[tuple[int, int, bytes]]:
-        """Return the messages of an object header, if it is of version 1: kind, whether shared, contents."""
+        """Return the messages of a group's header, if it is of version 1: kind, whether shared, contents."""
         version, size = struct.unpack("<B7xI4x", self._bytes(address, 16))
         blocks = [(address + 16, size)] if version == 1 else []
         for start, size in blocks:
@@ -442,7 +471,7 @@ class Source:
                 yield kind, flags & 2, message
 
     def _bytes(self, start: int, size: int) -> bytes:
-        self.budget.claim_aside(size + _TEXT, "the header of a group")
+        self.budget.claim_aside(size + _TEXT, "what describes its groups and texts")
         self._raw.seek(start)
         return self._raw.read(size)
 
