@@ -255,7 +255,9 @@ def test_an_impossible_class_is_seen():
 def test_one_pass_is_loss_and_softmax(weights):
     z, y = np.random.default_rng(6).normal(size=(3, 4)).astype("float32"), np.array([[3], [0], [1]])
     loss = losses.SparseCategoricalCrossentropy()
-    one_pass = fusion.scores(loss, layers.Dense(4, activation="softmax"))
+    last = layers.Dense(4, activation="softmax")
+    last(minikeras.Input((2,)))
+    one_pass = fusion.scores(loss, last)
     assert type(one_pass) is fusion.SoftmaxCrossentropy
     value, dz, p = one_pass.value_and_gradient(y, z, weights)
     slow = fusion.Scores(one_pass.loss, one_pass.function)
@@ -263,7 +265,7 @@ def test_one_pass_is_loss_and_softmax(weights):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(one_pass.value(y, z, weights)[0], value)
     for other in (losses.SparseCategoricalCrossentropy(ignore_class=0), losses.CategoricalCrossentropy()):
-        assert type(fusion.scores(other, layers.Dense(4, activation="softmax"))) is fusion.Scores
+        assert type(fusion.scores(other, last)) is fusion.Scores
 
 
 # data

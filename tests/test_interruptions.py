@@ -1,8 +1,7 @@
 """An exception at any line of `fit`, Ctrl-C among them: the model goes on, and nothing it holds disagrees.
 
-A tracer raises at one line of the package after the other.  By default at some of them; `MINIKERAS_INTERRUPTIONS=all`
-raises at every line, and a number at every so-many'th.  Real signals come at random times, as many as
-`MINIKERAS_SIGINTS` says.
+A tracer raises at one line of the package after the other, as far apart as `MINIKERAS_LINES` says: 1 for each of them.
+Real signals come at random times, as many as `MINIKERAS_INTERRUPTIONS` says.
 """
 
 import os
@@ -19,7 +18,7 @@ import minikeras
 from minikeras import layers, threads
 
 PACKAGE = os.path.dirname(minikeras.__file__) + os.sep
-EVERY = int(os.environ.get("MINIKERAS_INTERRUPTIONS", "149").replace("all", "1"))  # a prime: other lines in each step
+EVERY = int(os.environ.get("MINIKERAS_LINES", "149"))  # a prime: other lines in each step
 
 
 class Interruption(BaseException):
@@ -188,7 +187,7 @@ def test_an_exception_at_any_line_of_a_first_fit_leaves_a_model_that_goes_on(cas
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("attempt", range(int(os.environ.get("MINIKERAS_SIGINTS", "6"))))
+@pytest.mark.parametrize("attempt", range(int(os.environ.get("MINIKERAS_INTERRUPTIONS", "6"))))
 def test_ctrl_c_in_the_first_fit_of_a_large_model_leaves_one_that_goes_on(attempt):
     minikeras.utils.clear_session()
     minikeras.utils.set_random_seed(attempt)
