@@ -6,12 +6,14 @@
     @tanh.derivative
     def tanh_gradient(dy, x, y): return dy * (1 - y * y)
 
-Called by `activations` and `losses`, and by users for functions of their own; calls nobody.
+Called by `activations` and `losses`, and by users for functions of their own; calls `lending`.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
+
+from .lending import lending
 
 
 class Differentiable:
@@ -35,7 +37,7 @@ class Differentiable:
 
     def derivative(self, gradient: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate the function's derivative."""
-        self.gradient = gradient
+        self.gradient = lending(gradient)
         return gradient
 
     def bind(self, **options: Any) -> "Differentiable":
@@ -56,4 +58,4 @@ class Differentiable:
 
 def differentiable(function: Callable[..., Any]) -> Differentiable:
     """Make a function one that can carry its derivative."""
-    return Differentiable(function)
+    return Differentiable(lending(function))

@@ -16,6 +16,7 @@ import numpy as np
 
 from .fusion import Block, Step, fused
 from .layers.base import Layer
+from .lending import is_built_in
 from .parameters import Variable
 from .symbolic import Node, Symbol
 
@@ -341,7 +342,7 @@ class _Bordered:
 
 def _is_built_in(layer: Any) -> bool:
     layer = layer.layer if isinstance(layer, _JoinOfOne) else layer
-    return type(layer).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return is_built_in(type(layer))
 
 
 # From symbols to steps ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from .graph import Graph
 from .graph_config import graph_config, symbols_of
 from .layers.base import Layer, Shape, checked_shape, dtype_policy, set_all
 from .layers.core import InputLayer
+from .lending import owned
 from .names import auto_name, did_you_mean, missing_attribute
 from .parameters import Parameters, Variable
 from .serialization import constructor_arguments, deserialize, keras_class, serialize
@@ -52,6 +53,8 @@ class Model(Trainer, Layer):
 
     #: Whether configs describe the graph between the symbols.
     is_functional: ClassVar[bool] = False
+
+    lends: ClassVar[dict[str, int]] = {**Layer.lends, "call": 1, "train_step": 3, "test_step": 3}
 
     misread = "It is made from symbols: Model(inputs, outputs)."
 
@@ -200,7 +203,7 @@ class Model(Trainer, Layer):
 
     def _call(self, x: Any, training: bool | None, **arguments: Any) -> Any:
         """Call the `call` of a derived class, with `training` if it takes that."""
-        code = getattr(self.call, "__code__", None)
+        code = getattr(getattr(self.call, "__wrapped__", self.call), "__code__", None)
         if code is not None and "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
             arguments["training"] = training
         return self.call(x, **arguments)
@@ -243,7 +246,7 @@ class Model(Trainer, Layer):
         xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
         self.check_input([a.shape for a in xs])
         with np.errstate(all="ignore"):
-            y = self.forward(xs if len(xs) > 1 else xs[0], training)[0]
+            y = owned(self.forward(xs if len(xs) > 1 else xs[0], training)[0], xs)
         return self._as_outputs(y)
 
     # ---- what is inside ----

@@ -8,7 +8,7 @@ Keras's counterpart: `keras.regularizers`.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Regularizer(Configurable):
         def __call__(self, x): return 0.1 * float(np.sum(x))
         def gradient(self, x): return np.full_like(x, 0.1)
     """
+
+    lends: ClassVar[dict[str, int]] = {"__call__": 1, "gradient": 1}
 
     def __call__(self, x: np.ndarray) -> float:
         """Return the penalty on the weights `x`."""

@@ -3,7 +3,7 @@
 Every class with a config (layers, initializers, optimizers, ...) derives from `Configurable` and is entered
 into one table by `@keras_class`; loading looks classes up in that table, and among the user's own that were
 registered or given as `custom_objects`, and nowhere else, so that a config can name no code of its own.
-Calls `names`, `arguments`, `budget`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
+Calls `names`, `arguments`, `budget`, `lending`.  Keras's counterpart: `keras.saving.serialize_keras_object`.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import numpy as np
 
 from .arguments import ArgumentError, check_constructor
 from .budget import claim_object
+from .lending import lend_to_methods
 from .names import did_you_mean, quoted, snake_case
 
 Class = TypeVar("Class", bound=type)
@@ -78,12 +79,16 @@ class Configurable:
     not_in_config: ClassVar[dict[str, Any]] = {}
     left_out_at: ClassVar[dict[str, Any]] = {}
 
+    #: Methods that users write, with the number of their arguments that are arrays in use elsewhere; see `lending`.
+    lends: ClassVar[dict[str, int]] = {}
+
     #: What an error adds where an argument given by position can't be meant.
     misread: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         check_constructor(cls)
+        lend_to_methods(cls)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this object, in plain Python types."""

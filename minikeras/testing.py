@@ -49,8 +49,8 @@ def check_gradients(
 
     Raises:
         AssertionError: naming the array, the element, the slope and what `backward` claims.  Also where `backward`
-            assigns to a gradient instead of adding to it, changes its arguments, or works only once.
-        ValueError: neither `input_shape` nor `x` was given.
+            assigns to a gradient instead of adding to it, or works only once.
+        ValueError: neither `input_shape` nor `x` was given; or a method writes to its arguments.
     """
     generator = np.random.default_rng(seed)
     if x is None:

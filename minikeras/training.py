@@ -16,6 +16,7 @@ from . import metrics as metrics_room
 from .arguments import ArgumentError, checked, is_number, shown
 from .callbacks import CallbackList, History
 from .fusion import scores
+from .lending import lent, owned
 from .metrics import Mean, Metric
 from .metrics.base import as_number
 from .outputs import SeveralOutputs, WeightedScores, leaves, losses_of, only
@@ -598,7 +599,7 @@ class Trainer:
         graph, size = self.graph, self.graph.samples_in_cache
         with np.errstate(all="ignore"):
             if len(x) <= size or len(x) * graph.multiply_adds < WORTH_A_TEAM:
-                return graph.forward(x)
+                return owned(graph.forward(x), x)
             outputs = [graph.forward(x[i : i + size]) for i in range(0, len(x), size)]
         return _concatenated(outputs)
 
@@ -612,7 +613,7 @@ class Trainer:
             self.check_input(x.shape)
             with np.errstate(all="ignore"):
                 outputs.append(self._computed(x, given))
-            callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            callbacks.on_predict_batch_end(step, {"outputs": lent(outputs[-1])})
         callbacks.on_predict_end()
         return _concatenated(outputs)
 

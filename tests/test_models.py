@@ -235,6 +235,7 @@ def test_no_room_imports_one_above_it():
             "differentiable",
             "files",
             "kernels",
+            "lending",
             "several",
             "threads",
             "undisturbed",

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import activations, config, initializers, regularizers
 from ..arguments import ArgumentError, as_truth, checked, shown
+from ..lending import owned
 from ..names import auto_name
 from ..parameters import Variable
 from ..serialization import Configurable
@@ -56,6 +57,8 @@ class Layer(Configurable):
     """
 
     not_in_config: ClassVar[dict[str, Any]] = {"autocast": True, "activity_regularizer": None}
+
+    lends: ClassVar[dict[str, int]] = {"forward": 1, "backward": 1, "backward_weights": 1}
 
     #: What a layer asks of its input's rank; None where any will do.
     ndim: ClassVar[int | None] = None
@@ -211,7 +214,7 @@ class Layer(Configurable):
         self.check_input(self._as_given([a.shape for a in xs]))
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
-            return self.forward(self._as_given(xs), self.is_active(training))[0]
+            return owned(self.forward(self._as_given(xs), self.is_active(training))[0], xs)
 
     def is_active(self, training: bool | None) -> bool:
         """Return what `forward` is told where a call says `training`: False also for a frozen layer that rests."""
@@ -401,6 +404,10 @@ class ActivatedLayer(Layer):
     A derived class has an `activation` and writes `linear`, and for its derivative `weight_gradients` and
     `input_gradient`; dz stands for d loss / d z.
     """
+
+    lends: ClassVar[dict[str, int]] = {
+        **Layer.lends, "forward_logits": 1, "linear": 1, "weight_gradients": 2, "input_gradient": 2
+    }  # fmt: skip
 
     activation: Any
 

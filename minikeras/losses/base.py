@@ -5,7 +5,7 @@ The classes of `losses` derive from here, and so do losses of one's own.  The tr
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class Loss(Configurable):
     Raises:
         ValueError: an unknown reduction.
     """
+
+    lends: ClassVar[dict[str, int]] = {
+        "call": 2, "gradient": 2, "mask": 2, "__call__": 3, "value_and_gradient": 3
+    }  # fmt: skip
 
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: str | None = None

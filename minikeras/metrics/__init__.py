@@ -20,6 +20,7 @@ import numpy as np
 from .. import config
 from ..activations import as_floats
 from ..arguments import check_options
+from ..lending import call_lending, is_built_in
 from ..losses import (
     LossFunctionWrapper,
     binary_crossentropy,
@@ -211,12 +212,16 @@ class MeanMetricWrapper(Mean):
             check_options("MeanMetricWrapper", fn, options)
         self._postponed: list[tuple[np.ndarray, np.ndarray]] = []
         super().__init__(name=name, dtype=dtype)
-        self.fn, self.options = fn, options
+        self.fn, self.options, self._is_built_in = fn, options, is_built_in(fn)
         vars(self).update(options)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the values of one batch."""
-        super().update_state(self.fn(y_true, y_pred, **self.options), sample_weight)
+        if self._is_built_in:
+            values = self.fn(y_true, y_pred, **self.options)
+        else:
+            values = call_lending(self.fn, f"Metric {self.name!r}", y_true, y_pred, **self.options)
+        super().update_state(values, sample_weight)
 
     def look_behind_activation(self, possible: bool, dtype: str | None = None) -> None:
         """As in tf.keras, a crossentropy is computed from what enters a softmax or sigmoid: nothing is clipped then."""

@@ -4,7 +4,7 @@ The other modules of `metrics` derive from here, and so do metrics of one's own.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Metric(Configurable):
         dtype: the float type of the state; `config.floatx()` where None.
         name: the key in logs and History; made from the class name where None.
     """
+
+    lends: ClassVar[dict[str, int]] = {"update_state": 3}
 
     def __init__(self, dtype: str | None = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
