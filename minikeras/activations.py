@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import config, kernels
+from .arguments import plain
 from .differentiable import Differentiable, differentiable
 from .kernels import Kernel
 from .names import missing_attribute
@@ -44,6 +45,8 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
 
     @functools.wraps(function)
     def on_floats(x: Any, *args: Any, **options: Any) -> np.ndarray:
+        if args or options:  # NumPy's numbers have a float type, which the result would get
+            args, options = tuple(map(plain, args)), {name: plain(value) for name, value in options.items()}
         return function(as_floats(x), *args, **options)
 
     return differentiable(on_floats)

@@ -24,6 +24,10 @@ class ArgumentError(TypeError, ValueError):
     """An argument that is unknown, one too many, or of the wrong kind; Keras raises now the one, now the other."""
 
 
+#: What NumPy's numbers are; those without axes may also be arrays.
+NUMPYS = (np.generic, np.ndarray)
+
+
 def is_integer(value: Any) -> bool:
     """Whether a value is a whole number, of Python or NumPy; True and False are none."""
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
@@ -32,6 +36,11 @@ def is_integer(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a value is a number, of Python or NumPy; True, False and texts are none."""
     return hasattr(value, "__float__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy's as one of Python's, which leaves the float type of arrays alone; all else as it is."""
+    return value.item() if isinstance(value, NUMPYS) and np.ndim(value) == 0 else value
 
 
 def _is_truth(value: Any) -> bool:
@@ -80,6 +89,8 @@ def checked(function: Function) -> Function:
     Raises:
         ArgumentError: an argument that it doesn't have, or has twice; one too many by position; one of another kind
             than its annotation says.  A truth value is True or False by position; by name, 0 and 1 will do.
+
+    NumPy's numbers become Python's: a float64 would make float32 arrays of a model float64.
     """
     code = function.__code__
     skipped = int(code.co_varnames[:1] == ("self",))
@@ -97,6 +108,9 @@ def checked(function: Function) -> Function:
             owner = type(args[0]).__name__ if is_constructor else function.__name__
             hint = getattr(args[0], "misread", "") if is_constructor and given else ""
             raise ArgumentError(f"{owner}: {problem}{hint and ' ' + hint}")
+        if any(isinstance(value, NUMPYS) for value in (*given, *kwargs.values())):
+            args = args[:skipped] + tuple(map(plain, given))
+            kwargs = {name: plain(value) for name, value in kwargs.items()}
         return function(*args, **kwargs)
 
     def misplaced(given: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -6,13 +6,14 @@
     @tanh.derivative
     def tanh_gradient(dy, x, y): return dy * (1 - y * y)
 
-Called by `activations` and `losses`, and by users for functions of their own; calls `lending`.
+Called by `activations` and `losses`, and by users for functions of their own; calls `arguments`, `lending`.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
+from .arguments import plain
 from .lending import lending
 
 
@@ -42,6 +43,7 @@ class Differentiable:
 
     def bind(self, **options: Any) -> "Differentiable":
         """Return the same function and derivative with some options fixed."""
+        options = {name: plain(value) for name, value in options.items()}
         bound = Differentiable(functools.partial(self.function, **options))
         bound.__name__, bound.bound_from = self.__name__, (self, options)
         if self.gradient is not None:

@@ -221,6 +221,41 @@ def test_float64_models():
     assert model.predict(np.ones((4, 4)), verbose=0).dtype == np.float64
 
 
+@pytest.mark.parametrize("kinds", [("float32", "float64"), ("float64", "float32")])
+@pytest.mark.parametrize("form", ["Dense", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "PReLU", "Embedding"])
+def test_layers_of_several_float_types_compute_as_in_keras_and_are_not_trained(form, kinds):
+    import keras
+
+    make = {
+        "Dense": lambda k, dtype: k.layers.Dense(3, "tanh", dtype=dtype),
+        "Conv2D": lambda k, dtype: k.layers.Conv2D(3, 2, padding="same", activation="relu", dtype=dtype),
+        "DepthwiseConv2D": lambda k, dtype: k.layers.DepthwiseConv2D(2, padding="same", dtype=dtype),
+        "BatchNormalization": lambda k, dtype: k.layers.BatchNormalization(dtype=dtype),
+        "PReLU": lambda k, dtype: k.layers.PReLU("ones", dtype=dtype),
+        "Embedding": lambda k, dtype: k.layers.Embedding(9, 3, dtype=dtype),
+    }[form]
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 9, (5, 4)) if form == "Embedding" else generator.normal(size=(5, 4, 4, 3))
+    x = x.astype("float32")
+    results = []
+    for k in (keras, minikeras):
+        first = [make(k, dtype) for dtype in (kinds[:1] if form == "Embedding" else kinds)]
+        last = [k.layers.Flatten(dtype=kinds[1]), k.layers.Dense(2, dtype=kinds[1])]
+        model = k.Sequential([k.Input(x.shape[1:]), *first, *last])
+        draw = np.random.default_rng(1)
+        model.set_weights([abs(draw.normal(size=w.shape)) + 0.1 for w in model.get_weights()])
+        model.compile("sgd", "mse")
+        y = np.zeros((5, 2), "float32")
+        loss = model.evaluate(x, y, verbose=0)
+        results.append([loss, model.predict(x, verbose=0), np.asarray(model(x)), model.predict_on_batch(x)])
+        if k is minikeras:
+            with pytest.raises(ValueError, match="All layers of a model share one dtype"):
+                model.fit(x, y, verbose=0)
+            np.testing.assert_allclose(model.evaluate(x, y, verbose=0), loss, rtol=1e-6)
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
 def test_no_room_imports_one_above_it():
     """models -> training -> graph -> layers -> kernels; only callbacks look back, at run time."""
     import ast
