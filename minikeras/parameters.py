@@ -236,6 +236,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         return self.value.view() if copy is False else np.array(self.value, dtype=dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:
+            kwargs["out"] = tuple(x.value if isinstance(x, Variable) else x for x in kwargs["out"])
         inputs = tuple(x.value if isinstance(x, Variable) else x for x in inputs)
         return getattr(ufunc, method)(*inputs, **kwargs)
 
@@ -259,6 +261,11 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, value={self.value}>"
+
+
+for _operator in ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"):
+    # As in Keras, `v *= 2` makes v an array, and leaves the variable as it is; `optimizer.learning_rate *= 2` sets it.
+    setattr(Variable, f"__i{_operator}__", getattr(Variable, f"__{_operator}__"))
 
 
 class Parameters:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minikeras
 from minikeras import config, kernels, optimizers
 from minikeras.kernels import updates
 from minikeras.optimizers import schedules
@@ -701,3 +702,27 @@ def test_errors_of_a_built_optimizer_leave_everything_as_it_was():
 def test_decay_of_keras_2_is_ignored_with_a_warning():
     with pytest.warns(UserWarning, match="InverseTimeDecay"):
         optimizers.SGD(decay=0.1)
+
+
+def test_operators_in_place_do_what_they_do_in_keras():
+    told = []
+    for k in (minikeras, keras):
+        optimizer, dense = k.optimizers.SGD(0.1), k.layers.Dense(2, kernel_initializer="ones")
+        dense.build((None, 3))
+        optimizer.learning_rate *= 0.5
+        optimizer.learning_rate += 0.01
+        optimizer.learning_rate /= 2
+        optimizer.learning_rate -= 0.01
+        optimizer.learning_rate **= 2
+        kernel = dense.kernel
+        kernel *= 0.5
+        kernel -= 2.0
+        told.append((float(optimizer.learning_rate), np.asarray(kernel).tolist(), dense.get_weights()[0].tolist()))
+    assert told[0][0] == pytest.approx(told[1][0])
+    assert told[0][1:] == told[1][1:]
+
+
+def test_a_ufunc_writes_into_a_variable():
+    variable = minikeras.Variable(np.ones(3))
+    np.multiply(variable, 2, out=variable.value)
+    assert np.multiply(variable, 2, out=(variable,)).tolist() == variable.value.tolist() == [4, 4, 4]
