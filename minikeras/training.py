@@ -476,6 +476,8 @@ class Trainer:
                 break
             if self._trained.graph is not self.graph:  # a callback has changed it
                 self._prepare(batches, training=True)
+                if validation is not None:
+                    self._prepare(validation, training=False)
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             self._train_epoch(batches, callbacks)

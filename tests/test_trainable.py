@@ -239,6 +239,17 @@ def test_a_callback_that_adds_a_layer_is_noticed_in_the_next_epoch():
         fit(model, callbacks=[adding])
 
 
+def test_a_callback_that_takes_a_layer_trains_and_validates_the_others():
+    model = body(minikeras)
+    model.add(minikeras.layers.Dense(1, name="more"))
+    taking = minikeras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.pop() if epoch == 0 else None)
+    compiled(minikeras, model)
+    x, y = numbers()
+    history = model.fit(x, y, epochs=2, validation_split=0.5, verbose=0, callbacks=[taking]).history
+    assert len(model.layers) == 4
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(x[12:], y[12:], verbose=0), rel=1e-6)
+
+
 def test_an_inner_model_of_another_shape_is_refused_by_name():
     model = functional()
     model.get_layer("inner").add(minikeras.layers.Dense(7))
