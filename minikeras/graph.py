@@ -71,6 +71,7 @@ class Graph:
                 self._told[moved[place] - count] = True
         self._can_rest = any(operation.rests_when_frozen for operation, _ in self.operations)
         self._count, self._one_input = count, isinstance(inputs, Symbol)
+        self._moved = moved  # the positions of steps among those of operations
         places = [moved[end] for end in self.ends]
         #: Where the outputs are among the arrays of a run; None for one output that is the last of them.
         self._places = None if isinstance(outputs, Symbol) and places == [count + len(self.operations) - 1] else places
@@ -92,15 +93,25 @@ class Graph:
     @functools.cached_property
     def lasts(self) -> list[Layer | None]:
         """The layer that computes each output; None where its numbers are also used within the graph, or twice."""
+        return [None if place is None else self.steps[place - self._count][0] for place in self._computed_at]
+
+    @functools.cached_property
+    def _computed_at(self) -> list[int | None]:
+        """Where each output is computed, before layers that pass it on; None as for `lasts`."""
         uses = Counter([*self.ends, *(p for _, places in self.steps for p in places)])
-        return [
-            self.steps[end - self._count][0] if end >= self._count and uses[end] == 1 else None for end in self.ends
-        ]
+        found: list[int | None] = []
+        for place in self.ends:
+            while place >= self._count and uses[place] == 1:
+                layer, places = self.steps[place - self._count]
+                if not (_is_built_in(layer) and layer.passes_on):
+                    break
+                place = places[0]
+            found.append(place if place >= self._count and uses[place] == 1 else None)
+        return found
 
     def without_activation(self, chosen: Sequence[bool]) -> tuple[int, ...]:
         """Return what tells `forward` to leave out the last activation of the chosen outputs."""
-        places = self._places or [self._count + len(self.operations) - 1]
-        return tuple(place for place, yes in zip(places, chosen, strict=True) if yes)
+        return tuple(self._moved[place] for place, yes in zip(self._computed_at, chosen, strict=True) if yes)
 
     def forward(
         self, x: Any, training: bool | None = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()

@@ -41,6 +41,11 @@ ENDINGS = {
     "inner model": lambda k, a: [k.Sequential([k.Input((4,)), k.layers.Dense(CLASSES, activation=a)])],
     "another layer after it": lambda k, a: [k.layers.Dense(CLASSES, activation=a), k.layers.Rescaling(0.9, 0.01)],
     "Flatten after it": lambda k, a: [k.layers.Dense(CLASSES, activation=a), k.layers.Flatten()],
+    "linear after it": lambda k, a: [k.layers.Dense(CLASSES, activation=a), k.layers.Activation("linear")],
+    "layers that drop nothing": lambda k, a: [
+        k.layers.Dense(CLASSES, activation=a), k.layers.Dropout(0.0), k.layers.GaussianNoise(0.0),
+        k.layers.GaussianDropout(0.0),
+    ],
     "twice": lambda k, a: [k.layers.Dense(CLASSES, activation=a), k.layers.Activation(a)],
 }  # fmt: skip
 
@@ -205,6 +210,44 @@ def test_crossentropies_among_metrics_look_behind_the_activation_as_in_keras(act
         assert sorted(ours) == sorted(theirs)
         for name, value in theirs.items():
             np.testing.assert_allclose(ours[name], value, rtol=1e-4, err_msg=name)
+
+
+# Where tf.keras looks behind the activation and this engine doesn't: (layers after it, the output is used, the loss).
+APART = {
+    "used inside": lambda k, h: [h, k.layers.Dense(2)(h)],
+    "given twice": lambda k, h: [h, h],
+    "Dropout, outside training": lambda k, h: [k.layers.Dropout(0.5)(h)],
+}
+
+
+@pytest.mark.parametrize("how", APART)
+def test_elsewhere_the_loss_is_that_of_the_predictions_where_keras_never_clips(how):
+    losses = {}
+    for name, k in LIBRARIES.items():
+        inputs = k.Input((4,))
+        outputs = APART[how](k, k.layers.Dense(CLASSES, activation="softmax")(inputs))
+        model = k.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
+        others = [np.zeros((20, output.shape[-1]), "float32") for output in outputs[1:]]
+        count = len(outputs)
+        model.compile("sgd", ["categorical_crossentropy", "mse"][:count], loss_weights=[1.0, 0.0][:count])
+        for factor in (1, 20):
+            model.set_weights([factor * w for w in weights_for(model)])
+            y = [ONE_HOT, *others] if others else ONE_HOT
+            losses[name, factor] = model.evaluate(X, y, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(losses["minikeras", 1], losses["keras", 1], rtol=1e-4)
+    assert losses["minikeras", 20] < 0.6 * losses["keras", 20]  # as probabilities below 1e-7 count as 1e-7
+
+
+def test_crossentropies_among_metrics_of_another_loss_are_those_of_the_predictions():
+    found = {}
+    for name, k in LIBRARIES.items():
+        model = k.Sequential([k.Input((4,)), k.layers.Dense(CLASSES, activation="softmax")])
+        model.compile("sgd", "mse", metrics=["categorical_crossentropy"])
+        for factor in (1, 20):
+            model.set_weights([factor * w for w in weights_for(model)])
+            found[name, factor] = model.evaluate(X, ONE_HOT, verbose=0, return_dict=True)["categorical_crossentropy"]
+    np.testing.assert_allclose(found["minikeras", 1], found["keras", 1], rtol=1e-4)
+    assert found["minikeras", 20] < 0.6 * found["keras", 20]
 
 
 @pytest.mark.parametrize("activation", MADE_FOR)

@@ -71,6 +71,9 @@ class Layer(Configurable):
     #: wherever a shape is meant there is a list of shapes.
     joins: ClassVar[bool] = False
 
+    #: Whether it returns its very input, in training too, as a Dropout that drops nothing.
+    passes_on: ClassVar[bool] = False
+
     #: Whether it computes with NumPy's matrix products, whose bits depend on the number of threads.
     uses_blas: ClassVar[bool] = False
 

@@ -208,6 +208,11 @@ class Activation(ActivatedLayer):
         super().__init__(**options)
         self.activation = activations.get(activation)
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether the activation is the linear one."""
+        return self.function is activations.linear
+
 
 @keras_class("keras.layers")
 class Flatten(Layer):
@@ -305,6 +310,11 @@ class Dropout(Layer):
         self.rate, self.seed = float(rate) if isinstance(rate, np.number) else rate, seed
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether nothing is dropped."""
+        return self.rate == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = x m / (1 - r) in training, x otherwise."""

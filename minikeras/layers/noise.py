@@ -87,6 +87,11 @@ class GaussianNoise(Gaussian):
         self.seed = seed
         self.stddev = self._checked("stddev", stddev)
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether there is no noise."""
+        return self.stddev == 0
+
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = x + e in training, x otherwise."""
         return (x + self._normal(x, 0, self.stddev) if training and self.stddev > 0 else x), None
@@ -115,6 +120,11 @@ class GaussianDropout(Gaussian):
         super().__init__(**options)
         self.seed = seed
         self.rate = self._checked("rate", rate, below_one=True)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether there is no noise."""
+        return self.rate == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """Y = x e in training, x otherwise."""
