@@ -1,22 +1,28 @@
 """Checkpoints: what is written when, and that kills, full disks and failing ones cost nothing."""
 
 import errno
+import hashlib
+import io
+import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from typing import ClassVar
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from test_console import Stream, printing_to
 
 import minikeras
-from minikeras import callbacks, layers, saving
+from minikeras import callbacks, checkpoints, layers, saving
 from minikeras.saving import atomic
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -159,6 +165,27 @@ def test_training_with_checkpoints(tmp_path):
     (folder / "folder.keras").mkdir()
     with pytest.raises(OSError, match="non-directory"):
         model.fit(x, y, verbose=0, callbacks=[callbacks.ModelCheckpoint(folder / "folder.keras")])
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
+def test_the_best_value_is_that_of_the_file(written, kind, tmp_path, monkeypatch):
+    model, x, y = small(), np.ones((8, 4)), np.ones((8, 2))
+    best = callbacks.ModelCheckpoint(
+        tmp_path / "best.weights.h5", monitor="loss", save_best_only=True, save_weights_only=True
+    )
+    model.fit(x, y, verbose=0, callbacks=[best])
+    first, save = best.best, model.save_weights
+
+    def fail(*arguments, **options):
+        if written:
+            save(*arguments, **options)
+        raise kind
+
+    monkeypatch.setattr(model, "save_weights", fail)
+    with pytest.raises(kind):
+        model.fit(x, y, verbose=0, callbacks=[best])
+    assert (best.best < first) is written
 
 
 # Writes that fail --------------------------------------------------------------------------------------------------
@@ -589,3 +616,398 @@ def test_backup_refuses_what_keras_refuses(options):
     for k in LIBRARIES:
         with pytest.raises(ValueError, match=r"backup_dir|save_freq"):
             k.callbacks.BackupAndRestore(**options)
+
+
+# Damaged and forged backups ----------------------------------------------------------------------------------------
+
+#: How many damaged backups are tried; the environment may ask for more.
+DAMAGED = int(os.environ.get("MINIKERAS_FUZZ", "60"))
+
+HOSTILE = [
+    "/tmp/elsewhere.keras", "../../elsewhere", "on_epoch_end", "__class__", "x" * 100_000, "\0\x1b[2J",
+    -1, 2**31, 2**64, 10**30, 1e308, float("nan"), float("inf"), True, None, [], {}, [[[[[0]]]]],
+    {"tuple": []}, {"tuple": 5}, {"dict": []}, {"dict": [[[], 1]]}, {"dict": [["__class__", 1]]}, {"list": 1},
+    {"dtype": "<f4", "scalar": True, "array": 0}, {"dtype": "|O", "scalar": False, "array": 0},
+    {"dtype": "<f4", "scalar": False, "array": 10**9}, {"dtype": "<f4", "scalar": False, "array": "../state"},
+]  # fmt: skip
+ATTRIBUTES = ["filepath", "filename", "on_epoch_end", "_save", "save_freq", "monitor", "schedule", "_model", "patience",
+              "__class__", "__dict__", "others", "append", "sep", "wait", "limit", "name", "params"]  # fmt: skip
+
+
+class Counting(callbacks.Callback):
+    """A callback of a user's own, whose numbers a backup keeps, and whose option it does not."""
+
+    total = 0
+
+    def __init__(self, limit=3):
+        self.limit, self.losses = limit, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.total += 1
+        self.losses.append(logs["loss"])
+
+
+class Accepted(Exception):
+    pass
+
+
+class Probe(callbacks.BackupAndRestore):
+    """Notes everything just before and just after a backup is read, and ends the training there."""
+
+    def state(self):
+        generator = minikeras.random._global_generator
+        values = [*self.model.weights, *self.model.optimizer.variables]
+        values += [v for m in self.model.metrics for v in m.variables]
+        things = [*self.others, *self.model.metrics]
+        return {
+            "values": [v.value.tobytes() for v in values],
+            "things": [
+                {k: repr(v) for k, v in vars(t).items() if k not in ("_model", "params") and "Variable" not in repr(v)}
+                for t in things
+            ],
+            "random": repr((minikeras.random.random_state(), minikeras.random._global_seed)),
+            "generator": None if generator is None else generator.state.tolist(),
+            "epoch": self.model._initial_epoch,
+        }
+
+    def on_train_begin(self, logs=None):
+        self.before = self.state()
+        super().on_train_begin(logs)
+        raise Accepted
+
+
+def training(folder, backup=callbacks.BackupAndRestore, *more):
+    """Return a model, a list of callbacks of all kinds, and a function that trains."""
+    minikeras.utils.clear_session()
+    minikeras.utils.set_random_seed(1)
+    model = minikeras.Sequential([minikeras.Input((4,)), layers.Dense(3), layers.Dropout(0.3), layers.Dense(2)])
+    model.compile(minikeras.optimizers.Adam(0.05), "mse", metrics=["mae", Highest()])
+    listed = [
+        backup(folder / "backup", save_freq=2, double_checkpoint=True),
+        callbacks.EarlyStopping(patience=9, restore_best_weights=True),
+        callbacks.ReduceLROnPlateau(patience=1, factor=0.5),
+        callbacks.CSVLogger(folder / "log.csv", append=True),
+        callbacks.ModelCheckpoint(folder / "best.weights.h5", save_best_only=True, save_weights_only=True),
+        Counting(),
+        *more,
+    ]
+    x, y = np.random.default_rng(0).normal(size=(20, 4)), np.random.default_rng(1).normal(size=(20, 2))
+
+    def train():
+        return model.fit(x, y, batch_size=5, epochs=4, verbose=0, callbacks=listed, validation_split=0.25)
+
+    return model, listed, train
+
+
+class Highest(minikeras.metrics.Metric):
+    """A metric of a user's own."""
+
+    def __init__(self, name="highest"):
+        super().__init__(name=name)
+        self.seen, self.rows = self.add_variable((), "zeros", name="seen"), 0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.seen.assign(max(self.seen, y_pred.max()))
+        self.rows += len(y_pred)
+
+    def result(self):
+        return float(self.seen.value)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A folder with what a training leaves that is interrupted within its third epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        training(folder, callbacks.BackupAndRestore, Interrupt(9))[2]()
+    os.unlink(folder / "backup" / "latest.weights.h5.bkp")
+    return folder
+
+
+def forged(stored, change):
+    """Return the bytes of a backup whose content a function of the open file has changed, with the right checksum."""
+    buffer = io.BytesIO(stored[:-32])
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    return buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest()
+
+
+def with_state(stored, change):
+    def edit(file):
+        state = json.loads(file["training/state"][()].tobytes())
+        state = change(state) or state
+        del file["training/state"]
+        file["training/state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+
+    return forged(stored, edit)
+
+
+def anywhere(draw, state):
+    """Return a container of the state and one of its places: any field is as likely as any other."""
+    container, place = state, "dict"
+    while True:
+        inside = container[place]
+        if not isinstance(inside, (list, dict)) or not inside or draw.random() < 0.15:
+            return container, place
+        container, place = inside, draw.choice(range(len(inside)) if isinstance(inside, list) else [*inside])
+
+
+def damage(draw, stored):
+    """Return a damaged or forged backup, and how it was made."""
+
+    def hostile(state):
+        container, place = anywhere(draw, state)
+        container[place] = draw.choice(HOSTILE)
+
+    def removed(state):
+        container, place = anywhere(draw, state)
+        del container[place]
+
+    def deep(state):
+        container, place = anywhere(draw, state)
+        for _ in range(draw.choice([30, 200])):
+            container[place] = [container[place]]
+
+    def attribute(state):
+        fields = dict(map(tuple, state["dict"]))
+        owner = draw.choice(fields["callbacks"] + fields["metrics"])["tuple"]
+        values = next(part for part in owner if isinstance(part, dict))
+        values["dict"].append([draw.choice(ATTRIBUTES), draw.choice(HOSTILE)])
+
+    def datasets(file):
+        found = []
+        file.visititems(lambda name, data: found.append(name) if isinstance(data, h5py.Dataset) else None)
+        return found
+
+    def array(file):
+        name = draw.choice([n for n in datasets(file) if n != "training/state"])
+        old = file[name][()]
+        del file[name]
+        new = draw.choice([
+            None, np.zeros((2, *old.shape), old.dtype), np.zeros(old.shape, "float16"),
+            np.zeros(old.shape, "complex64"),
+            np.full(old.shape, b"x"), h5py.SoftLink("/training/state"), h5py.ExternalLink("/etc/passwd", "/"),
+        ])  # fmt: skip
+        if new is not None:
+            file[name] = new
+
+    def counter(file):
+        name, value = draw.choice([("0", -1), ("0", -(2**63)), ("1", np.nan), ("1", -1.0), ("1", np.inf)])
+        file[f"optimizer/vars/{name}"][...] = value
+
+    kind = draw.choice(["flip", "flip", "cut", "longer", "zeros", hostile, hostile, hostile, removed, deep, attribute,
+                        attribute, array, counter])  # fmt: skip
+    if callable(kind):
+        made = forged(stored, kind) if kind in (array, counter) else with_state(stored, kind)
+        return made, kind.__name__
+    made = bytearray(stored)
+    if kind == "flip":
+        for _ in range(draw.choice([1, 1, 8])):
+            made[draw.randrange(len(made))] ^= 1 << draw.randrange(8)
+    elif kind == "cut":
+        del made[draw.choice([0, draw.randrange(len(made)), len(made) - 1, len(made) - 32]) :]
+    elif kind == "longer":
+        made += b"\0" * draw.choice([1, 32, 10_000])
+    else:
+        start = draw.randrange(len(made))
+        made[start : start + 512] = bytes(len(made[start : start + 512]))
+    return bytes(made), kind
+
+
+def test_a_damaged_backup_changes_nothing(interrupted, tmp_path):
+    """It is refused with one error, or holds numbers that this training might have left, where they belong."""
+    stored = (interrupted / "backup" / "latest.weights.h5").read_bytes()
+    draw, refused, accepted = random.Random(0), {}, {}
+    (tmp_path / "backup").mkdir()
+
+    def read(content):
+        (tmp_path / "backup" / "latest.weights.h5").write_bytes(content)
+        _, (probe, *_), train = training(tmp_path, Probe)
+        with pytest.raises((Accepted, saving.ModelFileError)) as caught:
+            train()
+        return probe, caught.value
+
+    whole, error = read(stored)
+    assert isinstance(error, Accepted)
+    honest = whole.state()
+    for _ in range(DAMAGED):
+        content, kind = damage(draw, stored)
+        probe, error = read(content)
+        if isinstance(error, saving.ModelFileError):
+            assert "to start anew, remove" in str(error)
+            assert str(tmp_path / "backup") in str(error)
+            assert len(str(error)) < 1000
+            assert probe.state() == probe.before, kind
+            refused[kind] = refused.get(kind, 0) + 1
+            continue
+        assert content == stored or kind not in ("flip", "cut", "longer", "zeros", "array", "counter")
+        accepted[kind] = accepted.get(kind, 0) + 1
+        after = probe.state()
+        n = len(probe.model.weights) + len(probe.model.optimizer.variables)
+        assert after["values"][:n] == honest["values"][:n]
+        things = [*probe.others, *probe.model.metrics]
+        for thing, then, now in zip(things, probe.before["things"], after["things"], strict=True):
+            kept = checkpoints._Kept(thing)
+            changed = {name for name in {*then, *now} if then.get(name) != now.get(name)}
+            assert changed <= {*kept.fields}
+            kept.checked({name: getattr(thing, name) for name in changed})
+    print(f"{DAMAGED} backups; refused {sum(refused.values())} {refused}; accepted {sum(accepted.values())} {accepted}")
+    assert sum(refused.values()) > 0.7 * DAMAGED
+
+
+def test_a_forged_backup_moves_no_file_and_replaces_no_method(interrupted, tmp_path):
+    stored = (interrupted / "backup" / "latest.weights.h5").read_bytes()
+    (tmp_path / "backup").mkdir()
+    for field in ("filepath", "filename", "on_epoch_end", "_save", "monitor", "save_freq", "_model", "limit"):
+
+        def change(state, field=field):
+            for owner in dict(map(tuple, state["dict"]))["callbacks"]:
+                owner["tuple"][1]["dict"].append([field, str(tmp_path / "elsewhere.weights.h5")])
+
+        (tmp_path / "backup" / "latest.weights.h5").write_bytes(with_state(stored, change))
+        with pytest.raises(saving.ModelFileError, match="not what a training of this model leaves"):
+            training(tmp_path)[2]()
+        assert not list(tmp_path.glob("elsewhere*"))
+
+
+@pytest.mark.parametrize("change", ["units", "optimizer", "metrics"])
+def test_a_backup_of_another_training_is_refused(change, tmp_path):
+    x, y = np.ones((8, 4)), np.ones((8, 2))
+
+    def train(units=3, optimizer="adam", metrics=("mae",), more=()):
+        model = small(units=units)
+        model.compile(optimizer, "mse", metrics=list(metrics))
+        before = [w.copy() for w in model.get_weights()]
+        try:
+            model.fit(x, y, epochs=9, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path / "b"), *more])
+        finally:
+            if not more:
+                assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(more=[Interrupt(3)])
+    other = {"units": {"units": 5}, "optimizer": {"optimizer": "sgd"}, "metrics": {"metrics": []}}
+    with pytest.raises(saving.ModelFileError, match="to start anew, remove"):
+        train(**other[change])
+
+
+def test_a_backup_keeps_the_numbers_of_ones_own_callbacks(tmp_path):
+    class Own(callbacks.Callback):
+        backed_up: ClassVar = {"words": lambda owner, value: isinstance(value, list)}
+        count = 0
+
+        def __init__(self, option=1):
+            self.option, self.words, self.best, self.table = option, [], None, {"a": np.zeros(2)}
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.count += 0.5
+            self.words.append(f"epoch {epoch}")
+            self.best, self.option, self.late = logs["loss"], 99, 1
+            self.table["a"] += epoch
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(callbacks.BackupAndRestore(tmp_path), Own(), Interrupt(23))  # in the fourth epoch
+    own = Own(option=5)
+
+    class Stop(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(callbacks.BackupAndRestore(tmp_path), own, Stop())
+    assert (own.count, own.words, own.option) == (1.5, ["epoch 0", "epoch 1", "epoch 2"], 5)
+    assert own.best > 0
+    assert own.table["a"].tolist() == [3.0, 3.0]
+    assert not hasattr(own, "late")
+
+
+# Interruptions -----------------------------------------------------------------------------------------------------
+
+#: How many lines of the callbacks a training is interrupted at; all of them where the environment says "all".
+LINES = os.environ.get("MINIKERAS_LINES", "40")
+TRACED = [
+    str(ROOT / "minikeras" / name) for name in ("callbacks/steering.py", "callbacks/reporting.py", "checkpoints.py")
+]
+
+
+class Raise:
+    """Raise KeyboardInterrupt at a line of the callbacks, counted from 1 as they run; count them all where 0."""
+
+    def __init__(self, at):
+        self.at, self.lines, self.firsts = at, 0, {}
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+    def trace(self, frame, event, argument):
+        if frame.f_code.co_filename not in TRACED:
+            return None
+        if event == "line":
+            self.lines += 1
+            self.firsts.setdefault((frame.f_code.co_filename, frame.f_lineno), self.lines)
+            if self.lines == self.at:
+                raise KeyboardInterrupt
+        return self.trace
+
+
+class Note(callbacks.Callback):
+    """Notes the weights by their validation loss."""
+
+    def __init__(self, noted):
+        self.noted = noted
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.noted[logs["val_loss"]] = self.model.get_weights()
+
+
+def open_files(folder):
+    links = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")] if os.path.isdir("/proc/self/fd") else []
+    return [os.readlink(link) for link in links if os.path.exists(link) and str(folder) in os.readlink(link)]
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["first fit", "resumed fit"])
+def test_an_interruption_within_a_callback_leaves_whole_files_and_usable_callbacks(resumed, interrupted, tmp_path):
+    def start(name):
+        folder = tmp_path / name
+        if resumed:
+            shutil.copytree(interrupted, folder)
+        else:
+            folder.mkdir()
+        return folder, *training(folder, callbacks.BackupAndRestore, Note({}))
+
+    _, whole, _, train = start("whole")
+    with Raise(0) as counted:
+        train()
+    last = [w.tobytes() for w in whole.get_weights()]
+    assert counted.lines > 500
+    chosen = range(1, counted.lines + 1)
+    if LINES != "all":
+        chosen = random.Random(0).sample([*counted.firsts.values()], int(LINES))
+    for at in chosen:
+        folder, model, listed, train = start(str(at))
+        backup, checkpoint, note = listed[0], listed[4], listed[-1]
+        with pytest.raises(KeyboardInterrupt), Raise(at):
+            train()
+        assert open_files(folder) == []
+        assert [p.name for p in folder.rglob("*.partial")] == []
+        written = (folder / "log.csv").read_text() if (folder / "log.csv").exists() else ""
+        assert all(line.count(",") == 7 and line.endswith("\n") for line in written.splitlines(keepends=True))
+        best = folder / "best.weights.h5"
+        if checkpoint.best in note.noted:
+            other = training(folder)[0]
+            other.load_weights(best)
+            for a, b in zip(other.get_weights(), note.noted[checkpoint.best], strict=True):
+                np.testing.assert_array_equal(a, b)
+        else:
+            assert resumed or not best.exists()
+        has_backup = os.path.exists(backup.path)
+        train()
+        if has_backup:
+            assert [w.tobytes() for w in model.get_weights()] == last
+        assert sorted(p.name for p in folder.iterdir()) == ["best.weights.h5", "log.csv"]
+        shutil.rmtree(folder)

@@ -6,8 +6,8 @@ stood.  So each class says what training changes, and how to tell whether a valu
     backed_up = {"wait": is_count, "best": is_number}
 
 Of classes of the user's own also those attributes are kept that hold numbers (arrays, or lists and dictionaries of
-them), are there when `fit` begins, and are no arguments of the constructor: those are options, and stay what the
-script says.  `callbacks` declare, `checkpoints` asks; calls nobody.
+them), are there when `fit` begins, keep their form, and are no arguments of the constructor: those are options, and
+stay what the script says.  `callbacks` declare, `checkpoints` asks; calls nobody.
 """
 
 import inspect
@@ -99,8 +99,18 @@ def fields(thing: Any, declared: Mapping[str, Check]) -> dict[str, Check]:
             written.update(vars(c))
     for name, value in {**written, **vars(thing)}.items():
         if not (name.startswith("__") or name in options) and are_numbers(thing, value):
-            known.setdefault(name, are_numbers)
+            known.setdefault(name, _are_numbers_like(value))
     return known
+
+
+def _are_numbers_like(now: Any) -> Check:
+    """Return a check: numbers in the form that is there now (a list for a list); any where that is None."""
+    if now is None:
+        return are_numbers
+    form = next((form for form in (dict, list, tuple, np.ndarray) if isinstance(now, form)), None)
+    if form is None:
+        return is_number
+    return lambda owner, value: value is None or (isinstance(value, form) and are_numbers(owner, value))
 
 
 def _options(cls: type) -> set[str]:
