@@ -589,7 +589,7 @@ def _read(source: Any) -> dict[str, Any]:
     if group is None:
         raise saving.ModelFileError("it holds weights, but no state of a training.")
     text = source.numbers(group, "state")[()].tobytes()
-    form = saving.untrusted.parse_config(text)
+    form = saving.untrusted.parse_config(text, 512 * len(text))  # as long as it is: a history may be
     state = _decode(form, lambda i: np.asarray(source.numbers(group, f"arrays/{int(i)}")[()]))
     _require("state", isinstance(state, dict))
     return state

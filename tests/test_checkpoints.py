@@ -921,6 +921,17 @@ def test_a_backup_keeps_the_numbers_of_ones_own_callbacks(tmp_path):
     assert not hasattr(own, "late")
 
 
+def test_a_backup_holds_a_history_of_any_length(tmp_path):
+    history = callbacks.History()
+    history.history["old"] = (np.arange(400_000) / 3).tolist()
+    with pytest.raises(KeyboardInterrupt):
+        fit(callbacks.BackupAndRestore(tmp_path), history, Interrupt(9))
+    again = callbacks.History()
+    fit(callbacks.BackupAndRestore(tmp_path), again)
+    assert again.history["old"] == history.history["old"]
+    assert len(again.history["loss"]) == 5
+
+
 # Interruptions -----------------------------------------------------------------------------------------------------
 
 #: How many lines of the callbacks a training is interrupted at; all of them where the environment says "all".
