@@ -131,7 +131,7 @@ class PReLU(Layer):
         )
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = max(x, 0) + alpha min(x, 0)."""
+        """y = max(x, 0) + alpha min(x, 0)."""
         return np.maximum(x, 0) + self.alpha.value * np.minimum(x, 0), x
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:

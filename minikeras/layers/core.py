@@ -177,7 +177,7 @@ class Dense(ActivatedLayer):
         return z.reshape(*x.shape[:-1], self.units)
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """Z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
+        """z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
         dz = _rows(dz)
         kernels.dense.weight_gradient(self.kernel.gradient, _rows(x), dz)
         if self.bias is not None:
@@ -317,7 +317,7 @@ class Dropout(Layer):
         return self.rate == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = x m / (1 - r) in training, x otherwise."""
+        """y = x m / (1 - r) in training, x otherwise."""
         if not training or self.rate == 0:
             return x, None
         shape = x.shape
@@ -354,7 +354,7 @@ class Rescaling(Layer):
         self.scale, self.offset = scale, offset
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = scale x + offset."""
+        """y = scale x + offset."""
         scale = np.asarray(self.scale, x.dtype)
         return x * scale + np.asarray(self.offset, x.dtype), scale
 

@@ -195,7 +195,7 @@ class SeparableConv2D(Convolution):
         self._declare_bias(self.filters)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = activation(u P + b)."""
+        """y = activation(u P + b)."""
         z, (_, (x, u), _, _) = self.forward_logits(x)
         y = self.function(z)
         return y, (self.function, (x, u), z, y)

@@ -79,7 +79,7 @@ class Embedding(Layer):
         return (*input_shape, self.output_dim)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y[n, t] = E[x[n, t]]."""
+        """y[n, t] = E[x[n, t]]."""
         ids = x.astype(np.intp)
         V = self.input_dim
         if ids.size and not -V <= ids.min() <= ids.max() < V:

@@ -83,7 +83,7 @@ class Elementwise(Merge):
         return (batches.pop() if batches else None, *sizes)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """Y = merge(x_0, x_1, ...)."""
+        """y = merge(x_0, x_1, ...)."""
         rank = max(a.ndim for a in x)
         xs = [a.reshape(_with_rank(a.shape, rank)) for a in x]
         return self.merge(xs), (xs, [a.shape for a in x])
@@ -280,7 +280,7 @@ class Dot(Merge):
         return (shapes[0][0], *(rest or [1]))
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """Y = a b, a matrix product for each sample: a is x_0 as (N, P, K), b is x_1 as (N, K, Q)."""
+        """y = a b, a matrix product for each sample: a is x_0 as (N, P, K), b is x_1 as (N, K, Q)."""
         shape = self.merged_shape([a.shape for a in x])
         moved = [np.moveaxis(v, place, -1) for v, place in zip(x, self._places([v.ndim for v in x]), strict=True)]
         flat = [np.ascontiguousarray(v).reshape(len(v), -1, v.shape[-1]) for v in moved]
@@ -289,7 +289,7 @@ class Dot(Merge):
         return (a @ b.swapaxes(1, 2)).reshape(shape), (a, b, lengths, [v.shape for v in moved], [v.shape for v in x])
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
-        """Y[p, q] = sum_k a[p, k] b[q, k], so da[p, k] = sum_q dy[p, q] b[q, k] and db[q, k] = sum_p dy[p, q] a[p, k].
+        """y[p, q] = sum_k a[p, k] b[q, k], so da[p, k] = sum_q dy[p, q] b[q, k] and db[q, k] = sum_p dy[p, q] a[p, k].
 
         Where a = u / |u|: du = (da - a sum_k(a da)) / |u|.
         """

@@ -93,7 +93,7 @@ class GaussianNoise(Gaussian):
         return self.stddev == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = x + e in training, x otherwise."""
+        """y = x + e in training, x otherwise."""
         return (x + self._normal(x, 0, self.stddev) if training and self.stddev > 0 else x), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -127,7 +127,7 @@ class GaussianDropout(Gaussian):
         return self.rate == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = x e in training, x otherwise."""
+        """y = x e in training, x otherwise."""
         if not training or self.rate == 0:
             return x, None
         e = self._normal(x, 1, math.sqrt(self.rate / (1 - self.rate)))

@@ -187,7 +187,7 @@ class BatchNormalization(Normalization):
         average.change(average.latest * self.momentum + new.reshape(average.shape) * (1 - self.momentum))
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = gamma (x - m) r + beta; the moving averages move on in training."""
+        """y = gamma (x - m) r + beta; the moving averages move on in training."""
         if training:
             m, v, centered = moments(x, self._others(x.ndim))
             self._follow(self.moving_mean, m)
@@ -261,7 +261,7 @@ class LayerNormalization(Normalization):
         self.axis = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = gamma (x - m) r + beta."""
+        """y = gamma (x - m) r + beta."""
         _, v, centered = moments(x, self._along(x.ndim))
         r = 1 / np.sqrt(v + self.epsilon)
         x_hat = centered * r

@@ -137,7 +137,7 @@ class GlobalAveragePooling2D(GlobalPooling2D):
     """
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = (sum over h, w of x) / (H W)."""
+        """y = (sum over h, w of x) / (H W)."""
         return x.mean(axis=(1, 2), keepdims=self.keepdims), x.shape
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -156,7 +156,7 @@ class GlobalMaxPooling2D(GlobalPooling2D):
     """
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y = max over h, w of x."""
+        """y = max over h, w of x."""
         return x.max(axis=(1, 2), keepdims=self.keepdims), x
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
