@@ -3,6 +3,7 @@
 Calls `base`, and `console` for the line.
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -153,10 +154,12 @@ class CSVLogger(Callback):
             # The first epoch may be one without validation (`validation_freq`): leave room for it.
             has_validation = any(key.startswith("val_") for key in keys)
             self.keys = keys if has_validation else keys + [f"val_{key}" for key in keys]
-        with open(self.filename, "ab") as file:
+        with open(self.filename, "ab", buffering=0) as file:  # so that nothing waits to be written
             rows = [] if file.tell() else [["epoch", *self.keys]]
             rows.append([epoch, *(_csv_value(logs.get(key, "NA")) for key in self.keys)])
-            file.write(self._as_text(rows).encode())
+            text = self._as_text(rows).encode()
+            if file.write(text) != len(text):
+                raise OSError(errno.ENOSPC, "CSVLogger: the last line is not whole", self.filename)
 
     def _as_text(self, rows: list[list[Any]]) -> str:
         import csv
