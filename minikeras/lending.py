@@ -41,6 +41,8 @@ def owned(values: Any, given: Any) -> Any:
         given: likewise.
     """
     others = [given] if isinstance(given, np.ndarray) else list(given)
+    if type(values) is np.ndarray and values.base is None and values.flags.writeable:  # the usual case
+        return values.copy() if any(values is other or other.base is values for other in others) else values
     several = isinstance(values, list)
     for i, value in enumerate(values := values if several else [values]):
         if not value.flags.writeable or any(np.may_share_memory(value, other) for other in others):

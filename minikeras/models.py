@@ -101,7 +101,9 @@ class Model(Trainer, Layer):
             ValueError: that model's output has another shape now, for which the layers after it weren't made.
         """
         graph = self._graph
-        if graph is not None and graph.inner and graph.is_outdated:
+        if graph is None or not graph.inner:  # the usual case
+            return graph
+        if graph.is_outdated:
             for node in graph.calls:
                 if isinstance(node, Node) and isinstance(node.layer, Model):
                     expected = [s.shape for s in node.outputs]
@@ -134,13 +136,14 @@ class Model(Trainer, Layer):
 
     def check_input(self, shape: Any) -> None:
         """Raise ValueError where a batch of this shape doesn't fit the model; a list of shapes for several inputs."""
-        if self.graph is None:
+        graph = self.graph
+        if graph is None:
             return
-        only = self.graph.inputs
+        only = graph.inputs
         if type(shape) is tuple and isinstance(only, Symbol) and (None, *shape[1:]) == only.shape:  # the usual case
             return
         shapes = shape if isinstance(shape, list) else [shape]
-        for i, (found, symbol) in enumerate(zip(shapes, self.graph.entrances, strict=True)):
+        for i, (found, symbol) in enumerate(zip(shapes, graph.entrances, strict=True)):
             expected = symbol.shape
             if found[1:] == expected[1:] and expected[0] is None:
                 continue

@@ -106,6 +106,17 @@ _of_this_thread = _OfThisThread()
 _nobody = np.zeros(0, np.int64)
 
 
+try:  # what NumPy does about errors, without the dictionary that takes it longer than a small kernel
+    from numpy._core.umath import _extobj_contextvar
+
+    _errors, _set_errors = _extobj_contextvar.get, _extobj_contextvar.set
+except ImportError:
+    _errors = np.geterr
+
+    def _set_errors(errors: dict[str, Any]) -> None:
+        np.seterr(**errors)
+
+
 class Visit:
     """What a call changes while it runs, and gives back: this thread's board, NumPy's errors, the limit of BLAS.
 
@@ -117,7 +128,7 @@ class Visit:
     def __init__(self) -> None:
         mine = _of_this_thread
         self.thread, self.board, self.left_to = threading.get_ident(), mine.board, mine.left_to
-        self.errors, self.is_over = np.geterr(), False
+        self.errors, self.is_over = _errors(), False
 
     def enter(self, alone: bool, one_blas_thread: bool) -> None:
         """Change what is asked for."""
@@ -136,8 +147,8 @@ class Visit:
         if mine.left_to is not None and mine.left_to is not self.left_to:
             mine.left_to.settle()
         mine.left_to, mine.board = self.left_to, self.board
-        if np.geterr() != self.errors:
-            np.seterr(**self.errors)
+        if _errors() != self.errors:
+            _set_errors(self.errors)
         _visits.discard(self)
         if _before is not None:
             _limit_blas()

@@ -309,11 +309,12 @@ class Trainer:
 
     def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
-        if self.graph is None:
+        graph = self.graph
+        if graph is None:
             return x
         if isinstance(x, Bundle):
             return Bundle(self._ranked(a, symbol) for a, symbol in zip(x, self.inputs, strict=True))
-        return self._ranked(x, self.graph.inputs)
+        return self._ranked(x, graph.inputs)
 
     @staticmethod
     def _ranked(x: np.ndarray, symbol: Any) -> np.ndarray:
@@ -598,7 +599,8 @@ class Trainer:
         )
 
     def _in_pieces(self, x: Any) -> Any:
-        graph, size = self.graph, self.graph.samples_in_cache
+        graph = self.graph
+        size = graph.samples_in_cache
         with np.errstate(all="ignore"):
             if len(x) <= size or len(x) * graph.multiply_adds < WORTH_A_TEAM:
                 return owned(graph.forward(x), x)
