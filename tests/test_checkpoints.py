@@ -936,9 +936,7 @@ def test_a_backup_holds_a_history_of_any_length(tmp_path):
 
 #: A training is interrupted at so many lines of the callbacks; where the environment says n, at each n-th that runs.
 LINES, STRIDE = 40, os.environ.get("MINIKERAS_LINES")
-TRACED = [
-    str(ROOT / "minikeras" / name) for name in ("callbacks/steering.py", "callbacks/reporting.py", "checkpoints.py")
-]
+TRACED = [module.__file__ for module in (callbacks.steering, callbacks.reporting, checkpoints)]
 PURE = ("_encode", "_decode", "<listcomp>", "<genexpr>", "<dictcomp>")  # thousands of lines that change nothing
 
 
