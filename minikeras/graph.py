@@ -282,16 +282,22 @@ def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
     return a if b is None else b if a is None else a + b
 
 
-class _JoinOfOne:
-    """A layer that takes lists, given a list of one."""
+class _Around:
+    """What runs in a layer's place, and is it in all that it doesn't write itself."""
 
-    joins = True
-
-    def __init__(self, layer: Layer):
+    def __init__(self, layer: Any):
         self.layer = layer
 
     def __getattr__(self, name: str) -> Any:
+        if name == "layer" or name.startswith("__"):  # as `copy` and `pickle` ask one that is being made
+            raise AttributeError(name)
         return getattr(self.layer, name)
+
+
+class _JoinOfOne(_Around):
+    """A layer that takes lists, given a list of one."""
+
+    joins = True
 
     def compute_output_shape(self, shape: Any) -> Any:
         return self.layer.compute_output_shape([shape])
@@ -306,18 +312,12 @@ class _JoinOfOne:
         self.layer.backward_weights(dy, cache)
 
 
-class _Bordered:
+class _Bordered(_Around):
     """A layer of the user's own, at the border of the engine.
 
     What it returns is brought to the layer's float type, in one piece, as machine code takes it; an output or a
     gradient of another shape than it says is refused by the layer's name.
     """
-
-    def __init__(self, layer: Any):
-        self.layer = layer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.layer, name)
 
     def forward(self, x: Any, training: bool) -> tuple[np.ndarray, Any]:
         return self._taken(x, *self.layer.forward(x, training))

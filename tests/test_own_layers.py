@@ -1,6 +1,8 @@
 """Layers of the user's own, at the border of the engine: what they return is taken as what it means, or refused."""
 
+import copy
 import functools
+import pickle
 
 import keras
 import numpy as np
@@ -177,3 +179,27 @@ def test_a_layer_that_joins_returns_a_gradient_for_each_input():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="'mine': `backward` returns a list with dx for each of its 2 inputs"):
         model.fit([np.ones((8, 4))] * 2, np.ones((8, 5)), verbose=0)
+
+
+class Doubled(minikeras.layers.Layer):
+    def forward(self, x, training):
+        return x * 2, None
+
+    def backward(self, dy, cache):
+        return dy * 2
+
+
+@pytest.mark.parametrize("by", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"])
+def test_models_with_layers_of_ones_own_and_joins_of_one_can_be_copied(by):
+    inputs = minikeras.Input((4,))
+    hidden = minikeras.layers.BatchNormalization()(Doubled()(minikeras.layers.Add()([inputs])))
+    model = minikeras.Model(inputs, minikeras.layers.Dense(1)(hidden))
+    model.compile("adam", "mse")
+    x, y = np.ones((8, 4)), np.ones((8, 1))
+    model.fit(x, y, verbose=0)
+    other = by(model)
+    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+    for trained in (model, other):
+        trained.fit(x, y, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
