@@ -8,7 +8,7 @@ This module only names the rooms; each is imported when it is first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .names import did_you_mean
+from .common.names import did_you_mean
 
 if TYPE_CHECKING:
     from . import (
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         random,
         regularizers,
         saving,
-        testing,
         utils,
     )
     from .callbacks import Callback
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
     from .metrics import Metric
     from .models import Model, Sequential
     from .optimizers import Optimizer
-    from .parameters import Variable
     from .regularizers import Regularizer
+    from .variables import Variable
 
 __version__ = "0.1.0"
 
@@ -53,22 +52,11 @@ _HOMES = {
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
     "Sequential": "models",
-    "Variable": "parameters",
+    "Variable": "variables",
 }
 
 #: Rooms that are not part of Keras's API; `from . import kernels` inside the package asks for them here, too.
-_INNER = (
-    "console",
-    "data",
-    "differentiable",
-    "explaining",
-    "graph",
-    "kernels",
-    "names",
-    "parameters",
-    "serialization",
-    "symbolic",
-)
+_INNER = ("common", "data", "engine", "functional", "inspecting", "kernels", "variables")
 
 __all__ = [
     "Callback",

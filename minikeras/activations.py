@@ -3,9 +3,8 @@
     y = f(x, **options)
     dx = f.gradient(dy, x, y, **options)        dx = dy * f'(x); x and y as of the forward call
 
-Layers look an activation up with `get` and apply the pair around their linear part.  The four that are used most are
-computed by `kernels.elementwise` and `kernels.scores`; otherwise calls `config`, `differentiable` and `serialization`.
-Keras's counterpart: `keras.activations`; at a kink the derivative is the one TensorFlow chooses.
+Layers look an activation up with `get` and apply the pair around their linear part.  Keras's counterpart:
+`keras.activations`; at a kink the derivative is the one TensorFlow chooses.
 
 The arguments of exponentials are bounded, so that nothing overflows on the way to a finite result.
 """
@@ -18,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from . import config, kernels
-from .arguments import plain
-from .differentiable import Differentiable, differentiable
-from .kernels import Kernel
-from .names import missing_attribute
-from .serialization import Table, deserializer, serialize
+from . import config, functional
+from .common.arguments import plain
+from .common.differentiable import Differentiable, differentiable
+from .common.names import missing_attribute
+from .common.serialization import Table, deserializer, serialize
+from .functional import Kernel
 
 __all__ = [
     "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
@@ -91,7 +90,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     `x` above `threshold` (at most `max_value`), `negative_slope * (x - threshold)` below it.
     """
     if threshold == 0 and not negative_slope:
-        return _by_kernel(kernels.elementwise.relu, x) if max_value is None else np.clip(x, 0, max_value)
+        return _by_kernel(functional.elementwise.relu, x) if max_value is None else np.clip(x, 0, max_value)
     y = np.where(x > threshold, x, 0)
     if max_value is not None:
         y = np.clip(y, 0, max_value)
@@ -102,7 +101,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 def relu_gradient(dy, x, y, negative_slope=0.0, max_value=None, threshold=0.0):
     """dy where `x` is on the rising piece, negative_slope * dy below the threshold, else 0."""
     if threshold == 0 and not negative_slope and max_value is None:
-        return _by_kernel(kernels.elementwise.relu_gradient, dy, x)
+        return _by_kernel(functional.elementwise.relu_gradient, dy, x)
     rising = x > threshold
     if max_value is not None:
         # TensorFlow's relu6 is flat at exactly 6; its general clip still rises at its bounds.
@@ -180,13 +179,13 @@ def hard_tanh_gradient(dy, x, y):
 @activation
 def sigmoid(x):
     """1 / (1 + exp(-x)), between 0 and 1."""
-    return _by_kernel(kernels.elementwise.sigmoid, x)
+    return _by_kernel(functional.elementwise.sigmoid, x)
 
 
 @sigmoid.derivative
 def sigmoid_gradient(dy, x, y):
     """dy * y * (1 - y)."""
-    return _by_kernel(kernels.elementwise.sigmoid_gradient, dy, y)
+    return _by_kernel(functional.elementwise.sigmoid_gradient, dy, y)
 
 
 @activation
@@ -204,13 +203,13 @@ def log_sigmoid_gradient(dy, x, y):
 @activation
 def tanh(x):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), between -1 and 1."""
-    return _by_kernel(kernels.elementwise.tanh, x)
+    return _by_kernel(functional.elementwise.tanh, x)
 
 
 @tanh.derivative
 def tanh_gradient(dy, x, y):
     """dy * (1 - y^2)."""
-    return _by_kernel(kernels.elementwise.tanh_gradient, dy, y)
+    return _by_kernel(functional.elementwise.tanh_gradient, dy, y)
 
 
 @activation
@@ -330,7 +329,7 @@ def softmax(x, axis=-1):
             stacklevel=4,
         )
     if _is_last(axis, x):
-        return _by_kernel(kernels.scores.softmax, x, as_matrices=True)
+        return _by_kernel(functional.scores.softmax, x, as_matrices=True)
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
 
@@ -343,7 +342,7 @@ def _is_last(axis: Any, x: np.ndarray) -> bool:
 def softmax_gradient(dy, x, y, axis=-1):
     """y * (dy - sum(dy * y)), since dy_i/dx_j = y_i * ([i = j] - y_j)."""
     if _is_last(axis, y):
-        return _by_kernel(kernels.scores.softmax_gradient, dy, y, as_matrices=True)
+        return _by_kernel(functional.scores.softmax_gradient, dy, y, as_matrices=True)
     return y * (dy - (dy * y).sum(axis, keepdims=True))
 
 

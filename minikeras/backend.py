@@ -1,7 +1,7 @@
 """The spellings of `keras.backend` that courses still use; the settings themselves live in `config`."""
 
+from .common.names import clear_session
 from .config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
-from .names import clear_session
 
 __all__ = [
     "clear_session",

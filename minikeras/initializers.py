@@ -6,8 +6,7 @@ A layer that adds z = sum over `fan_in` inputs of w x makes the variance of z fa
 neither die out nor blow up through many layers, the variance of w is chosen near 1 / fan_in (`VarianceScaling` and
 the six after it).
 
-Layers call them when they are built.  Calls `random`, `config`, `serialization`.
-Keras's counterpart: `keras.initializers`.
+Layers call them when they are built.  Keras's counterpart: `keras.initializers`.
 """
 
 import math
@@ -18,8 +17,8 @@ import numpy as np
 
 from . import config as settings
 from . import random
-from .names import missing_attribute
-from .serialization import Configurable, Table, deserializer, keras_class, serialize
+from .common.names import missing_attribute
+from .common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",

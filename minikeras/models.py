@@ -1,7 +1,6 @@
 """Models: layers put together.  `Model` is a graph between symbols, `Sequential` a chain of layers.
 
-What a model can do with data (compile, fit, evaluate, predict) stands in `training`.  Users call this room; it
-calls `graph`, `graph_config`, `training`, `layers`, `parameters`, `saving`, `several`, `console`.
+What a model can do with data (compile, fit, evaluate, predict) stands in `training`.
 """
 
 import contextlib
@@ -11,18 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import saving
-from .arguments import as_truth, checked
-from .graph import Graph
-from .graph_config import graph_config, symbols_of
+from .common.arguments import as_truth, checked
+from .common.lending import owned
+from .common.names import auto_name, did_you_mean, missing_attribute
+from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
+from .common.tree import aligned, flat, is_nested, packed
+from .engine.graph import Graph
+from .engine.graph_config import graph_config, symbols_of
+from .engine.training import Trainer
 from .layers.base import Layer, Shape, checked_shape, dtype_policy, set_all
 from .layers.core import InputLayer
-from .lending import owned
-from .names import auto_name, did_you_mean, missing_attribute
-from .parameters import Parameters, Variable
-from .serialization import constructor_arguments, deserialize, keras_class, serialize
-from .several import aligned, flat, is_nested, packed
-from .symbolic import Node, Symbol
-from .training import Trainer
+from .layers.symbols import Node, Symbol
+from .variables import Parameters, Variable
 
 
 @keras_class("keras")
@@ -390,7 +389,7 @@ class Model(Trainer, Layer):
         layer_range: tuple[str, str] | None = None,
     ) -> None:
         """Print the table of layers, their output shapes and numbers of weights."""
-        from . import console
+        from .common import console
 
         console.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
@@ -408,7 +407,7 @@ class Model(Trainer, Layer):
         Raises:
             ValueError: the model isn't built, or a target for a model without a loss; several samples, another shape.
         """
-        from . import explaining
+        from .inspecting import explaining
 
         return explaining.explain(self, x, y, print_fn)
 

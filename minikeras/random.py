@@ -2,10 +2,9 @@
 
     (seed, counter) -> stream of random numbers
 
-A seed that nobody gave is drawn once, when the object that needs it is made.  State has only a `SeedGenerator`; one of
-them, which `set_random_seed` drops, serves calls without a seed.  Called by `initializers`, random layers, `data` (for
-the order of samples) and users; calls `kernels.philox`, where the stream is explained, and `config`.
-Keras's counterparts: `keras.random` and `keras.utils.set_random_seed`.
+A seed that nobody gave is drawn once, when the object that needs it is made.  State has only a
+`SeedGenerator`; one of them, which `set_random_seed` drops, serves calls without a seed.  Keras's counterparts:
+`keras.random` and `keras.utils.set_random_seed`.
 """
 
 import math
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from . import config
-from .kernels import philox
-from .names import auto_name, missing_attribute
-from .serialization import Configurable, keras_class
+from .common.names import auto_name, missing_attribute
+from .common.serialization import Configurable, keras_class
+from .functional import philox
 
 __all__ = ["SeedGenerator", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform"]
 

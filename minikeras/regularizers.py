@@ -3,8 +3,7 @@
     regularizer(w) -> float                   added to the loss
     regularizer.gradient(w) -> array          added to d loss / d w
 
-Layers attach them to their weights, training adds them up.  Calls `serialization`.
-Keras's counterpart: `keras.regularizers`.
+Layers attach them to their weights, training adds them up.  Keras's counterpart: `keras.regularizers`.
 """
 
 import math
@@ -12,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .names import missing_attribute
-from .serialization import Configurable, Table, deserializer, keras_class, serialize
+from .common.names import missing_attribute
+from .common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 

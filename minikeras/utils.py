@@ -1,16 +1,16 @@
 """Small things that scripts use around a model: one-hot labels, the seed, files from the network, its picture.
 
-Called by users; calls `random`, `names`, `data`, `datasets.cache` and `drawing`.  Keras's counterpart: `keras.utils`.
+Keras's counterpart: `keras.utils`.
 """
 
 from typing import Any
 
 import numpy as np
 
+from .common.names import clear_session, missing_attribute
 from .data import PyDataset
 from .datasets.cache import get_file
-from .drawing import model_to_dot, plot_model
-from .names import clear_session, missing_attribute
+from .plotting.drawing import model_to_dot, plot_model
 from .random import set_random_seed
 
 __all__ = [

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import minikeras
 from minikeras import activations
-from minikeras.differentiable import differentiable
+from minikeras.common.differentiable import differentiable
 
 CASES = [
     (name, {})

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import minikeras as keras
-from minikeras import callbacks, initializers, layers, losses, metrics, names, optimizers, regularizers
-from minikeras.serialization import constructor_arguments
+from minikeras import callbacks, initializers, layers, losses, metrics, optimizers, regularizers
+from minikeras.common import names
+from minikeras.common.serialization import constructor_arguments
 
 ROOMS = (
     "activations", "callbacks", "config", "datasets", "initializers", "layers", "losses", "metrics", "models",

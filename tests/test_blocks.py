@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minikeras
-from minikeras import config, fusion, kernels, layers, losses
+from minikeras import config, kernels, layers, losses
+from minikeras.engine import blocks
 from minikeras.kernels import blocks2d, conv2d, dense, finite, pool2d, scores
 from minikeras.kernels.__main__ import examples
 from minikeras.layers.windows import window_geometry
@@ -257,15 +258,15 @@ def test_one_pass_is_loss_and_softmax(weights):
     loss = losses.SparseCategoricalCrossentropy()
     last = layers.Dense(4, activation="softmax")
     last(minikeras.Input((2,)))
-    one_pass = fusion.scores(loss, last)
-    assert type(one_pass) is fusion.SoftmaxCrossentropy
+    one_pass = blocks.scores(loss, last)
+    assert type(one_pass) is blocks.SoftmaxCrossentropy
     value, dz, p = one_pass.value_and_gradient(y, z, weights)
-    slow = fusion.Scores(one_pass.loss, one_pass.function)
+    slow = blocks.Scores(one_pass.loss, one_pass.function)
     for ours, theirs in zip((value, dz, p), slow.value_and_gradient(y, z, weights), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(one_pass.value(y, z, weights)[0], value)
     for other in (losses.SparseCategoricalCrossentropy(ignore_class=0), losses.CategoricalCrossentropy()):
-        assert type(fusion.scores(other, last)) is fusion.Scores
+        assert type(blocks.scores(other, last)) is blocks.Scores
 
 
 # data

@@ -22,7 +22,8 @@ import pytest
 from test_console import Stream, printing_to
 
 import minikeras
-from minikeras import callbacks, checkpoints, layers, saving
+from minikeras import callbacks, layers, saving
+from minikeras.callbacks import checkpoints
 from minikeras.saving import atomic
 
 ROOT = pathlib.Path(__file__).parents[1]

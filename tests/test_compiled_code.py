@@ -11,7 +11,8 @@ import pytest
 PROGRAM = """
 import sys
 import numpy as np
-from minikeras import kernels, threads
+from minikeras import kernels
+from minikeras.kernels import threads
 {before}
 w, g = np.full(10**6, 3, np.float32), np.ones(10**6, np.float32)
 kernels.updates.sgd(w, g, np.float32(1))

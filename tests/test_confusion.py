@@ -8,7 +8,7 @@ import pytest
 
 import minikeras
 from minikeras import metrics
-from minikeras.names import snake_case
+from minikeras.common.names import snake_case
 
 rng = np.random.default_rng(0)
 SIZES = (40, 7, 1)

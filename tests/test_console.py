@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minikeras
-from minikeras import console
+from minikeras.common import console
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -94,7 +94,7 @@ def test_progbar_draws_what_keras_draws(steps, averaged, known_target):
     updates = [(i + 1, seconds, [("loss", a), ("accuracy", b)]) for i, (seconds, a, b) in enumerate(steps)]
     options = {None: {"stateless_metrics": []}, "loss": {"stateful_metrics": ["accuracy"]}, "all": {}}[averaged]
     drawn = []
-    for cls in (keras.utils.Progbar, minikeras.console.Progbar):
+    for cls in (keras.utils.Progbar, minikeras.common.console.Progbar):
         clock = Clock()
         with printing_to(Stream(terminal=True), clock) as stream:
             drive(cls(len(steps) if known_target else None, **options), clock, updates)

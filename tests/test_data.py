@@ -242,7 +242,7 @@ def test_arrays_that_fit_are_not_copied_and_others_are_contiguous():
 
 def test_lists_and_array_likes():
     expected = np.array([[1, 2], [3, 4]], np.float32)
-    from minikeras.parameters import Variable
+    from minikeras.variables import Variable
 
     for x in (
         [[1, 2], [3, 4]],

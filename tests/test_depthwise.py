@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minikeras
 from minikeras.kernels import depthwise2d
 from minikeras.layers.windows import window_geometry
-from minikeras.testing import check_gradients
+from minikeras.testing.gradients import check_gradients
 
 KERNELS = [depthwise2d.forward, depthwise2d.weight_gradient, depthwise2d.input_gradient]
 EPSILON = float(np.finfo(np.float32).eps)

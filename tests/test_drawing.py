@@ -15,7 +15,7 @@ from legibility import assert_legible, words
 
 import minikeras as keras
 from minikeras import layers
-from minikeras.drawing import boxes, canvas, layout
+from minikeras.plotting.drawing import boxes, canvas, layout
 from minikeras.utils import model_to_dot, plot_model
 
 START = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "jpg": b"\xff\xd8"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minikeras import undisturbed as room
-from minikeras.undisturbed import undisturbed
+from minikeras.kernels import undisturbed as room
+from minikeras.kernels.undisturbed import undisturbed
 
 PROGRAM = Path(__file__).with_name("first_use.py")
 INTERRUPTIONS = int(os.environ.get("MINIKERAS_INTERRUPTIONS", "6"))  # 200 for all
@@ -59,7 +59,7 @@ FAULTY_IMPORT = """
 import importlib, itertools, sys
 import numpy as np
 from minikeras import kernels
-from minikeras.undisturbed import undisturbed
+from minikeras.kernels.undisturbed import undisturbed
 
 place, count, fired = int(sys.argv[1]), itertools.count(), []
 
@@ -140,7 +140,7 @@ def test_first_uses_within_first_uses_and_without_threads(monkeypatch):
 def test_the_end_of_a_process_does_not_wait_for_a_long_first_use():
     code = (
         "import signal, threading, time\n"
-        "from minikeras.undisturbed import undisturbed\n"
+        "from minikeras.kernels.undisturbed import undisturbed\n"
         "def slow():\n"
         "    for _ in range(10000):\n"
         "        time.sleep(0.01)\n"

@@ -17,8 +17,8 @@ import pytest
 
 import minikeras
 from minikeras import layers
+from minikeras.common.serialization import KNOWN, constructor_arguments
 from minikeras.saving import ModelFileError, load_model
-from minikeras.serialization import KNOWN, constructor_arguments
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -15,7 +15,8 @@ import pytest
 import threadpoolctl
 
 import minikeras
-from minikeras import layers, threads
+from minikeras import layers
+from minikeras.kernels import threads
 
 PACKAGE = os.path.dirname(minikeras.__file__) + os.sep
 EVERY = int(os.environ.get("MINIKERAS_LINES", "149"))  # a prime: other lines in each step

@@ -11,8 +11,8 @@ from layer_table import LAYERS, Case, random_weights
 
 import minikeras
 from minikeras import kernels
-from minikeras.serialization import deserialize, serialize
-from minikeras.testing import check_gradients
+from minikeras.common.serialization import deserialize, serialize
+from minikeras.testing.gradients import check_gradients
 
 TOLERANCE = 1e-5  # of the largest magnitude, float32
 

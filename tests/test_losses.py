@@ -10,9 +10,9 @@ import tensorflow as tf
 
 import minikeras
 from minikeras import losses
-from minikeras.differentiable import differentiable
-from minikeras.names import snake_case
-from minikeras.serialization import deserialize, serialize
+from minikeras.common.differentiable import differentiable
+from minikeras.common.names import snake_case
+from minikeras.common.serialization import deserialize, serialize
 
 REDUCTIONS = ["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None]
 generator = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import minikeras
 from minikeras import layers
-from minikeras.graph import Graph
-from minikeras.testing import check_gradients
+from minikeras.engine.graph import Graph
+from minikeras.testing.gradients import check_gradients
 
 generator = np.random.default_rng(0)
 

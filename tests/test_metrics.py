@@ -9,7 +9,7 @@ import pytest
 
 import minikeras
 from minikeras import losses, metrics
-from minikeras.names import snake_case
+from minikeras.common.names import snake_case
 
 generator = np.random.default_rng(0)
 LABELS = [generator.integers(0, 6, n) for n in (7, 4, 1)]

@@ -8,7 +8,7 @@ import pytest
 
 import minikeras
 from minikeras import layers
-from minikeras.graph import Graph
+from minikeras.engine.graph import Graph
 
 
 def small(k=minikeras, **kwargs):

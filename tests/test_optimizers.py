@@ -16,7 +16,7 @@ import minikeras
 from minikeras import config, kernels, optimizers
 from minikeras.kernels import updates
 from minikeras.optimizers import schedules
-from minikeras.parameters import Parameters, Variable
+from minikeras.variables import Parameters, Variable
 
 SHAPES = [(3, 3, 2, 5), (5,), (17, 4), (4,), (1,)]
 STEPS = 100

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import minikeras
-from minikeras.differentiable import differentiable
-from minikeras.testing import check_gradients
+from minikeras.common.differentiable import differentiable
+from minikeras.testing.gradients import check_gradients
 
 X = np.random.default_rng(0).normal(0, 1, (12, 3)).astype("float32")
 Y = np.random.default_rng(1).uniform(0, 1, (12, 3)).astype("float32")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from minikeras import regularizers
-from minikeras.parameters import Variable
+from minikeras.variables import Variable
 
 CASES = [
     ("L1", {}),

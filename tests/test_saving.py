@@ -15,7 +15,8 @@ import pytest
 from layer_table import LAYERS, random_weights
 
 import minikeras
-from minikeras import files, layers, saving
+from minikeras import layers, saving
+from minikeras.common import files
 from minikeras.saving import ModelFileError, atomic
 
 # Keras converts its variables so when it writes a file.
@@ -500,8 +501,8 @@ def test_custom_objects(suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", WHOLE)
 def test_registered_classes(suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr("minikeras.serialization.REGISTERED", {})
-    monkeypatch.setattr(saving, "REGISTERED", minikeras.serialization.REGISTERED)
+    monkeypatch.setattr("minikeras.common.serialization.REGISTERED", {})
+    monkeypatch.setattr(saving, "REGISTERED", minikeras.common.serialization.REGISTERED)
     registered = saving.register_keras_serializable("mine")(type("Scale", (Scale,), {"__module__": __name__}))
     assert saving.get_registered_name(registered) == "mine>Scale"
     assert saving.get_registered_object("mine>Scale") is registered

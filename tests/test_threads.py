@@ -14,9 +14,10 @@ import pytest
 import threadpoolctl
 
 import minikeras
-from minikeras import kernels, threads
+from minikeras import kernels
+from minikeras.kernels import threads
 from minikeras.kernels.team import ASLEEP, LEFT, NO, TAKEN, YES
-from minikeras.threads import one_blas_thread
+from minikeras.kernels.threads import one_blas_thread
 
 
 def blas_threads():
@@ -466,7 +467,8 @@ IDLE = """
 import sys, time
 import numpy as np
 import minikeras
-from minikeras import kernels, threads
+from minikeras import kernels
+from minikeras.kernels import threads
 from minikeras.kernels import team
 from numba import cfunc
 
@@ -514,7 +516,7 @@ def test_a_child_process_forks_off_in_the_midst_of_it():
     code = (
         "import os, threading, time\n"
         "import threadpoolctl\n"
-        "from minikeras.threads import one_blas_thread\n"
+        "from minikeras.kernels.threads import one_blas_thread\n"
         "def numbers():\n"
         "    return {l['num_threads'] for l in threadpoolctl.threadpool_info() if l['user_api'] == 'blas'}\n"
         "import numpy; before = numbers()\n"

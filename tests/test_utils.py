@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from minikeras import names, utils
+from minikeras import utils
+from minikeras.common import names
 
 
 @pytest.mark.parametrize("num_classes", [None, 0, 4, 7])

@@ -8,15 +8,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 from .base import Callback, LambdaCallback
 from .calling import CallbackList
 from .reporting import CSVLogger, History, ProgbarLogger
 from .steering import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau, TerminateOnNaN
 
 if TYPE_CHECKING:
-    from ..checkpoints import BackupAndRestore, ModelCheckpoint
     from ..plotting import TrainingCurves
+    from .checkpoints import BackupAndRestore, ModelCheckpoint
 
 __all__ = [
     "BackupAndRestore",
@@ -39,7 +39,7 @@ _missing = missing_attribute(__name__, __all__)
 
 def __getattr__(name: str) -> Any:
     if name in ("BackupAndRestore", "ModelCheckpoint"):  # which need files, and this room
-        from .. import checkpoints
+        from . import checkpoints
 
         return getattr(checkpoints, name)
     if name == "TrainingCurves":

@@ -1,6 +1,6 @@
 """What every callback is: hooks that are called while a model trains, evaluates or predicts.
 
-All callbacks derive from here, and so do those of one's own; `calling` calls them.  Calls `names`, `keeping`.
+All callbacks derive from here, and so do those of one's own;
 """
 
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arguments import check_constructor
-from ..names import did_you_mean
+from ..common.arguments import check_constructor
+from ..common.names import did_you_mean
 from .keeping import Check
 
 Logs = Mapping[str, Any] | None

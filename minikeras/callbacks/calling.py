@@ -1,7 +1,4 @@
-"""How callbacks are called: all of a list as one, and for single batches only those that ask for them.
-
-`training` calls a `CallbackList` at every begin and end.  Calls `base` and `reporting`.
-"""
+"""How callbacks are called: all of a list as one, and for single batches only those that ask for them."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn

@@ -7,7 +7,7 @@ stood.  So each class says what training changes, and how to tell whether a valu
 
 Of classes of the user's own also those attributes are kept that hold numbers (arrays, or lists and dictionaries of
 them), are there when `fit` begins, keep their form, and are no arguments of the constructor: those are options, and
-stay what the script says.  `callbacks` declare, `checkpoints` asks; calls nobody.
+stay what the script says.
 """
 
 import inspect

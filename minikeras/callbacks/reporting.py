@@ -1,7 +1,4 @@
-"""Callbacks that tell what happens: a record of it, a progress line, a file.
-
-Calls `base`, and `console` for the line.
-"""
+"""Callbacks that tell what happens: a record of it, a progress line, a file."""
 
 import errno
 import os
@@ -10,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..console import ProgressLine, say, verbosity
+from ..common.console import ProgressLine, say, verbosity
 from .base import Callback, Logs, plain_logs
 from .keeping import are_counts, are_names, is_record
 

@@ -1,7 +1,4 @@
-"""Callbacks that change the course of training: stop it early, or set another learning rate.
-
-Calls `base`, `config`, `console` and `names`.
-"""
+"""Callbacks that change the course of training: stop it early, or set another learning rate."""
 
 import inspect
 import warnings
@@ -11,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
-from ..console import say
-from ..names import did_you_mean
+from ..common.console import say
+from ..common.names import did_you_mean
 from .base import Callback, Logs
 from .keeping import are_weights, is_count, is_number
 

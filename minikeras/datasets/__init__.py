@@ -4,7 +4,7 @@ Called by users; calls nothing of the engine.  Keras's counterpart: `keras.datas
 needs no network).
 """
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 from . import digits, fashion_mnist, mnist
 
 __all__ = ["digits", "fashion_mnist", "mnist"]

@@ -5,7 +5,7 @@
 A download goes to a file of its own beside the target, is checked, and takes the target's name in one step.  A
 killed download therefore never leaves half a data set, and two processes may load the same one at once.
 
-Called by the data sets and by `utils`; calls `files`.  Keras's counterpart: `keras.utils.get_file`.
+Keras's counterpart: `keras.utils.get_file`.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from .. import files
+from ..common import files
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 

@@ -1,12 +1,12 @@
 """Handwritten digits of 8 x 8 pixels that come with scikit-learn: real data without a network.
 
-From the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), its test part.  Calls
-nobody.  Keras has no counterpart; the API is that of its image data sets.
+From the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), its test part.  Keras has no
+counterpart; the API is that of its image data sets.
 """
 
 import numpy as np
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 
 __all__ = ["load_data"]
 

@@ -1,7 +1,6 @@
 """Fashion-MNIST: 70,000 images of clothes, a harder drop-in for the digits of MNIST (Xiao et al., 2017).
 
-Calls `cache`.  Keras's counterpart: `keras.datasets.fashion_mnist`.  The data are under the MIT licence, copyright
-Zalando SE.
+Keras's counterpart: `keras.datasets.fashion_mnist`.  The data are under the MIT licence, copyright Zalando SE.
 """
 
 import os
@@ -9,7 +8,7 @@ import struct
 
 import numpy as np
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 from . import cache
 
 __all__ = ["CLASS_NAMES", "load_data"]

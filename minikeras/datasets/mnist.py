@@ -1,13 +1,13 @@
 """MNIST: 70,000 images of handwritten digits (LeCun and Cortes; CC BY-SA 3.0).
 
-Calls `cache`.  Keras's counterpart: `keras.datasets.mnist`.
+Keras's counterpart: `keras.datasets.mnist`.
 """
 
 import os
 
 import numpy as np
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 from . import cache
 
 __all__ = ["load_data"]

@@ -1,7 +1,7 @@
 """The hot loops, each twice: a NumPy reference that states the mathematics, and a numba kernel that runs it.
 
-Layers and optimizers call `kernels.conv2d.forward(...)` and the like.  A room of kernels is imported, numba with it,
-and a kernel compiled, at the first call that needs it; the machine code is kept on disk.  A reference answers instead
+A room of kernels is imported, numba with it, and a kernel compiled, at the first call that needs it; the machine code
+is kept on disk.  A reference answers instead
 
 - for float64 arrays, so that gradient checks need no second compilation,
 - where it gives the same bits, until something else has imported numba, and
@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import threads
-from ..undisturbed import undisturbed
+from . import threads
+from .undisturbed import undisturbed
 
 _ROOMS = (
     "blocks2d", "conv2d", "dense", "depthwise2d", "elementwise", "finite", "philox", "pool2d", "scores", "updates",

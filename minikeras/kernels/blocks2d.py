@@ -16,8 +16,6 @@ in a scratch array that each share of the work has for itself.  Large images, an
     y = max of a under each window  pool2d
 
 The maximum of rectified numbers is the rectified maximum, so the rectifier runs last, on fewer numbers.
-
-Called by `fusion`; calls `conv2d`, `team` and `vectors`.
 """
 
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 numba keeps what it compiles beside the source, or in the user's cache folder, and takes it to be up to date while the
 file that holds the function is.  But kernels call functions of other files: what is kept is therefore also marked with
 a digest of all of them.  And numba believes what it reads, whatever a full disk or a power cut has left of it: here
-every file begins with a checksum, and what is damaged, or can't be kept, is compiled anew.  Called by `Kernel`.
+every file begins with a checksum, and what is damaged, or can't be kept, is compiled anew.
 """
 
 import functools

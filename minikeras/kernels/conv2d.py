@@ -16,9 +16,8 @@ Everywhere n counts images, (p, q) output cells, (i, j) kernel cells, c channels
 
 where x counts as zero outside the image.  (Mathematicians call this a cross-correlation.)
 
-Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or
-a few, as the kernel's rows and columns that lie outside the image are left out.  The images are shared out to the team.
-Called by `layers.conv` and `fusion`; calls `products`, `team` and `vectors`.
+Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or a
+few, as the kernel's rows and columns that lie outside the image are left out.  The images are shared out to the team.
 """
 
 from collections.abc import Iterator

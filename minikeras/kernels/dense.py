@@ -10,7 +10,7 @@
     z[n, o] = b[o] + sum over i of x[n, i] w[i, o]
 
 A dense layer is a convolution over images of one pixel, so `products` does the work here too.  The team shares out
-samples, or inputs where these are more.  Called by `layers.core` and `fusion`; calls `products` and `team`.
+samples, or inputs where these are more.
 """
 
 import numpy as np

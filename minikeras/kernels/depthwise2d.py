@@ -11,8 +11,6 @@
 With h and v as in `conv2d`, c counting channels and m a channel's windows,
 
     y[n, p, q, c M + m] = b[c M + m] + sum over i, j of x[n, h, v, c] * w[i, j, c, m]
-
-Called by `layers.depthwise`; calls `team`, and for the references `conv2d`.
 """
 
 import numpy as np

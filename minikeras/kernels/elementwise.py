@@ -5,8 +5,7 @@
 | x, dx | (n,)  | what the activation is applied to; d loss / d x        |
 | y, dy | (n,)  | what comes out; d loss / d y                           |
 
-Each is a formula of one register, which the team applies to its shares of the vectors.  Called by `activations`; calls
-`team` and `vectors`.
+Each is a formula of one register, which the team applies to its shares of the vectors.
 """
 
 import numpy as np

@@ -5,8 +5,7 @@
 | x    | (n,)  | the numbers                |
 | bad  | (8,)  | NaN where a share has some |
 
-0 x is 0 for each finite x, and NaN for NaN and for infinity; NaN is what then remains of a sum.  Called by `data`;
-calls `team` and `vectors`.
+0 x is 0 for each finite x, and NaN for NaN and for infinity;  NaN is what then remains of a sum.
 """
 
 import numpy as np

@@ -17,8 +17,7 @@ multiplies two of four words, swaps the halves of the products about, and stirs 
     one round      (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0,  lo(M1 c2),  hi(M0 c0) ^ c3 ^ k1,  lo(M0 c0))
     between them   k0 += W0,  k1 += W1
 
-All of it as TensorFlow does it, so that one seed gives the numbers of tf.keras bit for bit.  Called by `random`; calls
-nobody.
+All of it as TensorFlow does it, so that one seed gives the numbers of tf.keras bit for bit.
 """
 
 import math

@@ -18,8 +18,7 @@ Cells outside the image are left out: they neither win nor count in the mean (as
 hold at least one cell of the image, as those of "valid" and "same" do.  Of equal largest cells the first one, row by
 row, gets the whole gradient (as in TensorFlow, measured on CPU).  A NaN wins, so that it is seen and not lost.
 
-The kernels take a register of channels at a time; images are shared out to the team.  Called by `layers.pooling`; the
-references walk windows as those of `conv2d` do.  Calls `team` and `vectors`.
+The kernels take a register of channels at a time; images are shared out to the team.
 """
 
 import numpy as np

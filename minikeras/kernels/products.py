@@ -34,8 +34,6 @@ the sums are taken up again.
 
 Where z has few rows, each number of w is read once, and memory has to deliver it: then k is cut into so few rows of w
 that they are read in the order of memory.  Everywhere they are asked for AHEAD rows before they are needed.
-
-Called by `conv2d` and `dense`; calls `vectors`, and `team` to lay out strips.
 """
 
 import functools

@@ -12,7 +12,7 @@
     dz[n, c] = (p[n, c] - [c = t[n]]) / N                          as d log(sum exp z) / d z[c] = p[c]
 
 The largest score of a sample is taken out of the exponents first, so that nothing overflows.  A class outside [0, C)
-gives NaN.  Called by `fusion`; calls `team` and `vectors`.
+gives NaN.
 """
 
 import numpy as np

@@ -26,8 +26,7 @@ shares alone.
 Who gets a board that is one field longer may `leave` work on it and go on, while the others do it: so the weights
 change while Python fetches the next batch.  What comes next, `share_out` or `settle`, finishes that work first.
 
-`Kernel` passes the board as `team`; the kernels call `share_out`; `minikeras.threads` starts the threads.  Calls
-nobody.
+`Kernel` passes the board as `team`; `threads` starts the threads.
 """
 
 import ctypes

@@ -22,8 +22,7 @@ subnormal number, on which a processor is about ten times slower.  Moments that 
 to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
 
 Each loop runs over one share of the vectors.  All vectors of a rule are an optimizer's own, so that the training loop
-can let the last shares be done while it fetches a batch (see `team.leave`).  Called by `optimizers.rules` (and `decay`
-by `optimizers.base`); calls `team`.
+can let the last shares be done while it fetches a batch (see `team.leave`).
 """
 
 import numpy as np

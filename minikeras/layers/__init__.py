@@ -1,14 +1,14 @@
-"""The layers, under the names that Keras gives them.  Users and `models` call this room; it calls its modules."""
+"""The layers, under the names that Keras gives them."""
 
-from ..names import missing_attribute
-from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from ..common.names import missing_attribute
 from .base import Layer
 from .conv import Conv2D, Convolution2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
-from .depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
-from .embedding import Embedding
-from .frames import Cropping2D, ZeroPadding2D
-from .merging import (
+from .more.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from .more.depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
+from .more.embedding import Embedding
+from .more.frames import Cropping2D, ZeroPadding2D
+from .more.merging import (
     Add,
     Average,
     Concatenate,
@@ -26,8 +26,10 @@ from .merging import (
     multiply,
     subtract,
 )
-from .noise import GaussianDropout, GaussianNoise, SpatialDropout2D
-from .normalization import BatchNormalization, LayerNormalization
+from .more.noise import GaussianDropout, GaussianNoise, SpatialDropout2D
+from .more.normalization import BatchNormalization, LayerNormalization
+from .more.reshaping import Permute, RepeatVector, UpSampling2D
+from .more.transposed import Conv2DTranspose, Convolution2DTranspose
 from .pooling import (
     AveragePooling2D,
     AvgPool2D,
@@ -38,8 +40,6 @@ from .pooling import (
     MaxPool2D,
     MaxPooling2D,
 )
-from .reshaping import Permute, RepeatVector, UpSampling2D
-from .transposed import Conv2DTranspose, Convolution2DTranspose
 
 __all__ = [
     "ELU",

@@ -6,8 +6,7 @@
 `dy` stands for d loss / d y, in the shape of y.  What `backward` needs of `forward` travels in the cache and is
 never kept on the layer, so that one layer may be used twice, from two threads, or by a validation in mid-training.
 
-Every module of `layers` derives from here; `graph` runs the pair.  Calls `activations`, `initializers`,
-`regularizers`, `parameters`, `symbolic`.
+`graph` runs the pair.
 """
 
 import copy
@@ -18,12 +17,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import activations, config, initializers, regularizers
-from ..arguments import ArgumentError, as_truth, checked, shown
-from ..lending import owned
-from ..names import auto_name
-from ..parameters import Variable
-from ..serialization import Configurable
-from ..symbolic import Node, Symbol
+from ..common.arguments import ArgumentError, as_truth, checked, shown
+from ..common.lending import owned
+from ..common.names import auto_name
+from ..common.serialization import Configurable
+from ..variables import Variable
+from .symbols import Node, Symbol
 
 Shape = tuple[int | None, ...]
 

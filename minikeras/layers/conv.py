@@ -1,7 +1,7 @@
 """Conv2D, which slides a learned window over images, and what it shares with the other convolutions.
 
 Models chain them; `depthwise` and `transposed` hold the other convolutions.
-The loops are `kernels.conv2d`; the sizes come from `windows`.
+The loops are `functional.conv2d`; the sizes come from `windows`.
 
 Notation: N images of H rows, W columns and C channels; a kernel of KH rows, KW columns and F filters; the output
 has OH rows and OW columns; d stands for the derivative of the loss.
@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, kernels
-from ..serialization import keras_class
+from .. import activations, config, functional
+from ..common.serialization import keras_class
 from .base import ActivatedLayer, Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
 
@@ -157,7 +157,7 @@ class Conv2D(Convolution):
         z = np.empty((len(x), OH, OW, self.filters), x.dtype)
         parts = []
         for z_g, x_g, w_g, b_g in self._groups(z, x, self.kernel.value, self._bias_value(z)):
-            kernels.conv2d.forward(z_g, x_g, w_g, b_g, self.strides, padding, self.dilation_rate)
+            functional.conv2d.forward(z_g, x_g, w_g, b_g, self.strides, padding, self.dilation_rate)
             parts.append(z_g)
         return _joined(parts)
 
@@ -166,7 +166,7 @@ class Conv2D(Convolution):
         moves = self._moves(x)
         parts = []
         for dw_g, x_g, dz_g in self._groups(self.kernel.gradient, x, dz):
-            kernels.conv2d.weight_gradient(dw_g, x_g, dz_g, *moves)
+            functional.conv2d.weight_gradient(dw_g, x_g, dz_g, *moves)
             parts.append(dw_g)
         if self.groups > 1:  # those were copies
             self.kernel.gradient[...] = _joined(parts)
@@ -177,7 +177,7 @@ class Conv2D(Convolution):
         moves = self._moves(x)
         parts = []
         for dx_g, dz_g, w_g in self._groups(np.empty(x.shape, x.dtype), dz, self.kernel.value):
-            kernels.conv2d.input_gradient(dx_g, dz_g, w_g, *moves)
+            functional.conv2d.input_gradient(dx_g, dz_g, w_g, *moves)
             parts.append(dx_g)
         return _joined(parts)
 

@@ -1,6 +1,6 @@
 """The everyday layers: InputLayer, Dense, Activation, Flatten, Reshape, Dropout, Rescaling.
 
-Models chain them; `graph` runs them.  Calls `base`, `activations`, `random`.
+Models chain them;  `graph` runs them.
 
 Notation: N samples in the batch, I inputs and O outputs of a layer; d stands for the derivative of the loss,
 so `dy` has the shape of y.
@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, kernels, random
-from ..arguments import ArgumentError, checked, is_integer
-from ..serialization import keras_class
-from ..symbolic import Symbol
+from .. import activations, config, functional, random
+from ..common.arguments import ArgumentError, checked, is_integer
+from ..common.serialization import keras_class
 from .base import ActivatedLayer, Layer, Shape
+from .symbols import Symbol
 
 
 @keras_class("keras.layers")
@@ -173,20 +173,20 @@ class Dense(ActivatedLayer):
         rows = _rows(x)
         z = np.empty((len(rows), self.units), x.dtype)
         bias = np.zeros(self.units, x.dtype) if self.bias is None else self.bias.value
-        kernels.dense.forward(z, rows, self.kernel.value, bias, False)
+        functional.dense.forward(z, rows, self.kernel.value, bias, False)
         return z.reshape(*x.shape[:-1], self.units)
 
     def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
         """z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
         dz = _rows(dz)
-        kernels.dense.weight_gradient(self.kernel.gradient, _rows(x), dz)
+        functional.dense.weight_gradient(self.kernel.gradient, _rows(x), dz)
         if self.bias is not None:
             self.bias.gradient += dz.sum(axis=0)
 
     def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Likewise dx[n,i] = sum_o dz[n,o] W[i,o], that is dx = dz W^T."""
         dx = np.empty(x.shape, x.dtype)
-        kernels.dense.input_gradient(_rows(dx), _rows(dz), self.kernel.value)
+        functional.dense.input_gradient(_rows(dx), _rows(dz), self.kernel.value)
         return dx
 
 

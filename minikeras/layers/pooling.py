@@ -1,6 +1,6 @@
 """Layers that keep one number of many: the maximum or the mean, of small windows or of whole images.
 
-Models chain them.  The loops over windows are `kernels.pool2d`; the sizes come from `windows`.
+Models chain them.  The loops over windows are `functional.pool2d`; the sizes come from `windows`.
 
 Notation: N images of H rows, W columns and C channels; the output has OH rows and OW columns; d stands for the
 derivative of the loss.  Each channel is pooled by itself.
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import config, kernels
-from ..serialization import keras_class
+from .. import config, functional
+from ..common.serialization import keras_class
 from .base import Layer, Shape
 from .windows import Pair, image_geometry, padding_mode, pair
 
@@ -71,7 +71,7 @@ class MaxPooling2D(Pooling2D):
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-        kernels.pool2d.max_forward(y, x, self.pool_size, self.strides, padding)
+        functional.pool2d.max_forward(y, x, self.pool_size, self.strides, padding)
         return y, (x, y, padding)
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -79,7 +79,7 @@ class MaxPooling2D(Pooling2D):
         x, y, padding = cache
         self.check_gradient(dy, y.shape)
         dx = np.empty_like(x)
-        kernels.pool2d.max_backward(dx, np.ascontiguousarray(dy), x, y, self.pool_size, self.strides, padding)
+        functional.pool2d.max_backward(dx, np.ascontiguousarray(dy), x, y, self.pool_size, self.strides, padding)
         return dx
 
 
@@ -95,7 +95,7 @@ class AveragePooling2D(Pooling2D):
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-        kernels.pool2d.average_forward(y, x, self.pool_size, self.strides, padding)
+        functional.pool2d.average_forward(y, x, self.pool_size, self.strides, padding)
         return y, (x.shape, padding)
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -103,7 +103,7 @@ class AveragePooling2D(Pooling2D):
         shape, padding = cache
         self.check_gradient(dy, (shape[0], *self._geometry(shape)[0], shape[3]))
         dx = np.empty(shape, dy.dtype)
-        kernels.pool2d.average_backward(dx, np.ascontiguousarray(dy), self.pool_size, self.strides, padding)
+        functional.pool2d.average_backward(dx, np.ascontiguousarray(dy), self.pool_size, self.strides, padding)
         return dx
 
 

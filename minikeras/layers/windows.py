@@ -1,14 +1,11 @@
-"""The arithmetic of sliding windows: how many fit, and how many zeros go before them.
-
-`conv` and `pooling` check their arguments and find their sizes here; calls `names`.
-"""
+"""The arithmetic of sliding windows: how many fit, and how many zeros go before them."""
 
 import functools
 from typing import Any
 
 import numpy as np
 
-from ..names import did_you_mean
+from ..common.names import did_you_mean
 
 Pair = tuple[int, int]
 

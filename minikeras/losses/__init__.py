@@ -3,8 +3,7 @@
 `functions` holds the formulas, each with its gradient under it; `base` what every loss is: values per sample made one
 number; `targets` which targets fit which outputs.  Here are the classes, and how they are looked up.
 
-The trainer calls `as_loss`, then `check_targets`, then `value_and_gradient` for each batch.  Keras's counterpart:
-`keras.losses`, whose numbers these are.
+Keras's counterpart: `keras.losses`, whose numbers these are.
 """
 
 import copy
@@ -14,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arguments import check_options
-from ..differentiable import Differentiable
-from ..names import missing_attribute, object_name
-from ..serialization import Table, deserializer, function_config, keras_class, serialize
+from ..common.arguments import check_options
+from ..common.differentiable import Differentiable
+from ..common.names import missing_attribute, object_name
+from ..common.serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Loss
 from .functions import (
     binary_crossentropy,

@@ -1,8 +1,4 @@
-"""What every loss is: values per sample, their sample weights, and the reduction to one number.
-
-The classes of `losses` derive from here, and so do losses of one's own.  The trainer calls `check_targets`, then
-`value_and_gradient` for each batch.  Calls `config`, `serialization`.
-"""
+"""What every loss is: values per sample, their sample weights, and the reduction to one number."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,8 +7,8 @@ import numpy as np
 
 from .. import config
 from ..activations import as_floats
-from ..names import auto_name
-from ..serialization import Configurable
+from ..common.names import auto_name
+from ..common.serialization import Configurable
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 

@@ -5,8 +5,6 @@
 
 In them t is a sample's target, p its prediction (probabilities), z its logits (p = softmax(z) or sigmoid(z)), C the
 number of outputs, e = 1e-7 (`config.epsilon()`).
-
-The classes of `losses` and `metrics` call them.  Calls `activations`, `config`, `differentiable` and `targets`.
 """
 
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 
 from .. import config
 from ..activations import as_floats, sigmoid, softmax
-from ..differentiable import differentiable
+from ..common.differentiable import differentiable
 from .targets import refuse_labels
 
 # Operands ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,4 @@
-"""What targets fit what outputs: said before the first step, with the first wrong number and a likely fix.
-
-Called by the classes of `losses`, with the targets as an array and the shape of the model's outputs; calls nobody.
-"""
+"""What targets fit what outputs: said before the first step, with the first wrong number and a likely fix."""
 
 from collections.abc import Sequence
 from typing import Any

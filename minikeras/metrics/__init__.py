@@ -7,9 +7,8 @@
 A function metric gives one value per sample; `MeanMetricWrapper` and the classes average it over all samples seen, as
 Keras does: total += sum(w v), count += sum(w), both in the metric's float type.
 
-`base` says what a metric is, `confusion` holds those that count hits and misses: Precision, Recall, AUC, F1Score.
-The trainer calls `resolve` once, then the three methods.  Calls `losses`, `config` and `serialization`.  Keras's
-counterpart: `keras.metrics`.
+`base` says what a metric is, `confusion` holds those that count hits and misses:  Precision, Recall, AUC, F1Score.
+Keras's counterpart: `keras.metrics`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +18,10 @@ import numpy as np
 
 from .. import config
 from ..activations import as_floats
-from ..arguments import check_options
-from ..lending import call_lending, is_built_in
+from ..common.arguments import check_options
+from ..common.lending import call_lending, is_built_in
+from ..common.names import missing_attribute, object_name
+from ..common.serialization import Table, deserializer, function_config, keras_class, serialize
 from ..losses import (
     LossFunctionWrapper,
     binary_crossentropy,
@@ -32,8 +33,6 @@ from ..losses import (
 )
 from ..losses.functions import same_rank
 from ..losses.targets import kind_of_targets
-from ..names import missing_attribute, object_name
-from ..serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Metric
 from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
 

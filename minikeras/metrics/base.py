@@ -1,7 +1,4 @@
-"""What every metric is: something that takes in batches and has a result at any time.
-
-The other modules of `metrics` derive from here, and so do metrics of one's own.  Calls `config`, `serialization`.
-"""
+"""What every metric is: something that takes in batches and has a result at any time."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -9,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
-from ..arguments import checked
-from ..names import auto_name
-from ..serialization import Configurable
+from ..common.arguments import checked
+from ..common.names import auto_name
+from ..common.serialization import Configurable
 
 
 def as_number(result: Any, name: str) -> float | np.ndarray:
@@ -94,7 +91,7 @@ class Metric(Configurable):
     ) -> Any:
         """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
         from .. import initializers
-        from ..parameters import Variable
+        from ..variables import Variable
 
         variable = Variable(
             initializers.get(initializer or "zeros"), tuple(shape), dtype or self.dtype, trainable=False, name=name

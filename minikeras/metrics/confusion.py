@@ -12,7 +12,6 @@ A prediction p says "positive" where it exceeds a threshold.  With the true labe
 
 and these are added up over all batches, weighted where there are weights.  Elements of all axes count alike.
 
-Calls `base`, `config`, `budget`, `losses`, `activations`.
 Keras's counterpart: `keras.metrics`, confusion and F-score metrics.
 """
 
@@ -22,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
-from ..budget import claim
+from ..common.budget import claim
+from ..common.names import did_you_mean
+from ..common.serialization import keras_class
 from ..losses.functions import same_rank
-from ..names import did_you_mean
-from ..serialization import keras_class
 from .base import Metric
 
 NOTHING = -1e10  # a threshold that only predictions outside the top k don't exceed

@@ -1,13 +1,13 @@
 """Optimizers: how weights follow their gradients.
 
-`base` holds what they share, `rules` the formulas, `schedules` learning rates that change.
-Training calls `get`, `build` and `step`; Keras's counterpart: `keras.optimizers`.
+`base` holds what they share, `rules` the formulas, `schedules` learning rates that change.  Keras's counterpart:
+`keras.optimizers`.
 """
 
 from typing import Any
 
-from ..names import missing_attribute
-from ..serialization import Table, deserializer, serialize
+from ..common.names import missing_attribute
+from ..common.serialization import Table, deserializer, serialize
 from . import schedules
 from .base import Optimizer
 from .rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop

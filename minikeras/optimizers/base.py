@@ -2,9 +2,8 @@
 
     g = clip(g);  w = w - w * weight_decay * learning_rate;  w = rule(w, g)
 
-An optimizer knows variables and their vectors (`parameters`), and nothing of layers or models.  `rules` derives from
-here, `training` calls `build` and `step`.  Calls `kernels.updates`, `parameters`, `schedules`.
-Keras's counterpart: `keras.optimizers.Optimizer`.
+An optimizer knows variables and their vectors (`parameters`), and nothing of layers or models.  Keras's counterpart:
+`keras.optimizers.Optimizer`.
 """
 
 import math
@@ -18,11 +17,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import config, kernels, threads
-from ..arguments import ArgumentError
-from ..names import auto_name
-from ..parameters import Parameters, Variable, aligned_zeros
-from ..serialization import Configurable, keras_class, serialize
+from .. import config, functional
+from ..common.arguments import ArgumentError
+from ..common.names import auto_name
+from ..common.serialization import Configurable, keras_class, serialize
+from ..variables import Parameters, Variable, aligned_zeros
 from .schedules import LearningRateSchedule
 
 Call = tuple[Any, ...]  # a function, and what it is called with
@@ -377,7 +376,7 @@ class Optimizer(Configurable):
                 self._clip(variables)
             if self.weight_decay is not None:
                 for w in plan.decayed:
-                    calls.append((kernels.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
+                    calls.append((functional.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
             own = None if type(self).update is Optimizer.update else self.update
             for number, w, g, slots in plan.stretches:
                 given = w, g, number(rate), *slots
@@ -476,7 +475,7 @@ def _do_all(calls: list[Call], whole: bool) -> None:
         whole: whether each is a kernel, or a function of NumPy's own.
     """
     # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
-    ready = [c[0].ready(*c[1:]) if type(c[0]) is kernels.Kernel else c for c in calls] if whole else [None]
+    ready = [c[0].ready(*c[1:]) if type(c[0]) is functional.Kernel else c for c in calls] if whole else [None]
     if None not in ready:
         deque(starmap(operator.call, ready), 0)
         return
@@ -486,7 +485,7 @@ def _do_all(calls: list[Call], whole: bool) -> None:
         for function, *arguments in calls:
             function(*arguments)
     except BaseException:
-        threads.settle()  # nobody shall go on writing
+        functional.settle()  # nobody shall go on writing
         for a, values in zip(arrays, before, strict=True):
             a[...] = values
         raise

@@ -9,7 +9,7 @@
     AdamW, Nadam, Adamax                             variants of Adam
     Lion       w = w - lr sign(m)                    the sign of momentum alone
 
-The loops are in `kernels.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
+The loops are in `functional.updates`.  Keras's counterparts: `keras.optimizers.SGD` and so on.
 """
 
 import functools
@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import kernels
-from ..names import auto_name
-from ..parameters import Variable
-from ..serialization import keras_class
+from .. import functional
+from ..common.names import auto_name
+from ..common.serialization import keras_class
+from ..variables import Variable
 from .base import Call, Optimizer, Scalar
 
 entered = keras_class("keras.optimizers")
@@ -59,8 +59,8 @@ class SGD(Optimizer):
         """Return what one step calls; see `Optimizer.calls`."""
         if self.momentum:
             mu = w.dtype.type(self.momentum)
-            return [(kernels.updates.momentum, w, g, *slots, learning_rate, mu, bool(self.nesterov))]
-        return [(kernels.updates.sgd, w, g, learning_rate)]
+            return [(functional.updates.momentum, w, g, *slots, learning_rate, mu, bool(self.nesterov))]
+        return [(functional.updates.sgd, w, g, learning_rate)]
 
 
 @entered
@@ -98,7 +98,7 @@ class Adagrad(Optimizer):
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
         """Return what one step calls; see `Optimizer.calls`."""
-        return [(kernels.updates.adagrad, w, g, *slots, learning_rate, w.dtype.type(self.epsilon))]
+        return [(functional.updates.adagrad, w, g, *slots, learning_rate, w.dtype.type(self.epsilon))]
 
 
 @entered
@@ -148,12 +148,12 @@ class RMSprop(Optimizer):
         rho, rest, epsilon = number(self.rho), number(1 - self.rho), number(self.epsilon)
         v, *others = slots
         if not others:
-            return [(kernels.updates.rmsprop, w, g, v, learning_rate, rho, rest, epsilon)]
+            return [(functional.updates.rmsprop, w, g, v, learning_rate, rho, rest, epsilon)]
         s, a = np.empty_like(w), others[-1] if self.centered else np.zeros_like(w)
-        mean = [(kernels.updates.running_mean, a, g, rho, rest)] if self.centered else []
-        size = (kernels.updates.rmsprop_step, s, g, v, a, learning_rate, rho, rest, epsilon)
+        mean = [(functional.updates.running_mean, a, g, rho, rest)] if self.centered else []
+        size = (functional.updates.rmsprop_step, s, g, v, a, learning_rate, rho, rest, epsilon)
         if self.momentum:
-            return [*mean, size, (kernels.updates.rolling_step, w, s, others[0], number(self.momentum))]
+            return [*mean, size, (functional.updates.rolling_step, w, s, others[0], number(self.momentum))]
         return [*mean, size, (np.subtract, w, s, w)]
 
 
@@ -201,7 +201,7 @@ class Adam(Optimizer):
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
         """Return what one step calls; see `Optimizer.calls`."""
         t = w.dtype.type(self.iterations.value.item() + 1)
-        rule = kernels.updates.amsgrad if self.amsgrad else kernels.updates.adam
+        rule = functional.updates.amsgrad if self.amsgrad else functional.updates.adam
         return [(rule, w, g, *slots, learning_rate, t, *_rates(w.dtype, self.beta_1, self.beta_2, self.epsilon))]
 
 
@@ -313,7 +313,7 @@ class Nadam(Optimizer):
         look, now = u_next / (one - product * u_next), (one - u) / (one - product)
         # Here Keras takes the complements in the weights' own float type.
         rests = one - beta_1, one - beta_2, look, now, one - beta_2 ** number(t)
-        return [(kernels.updates.nadam, w, g, *slots, learning_rate, *rests, number(self.epsilon))]
+        return [(functional.updates.nadam, w, g, *slots, learning_rate, *rests, number(self.epsilon))]
 
 
 @entered
@@ -357,7 +357,7 @@ class Adamax(Optimizer):
         number = w.dtype.type
         rest_t = number(1) - number(self.beta_1) ** number(int(self.iterations) + 1)
         numbers = number(1 - self.beta_1), number(self.beta_2), rest_t, number(self.epsilon)
-        return [(kernels.updates.adamax, w, g, *slots, learning_rate, *numbers)]
+        return [(functional.updates.adamax, w, g, *slots, learning_rate, *numbers)]
 
 
 @entered
@@ -395,7 +395,7 @@ class Adadelta(Optimizer):
         """Return what one step calls; see `Optimizer.calls`."""
         number = w.dtype.type
         numbers = number(self.rho), number(1 - self.rho), number(self.epsilon)
-        return [(kernels.updates.adadelta, w, g, *slots, learning_rate, *numbers)]
+        return [(functional.updates.adadelta, w, g, *slots, learning_rate, *numbers)]
 
 
 @entered
@@ -431,4 +431,4 @@ class Lion(Optimizer):
         """Return what one step calls; see `Optimizer.calls`."""
         one, beta_1, beta_2 = (w.dtype.type(x) for x in (1, self.beta_1, self.beta_2))
         # Here Keras takes the complements in the weights' own float type.
-        return [(kernels.updates.lion, w, g, *slots, learning_rate, beta_1, one - beta_1, beta_2, one - beta_2)]
+        return [(functional.updates.lion, w, g, *slots, learning_rate, beta_1, one - beta_1, beta_2, one - beta_2)]

@@ -3,7 +3,7 @@
     schedule(step) -> learning rate
 
 An optimizer that was given one asks it at every step.  `step` may also be an array, for a plot.  Everything is computed
-in `config.floatx()`, as in Keras.  Calls `config`, `serialization`.  Keras's counterpart: `keras.optimizers.schedules`.
+in `config.floatx()`, as in Keras.  Keras's counterpart: `keras.optimizers.schedules`.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import config as settings
-from ..names import missing_attribute
-from ..serialization import Configurable, Table, deserializer, keras_class, serialize
+from ..common.names import missing_attribute
+from ..common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
     "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "PiecewiseConstantDecay",

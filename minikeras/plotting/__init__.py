@@ -6,7 +6,7 @@ Each function returns a matplotlib Figure, which needs no screen, and which a no
 in the format of the file's extension.  `TrainingCurves` is a callback that redraws while the model learns.
 """
 
-from ..names import missing_attribute
+from ..common.names import missing_attribute
 from .counts import confusion_matrix, weight_histograms
 from .curves import TrainingCurves, training_curves
 from .images import feature_maps, filters

@@ -1,7 +1,4 @@
-"""Counted: how many weights have which size, and how many samples of a class are taken for another.
-
-Users reach this room through `plotting`; it calls `figures`.
-"""
+"""Counted: how many weights have which size, and how many samples of a class are taken for another."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Training curves: of a training that is over, or redrawn while the model learns.
-
-Users reach this room through `plotting` and `callbacks`; it calls `figures`.
-"""
+"""Training curves: of a training that is over, or redrawn while the model learns."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +8,7 @@ import numpy as np
 
 from ..callbacks import Callback
 from ..callbacks.keeping import are_counts, is_record
-from ..names import did_you_mean
+from ..common.names import did_you_mean
 from .figures import BLUE, GREEN, GREY, ORANGE, check_matplotlib, finished, in_notebook, new_figure
 
 MORE_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "r2_score", "cosine_similarity")

@@ -1,7 +1,4 @@
-"""What all pictures share: colours, an empty figure, a file to write it to, a grid's number of columns.
-
-The rooms of `plotting` call this one; it imports matplotlib when the first picture is drawn.
-"""
+"""What all pictures share: colours, an empty figure, a file to write it to, a grid's number of columns."""
 
 import math
 import os
@@ -10,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..names import did_you_mean
+from ..common.names import did_you_mean
 
 #: Told apart by colour-blind readers too (Okabe and Ito, 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"

@@ -1,7 +1,4 @@
-"""Images of a network: what its filters look for, and what becomes of an image on its way through the layers.
-
-Users reach this room through `plotting`; it calls `wiring` and `figures`.
-"""
+"""Images of a network: what its filters look for, and what becomes of an image on its way through the layers."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..names import did_you_mean
-from ..wiring import Run, is_wired, one_sample, wiring
+from ..common.names import did_you_mean
+from ..inspecting.wiring import Run, is_wired, one_sample, wiring
 from .figures import BLUE, DIVERGING, GREY, SEQUENTIAL, at_least_one, columns_for, finished, new_figure
 
 

@@ -5,19 +5,25 @@
     model.save("model.h5"), save_weights("model.h5")    the formats of Keras 2
 
 A write either happens or leaves the old file as it was (`atomic`); a file that is read is data, whoever made it
-(`untrusted`).  Users and `models.Model` call; the layouts stand in `archive`, `weights` and `legacy`.
-Keras's counterpart: `keras.saving`.
+(`untrusted`).  Keras's counterpart: `keras.saving`.
 """
 
 import os
 from collections.abc import Callable
 from typing import Any
 
-from ..arguments import checked
-from ..budget import MAX_BYTES, Budget
-from ..console import say
-from ..names import missing_attribute
-from ..serialization import REGISTERED, custom_object, custom_objects_known, deserialize, registered_name, serialize
+from ..common.arguments import checked
+from ..common.budget import MAX_BYTES, Budget
+from ..common.console import say
+from ..common.names import missing_attribute
+from ..common.serialization import (
+    REGISTERED,
+    custom_object,
+    custom_objects_known,
+    deserialize,
+    registered_name,
+    serialize,
+)
 from . import archive, atomic, legacy, weights
 from .untrusted import ModelFileError, ModelFileNotFoundError, Source, open_file, reading, warn
 

@@ -1,18 +1,16 @@
 """The `.keras` file of Keras 3: a zip archive of three members, stored without compression.
 
-    metadata.json       versions and date
-    config.json         the architecture, and what `compile` was given
-    model.weights.h5    weights and the optimizer's state; see `weights`
-
-`saving` calls; calls `untrusted`, `weights`, `atomic`, `serialization`, `budget`.
+metadata.json       versions and date
+config.json         the architecture, and what `compile` was given
+model.weights.h5    weights and the optimizer's state; see `weights`
 """
 
 import importlib
 from typing import Any
 
-from .. import parameters
-from ..budget import Budget
-from ..serialization import deserialize, serialize
+from ..common.budget import Budget
+from ..common.serialization import deserialize, serialize
+from ..variables import postponed
 from . import atomic, weights
 from .untrusted import ModelFileError, Source, check_names, open_archive, open_file, parse_config
 
@@ -115,7 +113,7 @@ def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> 
     """
     models = rooms()
     with budget.counting():
-        with parameters.postponed():
+        with postponed():
             model = deserialize(config)
         if not isinstance(model, models.Model):
             raise ModelFileError(f"its config describes a {type(model).__name__}, no model.")

@@ -4,7 +4,7 @@
 
 A rename within a folder is atomic: a process killed in mid-write, a full disk or a failing one leave the target as it
 was.  What a killed write leaves behind is a hidden file, `.model.keras.<random>.partial`, that nobody loads and the
-next write into that folder removes.  `saving`, `checkpoints` call; calls `files`.
+next write into that folder removes.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .. import files
+from ..common import files
 
 SUFFIX = ".partial"
 _SECONDS = 60.0

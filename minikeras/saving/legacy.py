@@ -6,8 +6,7 @@
             sequential/dense/kernel
     optimizer_weights/    attribute weight_names
 
-Layers are matched by order, not by name.  `saving` calls; calls `untrusted`, `weights`, `archive`,
-`budget`.
+Layers are matched by order, not by name.
 """
 
 from collections.abc import Iterable
@@ -15,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..budget import Budget
-from ..names import quoted
-from ..serialization import KNOWN, serialize
+from ..common.budget import Budget
+from ..common.names import quoted
+from ..common.serialization import KNOWN, serialize
 from . import atomic
 from .archive import KERAS_VERSION, config_text, model_from_config, rooms, settle
 from .untrusted import ModelFileError, Source, open_file, parse_config

@@ -9,8 +9,6 @@ A model file is data.  A config names classes of one fixed table (`serialization
     HDF5    hard links only (no soft, external or user-defined ones), plain numbers in one piece (no external, virtual,
             chunked or compressed data, no references), each array as large as the file says it is, and of the shape
             that the model's config leads to; names and texts count against the budget
-
-`archive`, `weights` and `legacy` read through this module; calls `budget`, `names`.
 """
 
 import contextlib
@@ -27,8 +25,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..budget import MAX_BYTES, Budget
-from ..names import quoted
+from ..common.budget import MAX_BYTES, Budget
+from ..common.names import quoted
 
 _CONFIG_BYTES = 4 << 20  # Keras's config of a network with 500 layers has half a megabyte
 _CONFIG_DEPTH = 64

@@ -1,15 +1,13 @@
 """The layout of Keras 3's `.weights.h5`: a group for each layer, an array for each weight.
 
-    layers/conv2d/vars/0            the kernel of the first Conv2D; the group `vars` has the layer's name as attribute
-    layers/conv2d_1/vars/0          that of the second: groups are named by class and order, not by the layer's name
-    layers/sequential/layers/...    a model inside the model
-    encoder/vars, blocks/dense/vars     of a class with a `call`: layers in attributes whose names come before "layers"
-    layers/dense/activation/vars    a layer that serves another as its activation
-    layers/dropout/seed_generator/vars/0    [seed, counter]; Keras 3.15 neither writes nor looks at it
-    optimizer/vars/0, 1, ...        iteration, learning rate (unless scheduled), slots
-    vars                            the model itself, with its name
-
-`archive` and `saving` call; reads through `untrusted`, and a model's layers by their public attributes.
+layers/conv2d/vars/0            the kernel of the first Conv2D; the group `vars` has the layer's name as attribute
+layers/conv2d_1/vars/0          that of the second: groups are named by class and order, not by the layer's name
+layers/sequential/layers/...    a model inside the model
+encoder/vars, blocks/dense/vars     of a class with a `call`: layers in attributes whose names come before "layers"
+layers/dense/activation/vars    a layer that serves another as its activation
+layers/dropout/seed_generator/vars/0    [seed, counter]; Keras 3.15 neither writes nor looks at it
+optimizer/vars/0, 1, ...        iteration, learning rate (unless scheduled), slots
+vars                            the model itself, with its name
 """
 
 from collections.abc import Callable, Iterator
@@ -17,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..names import quoted, snake_case
+from ..common.names import quoted, snake_case
 from ..optimizers.base import Scalar
-from ..parameters import Variable, postponed
 from ..random import SeedGenerator
+from ..variables import Variable, postponed
 from .untrusted import ModelFileError, Source, warn
 
 

@@ -1,0 +1,331 @@
+"""One sample followed through a model, layer by layer: every shape, weight and multiplication accounted for.
+
+    model.explain(x_train[0], y_train[0])
+
+A layer that `accounts` doesn't know still gets its weights counted (from their shapes), its memory and its numbers.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..common import console
+from ..common.tree import aligned
+from ..engine.blocks import scores
+from ..engine.outputs import for_each, losses_of
+from ..losses import as_loss
+from .costs import Shape, account
+from .wiring import Run, is_wired, one_sample, wiring
+
+
+class Row(NamedTuple):
+    """One call of one layer.  Shapes are those of one sample, without the batch axis.
+
+    Attributes:
+        name: of the layer, with those of the models around it.
+        class_name: its class.
+        input_shapes: of what goes in.
+        output_shape: of what comes out.
+        arithmetic: how the output's shape comes about, such as `"rows and columns: (28 - 3) // 1 + 1 = 26"`.
+        parameters: the number of weights; 0 where an earlier row has counted them.
+        parameters_formula: such as `"3*3*1*32 + 32 = 320"`.
+        multiply_adds: products of an input with a weight, or of two inputs, each added to a sum.
+        multiply_adds_formula: such as `"28*28*3*3*1*32 = 225,792"`.
+        bytes: the memory of the output.
+        low, mean, high: the smallest number of the output, their mean, the largest.
+        dy_norm: |dy|, the length of d loss / d output; None where nobody needs it, and without a backward pass.
+        dx_norm: |dx|, likewise.
+        gradient_norms: weight -> |d loss / d weight|.
+        weight_norms: weight -> |weight|.
+        backward_multiply_adds: of the backward pass: once for the weights' gradients, once more for each dx.
+    """
+
+    name: str
+    class_name: str
+    input_shapes: list[Shape]
+    output_shape: Shape
+    arithmetic: str
+    parameters: int
+    parameters_formula: str
+    multiply_adds: int
+    multiply_adds_formula: str
+    bytes: int
+    low: float
+    mean: float
+    high: float
+    dy_norm: float | None = None
+    dx_norm: float | None = None
+    gradient_norms: dict[str, float] | None = None
+    weight_norms: dict[str, float] | None = None
+    backward_multiply_adds: int | None = None
+
+
+class Explanation:
+    """What `explain` found out; `print` shows it again.
+
+    Attributes:
+        model_name: of the model.
+        rows: in the order the layers run.
+        loss: of the sample, without the penalties of regularizers; None without a target.
+        loss_name: the loss's class; several, of several outputs.
+        paired: the names of layers whose activation the loss took over, as in training: it starts from z, what enters
+            the activation, and dy of these rows is d loss / d z.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        rows: list[Row],
+        loss: float | None = None,
+        loss_name: str = "",
+        paired: Sequence[str] = (),
+    ):
+        self.model_name, self.rows, self.loss, self.loss_name = model_name, rows, loss, loss_name
+        self.paired = list(paired)
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights of the model."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of one sample's way forward."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all outputs of one sample; training keeps them for the way back."""
+        return sum(row.bytes for row in self.rows)
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        return console.as_text(_parts(self), WIDTH)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.model_name!r}: {len(self.rows)} layers, {self.multiply_adds:,} multiply-adds>"
+
+
+def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Explanation:
+    """Follow one sample through a model, print what happens in each layer, and return it; see `Model.explain`."""
+    if not is_wired(model):
+        raise ValueError(f"explain: model {model.name!r} isn't built; start it with keras.Input, or call build.")
+    if y is not None and not (model.compiled and model.loss is not None):
+        raise ValueError(f"explain: a target needs a loss: call compile(loss=...) on model {model.name!r}.")
+    names = [(symbol.layer.name, symbol.name) for symbol in model.inputs]
+    xs = aligned(model.input, x, names, f"explain: model {model.name!r}, x")
+    xs = [one_sample(symbol, value, "explain") for symbol, value in zip(model.inputs, xs, strict=True)]
+    wires = wiring(model)
+    with np.errstate(all="ignore"):
+        run = Run(wires, xs)
+        rows, counted = [], set()
+        for call in wires.calls:
+            rows.append(_row(call, run, first_time=id(call.layer) not in counted))
+            counted.add(id(call.layer))
+        explanation = Explanation(model.name, rows, *(() if y is None else _backward(model, run, y, rows)))
+    console.show(_parts(explanation), WIDTH, print_fn)
+    return explanation
+
+
+def _row(call: Any, run: Run, first_time: bool) -> Row:
+    layer, y = call.layer, run.values[call.outputs[0]]
+    inputs, output = [run.values[p].shape[1:] for p in call.inputs], y.shape[1:]
+    arithmetic, products = account(layer, inputs, output)
+    multiply_adds = sum(map(math.prod, products))
+    shapes = [v.shape for v in layer.weights]
+    parameters = sum(map(math.prod, shapes))
+    return Row(
+        call.name,
+        type(layer).__name__,
+        inputs,
+        output,
+        arithmetic,
+        parameters if first_time else 0,
+        _sum_of_products(shapes, parameters) if first_time else "shared: counted above",
+        multiply_adds,
+        _sum_of_products(products, multiply_adds),
+        y.nbytes,
+        *((float(y.min()), float(y.mean()), float(y.max())) if y.size else (0.0, 0.0, 0.0)),
+    )
+
+
+def _sum_of_products(terms: Iterable[Sequence[int]], total: int) -> str:
+    formula = " + ".join("*".join(map(str, factors)) or "1" for factors in terms)
+    return f"{total:,}" if formula in ("", str(total)) else f"{formula} = {total:,}"
+
+
+def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float, str, list[str]]:
+    """Run the losses and all layers backward, and add the norms to the rows.
+
+    Returns:
+        The loss, the names of its parts, and those of the layers that were left without their activation.
+    """
+    wires, names = forward.wires, model.output_names
+    given = losses_of(model.loss, model.output, names)
+    weights = model._compile_arguments["loss_weights"]
+    weights = weights if weights is None or isinstance(weights, (list, tuple, dict)) else [weights]
+    factors = {} if weights is None else for_each(weights, model.output, names, "loss_weights")
+    ys = aligned(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
+                 [i not in given for i in range(len(names))])  # fmt: skip
+    parts = {}
+    for i, loss in given.items():
+        ys[i] = _as_batch(ys[i], forward.outputs[i])
+        loss = as_loss(loss, ys[i].shape, forward.outputs[i].shape)
+        loss.check_targets(ys[i], model.outputs[i].shape)
+        parts[i] = loss, scores(loss, model.graph.lasts[i])
+    paired = {wires.outputs[i] for i, (_, part) in parts.items() if part.function is not None}
+
+    run = Run(wires, forward.values[: len(wires.inputs)], logits=paired)
+    total, dys = 0.0, [np.zeros_like(output) for output in run.outputs]
+    for i, (_, part) in parts.items():
+        value, dy, _ = part.value_and_gradient(ys[i], run.outputs[i], None)
+        total += factors.get(i, 1) * float(value)
+        dys[i][...] = factors.get(i, 1) * dy
+
+    variables = list(dict.fromkeys(v for call in wires.calls for v in call.layer.trainable_weights))
+    kept = [v.gradient.copy() for v in variables]
+    for v in variables:
+        v.gradient[...] = 0
+    try:
+        run.backward(dys)
+        gradients = {v: _norm([v.gradient]) for v in variables}
+    finally:
+        for v, gradient in zip(variables, kept, strict=True):
+            v.gradient[...] = gradient
+
+    needed = _needed(wires)
+    for i, (call, row) in enumerate(zip(wires.calls, rows, strict=True)):
+        trained = call.layer.trainable_weights
+        wanted = sum(needed[p] for p in call.inputs)
+        rows[i] = row._replace(
+            dy_norm=_norm(run.dy[i]) if any(needed[p] for p in call.outputs) else None,
+            dx_norm=_norm(run.dx[i]) if wanted else None,
+            gradient_norms={v.name: gradients[v] for v in trained},
+            weight_norms={v.name: _norm([v.value]) for v in trained},
+            backward_multiply_adds=row.multiply_adds * (bool(trained) + wanted),
+        )
+    kinds = ", ".join(type(loss).__name__ for loss, _ in parts.values())
+    return total, kinds, [call.name for call in wires.calls if call.outputs[0] in paired]
+
+
+def _needed(wires: Any) -> list[bool]:
+    """Return for each place whether a gradient there reaches a trainable weight."""
+    needed = [False] * wires.size
+    for call in wires.calls:
+        reaches = any(needed[p] for p in call.inputs) or bool(call.layer.trainable_weights)
+        for place in call.outputs:
+            needed[place] = reaches
+    return needed
+
+
+def _as_batch(y: Any, output: np.ndarray) -> np.ndarray:
+    """Return a target as a batch of one."""
+    y = np.asarray(y)
+    y = y[None] if y.ndim < output.ndim else y
+    if y.shape[0] != 1:
+        raise ValueError(f"explain: expected the target of one sample, received an array of shape {y.shape}.")
+    return y
+
+
+def _norm(arrays: Sequence[np.ndarray | None] | None) -> float:
+    """Return the square root of the sum of all squares."""
+    return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays or () if a is not None))
+
+
+# ---- printed ----
+
+WIDTH = 120
+
+
+def _parts(explanation: Explanation) -> list[Any]:
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    rows = explanation.rows
+    forward = Table(
+        Column("Layer (type)", overflow="fold"),
+        Column("Output, its memory,\nand how its shape comes about"),
+        Column("Weights", justify="right"),
+        Column("Multiply-adds", justify="right"),
+        Column("Min\nmean\nmax", justify="right", no_wrap=True),
+        width=WIDTH,
+        show_lines=True,
+    )
+    cells = [
+        (
+            f"{row.name}\n({row.class_name})",
+            _on_lines(row.parameters_formula),
+            _on_lines(row.multiply_adds_formula),
+            f"{row.low:.3g}\n{row.mean:.3g}\n{row.high:.3g}",
+        )
+        for row in rows
+    ]
+    columns = zip(("Layer (type)", "Weights", "Multiply-adds", "mean"), *cells, strict=True)
+    taken = sum(max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+    room = WIDTH - 16 - taken  # what the other columns leave, lines and spaces deducted
+    for row, (name, *others) in zip(rows, cells, strict=True):
+        shape = f"{' × '.join(map(str, row.output_shape))}, {_memory(row.bytes)}"
+        arithmetic = f"\n[dim]{escape(_broken(row.arithmetic, room))}[/]" if row.arithmetic else ""
+        forward.add_row(escape(name), shape + arithmetic, *others)
+    parts = [f'[bold]One sample through model "{escape(explanation.model_name)}", forward[/]', forward]
+    parts.append(
+        f"[bold] Sums:[/] {explanation.parameters:,} weights, {explanation.multiply_adds:,} multiply-adds, "
+        f"{_memory(explanation.bytes)} of outputs"
+    )
+    if explanation.loss is None:
+        return parts
+
+    backward = Table(
+        Column("Layer (type)", overflow="fold"),
+        Column("|dy|", justify="right"),
+        Column("Weights: |dw| (|dw| / |w|)"),
+        Column("|dx|", justify="right"),
+        Column("Multiply-adds", justify="right"),
+        width=WIDTH,
+        show_lines=True,
+    )
+    for row in reversed(rows):
+        lines = []
+        for name, norm in row.gradient_norms.items():
+            size = row.weight_norms[name]
+            lines.append(f"{escape(name)}: {norm:.3g}" + (f"  ({norm / size:.2g})" if size else ""))
+        backward.add_row(
+            f"{escape(row.name)} ({escape(row.class_name)})",
+            _number(row.dy_norm),
+            "\n".join(lines) or "-",
+            _number(row.dx_norm),
+            f"{row.backward_multiply_adds:,}",
+        )
+    start = f"loss = {explanation.loss:.4g} ({explanation.loss_name})"
+    if explanation.paired:
+        start += f", from z, what enters the activation of {escape(' and '.join(explanation.paired))}; dy there is dz"
+    parts += ["", f"[bold]And backward:[/] {start}", backward]
+    return parts
+
+
+def _number(norm: float | None) -> str:
+    return "not needed" if norm is None else f"{norm:.3g}"
+
+
+def _on_lines(formula: str) -> str:
+    """Break a formula before its result, and a long sum before each term, so that columns stay narrow."""
+    terms, equals, result = formula.replace(" = ", "\n= ").partition("\n")
+    return (terms.replace(" + ", "\n+ ") if len(terms) > 18 else terms) + equals + result
+
+
+def _broken(text: str, room: int) -> str:
+    """Break long lines where a reader would: after what is computed, and before a remark."""
+    return "\n".join(
+        line if len(line) <= room else line.replace(": ", ":\n").replace("; ", ";\n") for line in text.split("\n")
+    )
+
+
+def _memory(size: int) -> str:
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KiB" if size < 1024**2 else f"{size / 1024**2:.1f} MiB"

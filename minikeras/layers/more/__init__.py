@@ -1,0 +1,1 @@
+"""The layers that a first course doesn't need; each module stands for itself."""

@@ -1,0 +1,466 @@
+"""A record of one batch's way through a model of ours or of Keras: every array, forward and backward.
+
+`lockstep` compares with it, users make one by `testing.trace`.  TensorFlow, whose GradientTape tells what Keras's
+layers return to each other, where the model is Keras's.
+"""
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import losses
+from ..common.tree import packed
+from ..inspecting.wiring import Origin, Run, as_list, wiring
+from ..layers.base import Layer
+from ..layers.core import Input
+from ..layers.symbols import Symbol
+from ..models import Model
+
+FORMAT = "minikeras trace 1"
+
+
+class TracedCall(NamedTuple):
+    """What one call of a layer took and returned; gradients are None where none flows."""
+
+    name: str
+    class_name: str
+    layer: int  # its place in `Trace.layers`
+    inputs: list[Any]
+    outputs: list[Any]
+    dy: list[Any]
+    dx: list[Any]
+
+
+class TracedLayer(NamedTuple):
+    """A layer's weights before the pass, their gradients, what forward made of the others, and after a step all."""
+
+    name: str
+    names: list[str]
+    weights: list[Any]
+    gradients: list[Any]  # None where not trainable
+    after_forward: list[Any]  # None where trainable
+    after_step: list[Any]  # empty where no step was asked for
+    seeds: list[Any]  # the states of its random streams
+
+
+class Trace(NamedTuple):
+    """All that happened in one pass of a batch through a model, forward and backward; made by `testing.trace`.
+
+    Attributes:
+        library: "keras" or "minikeras".
+        training: whether Dropout and its like were active.
+        x, y: the batch: lists of arrays, one per input and output; y is empty where there was no target.
+        loss: the config of each output's loss; empty where the gradient at the output is random.
+        loss_value: their sum.
+        outputs, dy: the model's outputs and d loss / d output.
+        calls, layers: what each layer did.
+    """
+
+    library: str
+    training: bool
+    x: list[Any]
+    y: list[Any]
+    loss: list[Any]
+    loss_value: float
+    outputs: list[Any]
+    dy: list[Any]
+    calls: list[TracedCall]
+    layers: list[TracedLayer]
+
+    def save(self, path: Any) -> None:
+        """Write the trace to an `.npz` file: the arrays, and a text that says which is which."""
+        import json
+
+        arrays: dict[str, np.ndarray] = {}
+
+        def without_arrays(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                arrays[f"a{len(arrays)}"] = value
+                return {"array": f"a{len(arrays) - 1}"}
+            return [without_arrays(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+        text = json.dumps({"format": FORMAT, "trace": without_arrays(self)})
+        with open(path, "wb") as file:  # a name as it was given: np.savez would append .npz
+            np.savez_compressed(file, text=np.array(text), **arrays)
+
+    @classmethod
+    def load(cls, path: Any) -> "Trace":
+        """Read a file that `save` wrote.
+
+        Raises:
+            ValueError: another kind of file.
+        """
+        import json
+
+        with np.load(path, allow_pickle=False) as arrays:
+            described = json.loads(str(arrays["text"])) if "text" in arrays else {}
+            if described.get("format") != FORMAT:
+                raise ValueError(f"{os.fspath(path)!r} holds no trace of a model: make one with testing.trace.")
+
+            def with_arrays(value: Any) -> Any:
+                if isinstance(value, dict) and set(value) == {"array"}:
+                    return arrays[value["array"]]
+                return [with_arrays(v) for v in value] if isinstance(value, list) else value
+
+            *rest, calls, layers = with_arrays(described["trace"])
+        return cls(*rest, [TracedCall(*c) for c in calls], [TracedLayer(*v) for v in layers])
+
+
+def trace(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    loss: Any = None,
+    training: bool = True,
+    randomize: bool = True,
+    step: bool = False,
+    seed: int = 0,
+    to_file: Any = None,
+) -> Trace:
+    """Run one batch through a model or a layer, forward and backward, and record every array on the way.
+
+    The model is left as it was: weights, gradients, random streams.
+
+    Args:
+        model: a model or a layer of this library or of Keras (with the TensorFlow backend).
+        x: a batch; a list of arrays where the model has several inputs, or a dictionary by the names of their layers.
+        y: the targets, likewise; where None, the gradient at the output is random, and there is no loss.
+        loss: a name or a loss of either library, a list or a dictionary of them, one for each output; where None, what
+            the model was compiled with.
+        training: whether Dropout and its like are active.
+        randomize: for this pass, replace weights that are all 0 or all 1 by random numbers, as zeros hide errors.
+        step: also record the weights after one step of the model's optimizer; needs `y` and a compiled model.
+        seed: of everything random here.
+        to_file: write the trace to this `.npz` file.
+
+    Raises:
+        ValueError, TypeError: something that is no model; a target without a loss; a step without `compile`.
+    """
+    check_request(model, y, loss, step, "trace")
+    record = _trace_keras if is_keras(model) else _trace_own
+    made = record(model, x, y, loss, training, randomize, step, np.random.default_rng(seed))
+    if to_file is not None:
+        made.save(to_file)
+    return made
+
+
+def check_request(model: Any, y: Any, loss: Any, step: bool, caller: str) -> None:
+    """Raise where a model can't be traced as asked."""
+    if not (is_keras(model) or isinstance(model, Layer)):
+        raise TypeError(f"{caller}: expected a model or a layer, ours or Keras's, received {model!r}.")
+    compiled = getattr(model, "compiled", False)
+    if step and (y is None or not compiled):
+        raise ValueError(f"{caller}: step=True needs targets `y`, and compile() called on {model.name!r}.")
+    if y is not None and loss is None and not (compiled and getattr(model, "loss", None) is not None):
+        raise ValueError(f"{caller}: with targets `y`, pass `loss`, or compile {model.name!r} with one.")
+
+
+def _trace_own(
+    model: Layer, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
+) -> Trace:
+    model = as_model(model, x)
+    xs, ys = by_place(x, _names(model.inputs)), by_place(y, _names(model.outputs))
+    wires = wiring(model)
+    layers = layers_of(wires)
+    with restored(layers):
+        if randomize:
+            for v in dict.fromkeys(v for layer in layers for v in layer.weights):
+                v.assign(_randomized(v.value, generator))
+        weights = [[v.numpy() for v in layer.weights] for layer in layers]
+        seeds = [[s.state.copy() for s in streams(layer)] for layer in layers]
+        xs = [np.ascontiguousarray(np.asarray(a), dtype=model.dtype) for a in xs]
+        with np.errstate(all="ignore"):
+            run = Run(wires, xs, training)
+            states = [[None if v.trainable else v.numpy() for v in layer.weights] for layer in layers]
+            value, dys, configs = own_loss(losses_for(loss, model, "minikeras", run.outputs), ys, run.outputs)
+            if not configs:
+                dys = [generator.normal(size=o.shape).astype(o.dtype) for o in run.outputs]
+            for layer in layers:
+                for v in layer.trainable_weights:
+                    v.gradient[...] = 0
+            run.backward(dys)
+        gradients = [[v.gradient.copy() if v.trainable else None for v in layer.weights] for layer in layers]
+        after = own_step(model, weights, seeds, xs, ys) if step else [[] for _ in layers]
+    calls = [
+        TracedCall(
+            call.name,
+            type(call.layer).__name__,
+            layers.index(call.layer),
+            [run.values[p] for p in call.inputs],
+            [run.values[p] for p in call.outputs],
+            list(run.dy[i] or [None] * len(call.outputs)),
+            list(run.dx[i] or [None] * len(call.inputs)),
+        )
+        for i, call in enumerate(wires.calls)
+    ]
+    traced = [
+        TracedLayer(layer.name, [v.name for v in layer.weights], *rest)
+        for layer, *rest in zip(layers, weights, gradients, states, after, seeds, strict=True)
+    ]
+    return Trace("minikeras", training, xs, ys, configs, float(value), run.outputs, list(dys), calls, traced)
+
+
+def _trace_keras(
+    model: Any, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
+) -> Trace:
+    import keras
+    import tensorflow as tf
+    from keras import tree
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "trace: a model of Keras is traced with TensorFlow's GradientTape; set KERAS_BACKEND=tensorflow."
+        )
+    if not hasattr(model, "layers"):
+        inputs = [keras.Input(np.shape(a)[1:]) for a in as_list(x)]
+        model = keras.Model(inputs, model(inputs if isinstance(x, (list, tuple)) else inputs[0]))
+    if not model.built:
+        model.build(np.shape(x))
+    xs, ys = by_place(x, _names(model.inputs)), by_place(y, _names(model.outputs))
+    wires = wiring(model, origin=_keras_origin)
+    layers = layers_of(wires)
+    variables = list({id(v): v for v in [*model.variables, *(s.state for v in layers for s in streams(v))]}.values())
+    before = [v.numpy() for v in variables]
+    try:
+        if randomize:
+            for v in model.weights:
+                v.assign(_randomized(v.numpy(), generator))
+        weights = [[v.numpy() for v in _weights(layer)] for layer in layers]
+        seeds = [[s.state.numpy() for s in streams(layer)] for layer in layers]
+        with tf.GradientTape() as tape:
+            values: list[Any] = [
+                tf.convert_to_tensor(np.asarray(a, s.dtype)) for a, s in zip(xs, model.inputs, strict=True)
+            ]
+            values += [None] * (wires.size - len(values))
+            tape.watch([v for v in values[: len(xs)] if v.dtype.is_floating])
+            inputs = []
+            for call in wires.calls:
+                # A copy for each that takes it: so its gradient is this call's share of the sum.
+                inputs.append([tf.identity(values[p]) for p in call.inputs])
+                copies, given = iter(inputs[-1]), call.origin.node.arguments
+                arguments, options = tree.map_structure(
+                    lambda a, copies=copies: next(copies) if isinstance(a, keras.KerasTensor) else a,
+                    (given.args, given.kwargs),
+                )
+                if getattr(call.layer, "_call_has_training_arg", False):
+                    options["training"] = training
+                made = tree.flatten(call.layer(*arguments, **options))
+                for place, value in zip(call.outputs, made, strict=True):
+                    values[place] = value
+            # A copy has no logits attached: the loss is taken from the output itself, as for ours.
+            outputs = [tf.identity(values[p]) for p in wires.outputs]
+            states = [[None if v.trainable else v.numpy() for v in _weights(layer)] for layer in layers]
+            functions = losses_for(loss, model, "keras", outputs) if ys else []
+            if functions:
+                total = tf.add_n(
+                    [tf.convert_to_tensor(f(t, o)) for f, t, o in zip(functions, ys, outputs, strict=True)]
+                )
+            else:
+                random_dy = [generator.normal(size=o.shape).astype(o.dtype.as_numpy_dtype) for o in outputs]
+                total = tf.add_n([tf.reduce_sum(d * o) for d, o in zip(random_dy, outputs, strict=True)])
+        sources = [outputs, inputs, [[values[p] for p in c.outputs] for c in wires.calls]]
+        parameters = [[v.value if v.trainable else None for v in _weights(layer)] for layer in layers]
+        dys, dxs, call_dys, gradients = _gradients(tape, total, [*sources, parameters])
+        after = _keras_step(model, weights, seeds, xs, ys) if step else [[] for _ in layers]
+    finally:
+        for v, value in zip(variables, before, strict=True):
+            v.assign(value)
+    calls = [
+        TracedCall(
+            call.name,
+            type(call.layer).__name__,
+            layers.index(call.layer),
+            [v.numpy() for v in inputs[i]],
+            [values[p].numpy() for p in call.outputs],
+            call_dys[i],
+            dxs[i],
+        )
+        for i, call in enumerate(wires.calls)
+    ]
+    traced = [
+        TracedLayer(layer.name, [v.name for v in _weights(layer)], *rest)
+        for layer, *rest in zip(layers, weights, gradients, states, after, seeds, strict=True)
+    ]
+    configs = [losses.serialize(_converted(f, "minikeras")) for f in functions]
+    results = [o.numpy() for o in outputs]
+    ys = [np.asarray(a) for a in ys]
+    return Trace("keras", training, [np.asarray(a) for a in xs], ys, configs, float(total), results, dys, calls, traced)
+
+
+def _gradients(tape: Any, total: Any, sources: Any) -> Any:
+    """Return d total / d source as arrays, in the same lists of lists; None where there is none."""
+    import tensorflow as tf
+
+    flat: list[Any] = []
+
+    def collect(value: Any) -> Any:
+        if isinstance(value, list):
+            return [collect(v) for v in value]
+        if value is None or not value.dtype.is_floating:
+            return None
+        flat.append(value)
+        return len(flat) - 1
+
+    places = collect(sources)
+    found = [None if g is None else tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, flat)]
+
+    def pick(place: Any) -> Any:
+        return [pick(p) for p in place] if isinstance(place, list) else None if place is None else found[place]
+
+    return pick(places)
+
+
+# ---- two libraries ----
+
+
+def is_keras(model: Any) -> bool:
+    """Whether an object's class comes from Keras, or derives from one that does."""
+    return any(cls.__module__.partition(".")[0] == "keras" for cls in type(model).__mro__)
+
+
+def _keras_origin(symbol: Any) -> Origin | None:
+    history = symbol._keras_history
+    if history.operation is None:
+        return None
+    node = history.operation._inbound_nodes[history.node_index]
+    if not node.input_tensors:
+        return None
+    return Origin(node, history.operation, tuple(node.input_tensors), tuple(node.output_tensors))
+
+
+def as_model(layer: Layer, x: Any) -> Model:
+    """Return a built model: the model itself, or a layer as the only one of a model."""
+    if isinstance(layer, Model):
+        if not layer.built:
+            layer.build(np.shape(x))
+        return layer
+    inputs = [Input(np.shape(a)[1:]) for a in as_list(x)]
+    return Model(inputs, layer(inputs if layer.joins else inputs[0]), name="alone")
+
+
+def by_place(given: Any, names: list[str]) -> list[Any]:
+    """Return arrays as a list: those of a dictionary in the order of these names, or, under other keys, sorted."""
+    if not isinstance(given, dict):
+        return as_list(given)
+    return [given[name] for name in (names if set(names) <= set(given) else sorted(given))]
+
+
+def _names(symbols: list[Any]) -> list[str]:
+    """Return the names of the layers that made symbols of either library."""
+    return [s.layer.name if isinstance(s, Symbol) else s._keras_history.operation.name for s in symbols]
+
+
+def layers_of(wires: Any) -> list[Any]:
+    """Return the layers that are called, each once, in the order of their first calls."""
+    return list({id(c.layer): c.layer for c in wires.calls}.values())
+
+
+def _weights(layer: Any) -> list[Any]:
+    return list(getattr(layer, "weights", ()))  # an operation of Keras that is no layer has none
+
+
+def streams(layer: Any) -> list[Any]:
+    """Return the random streams that a layer of either library holds."""
+    return [value for value in vars(layer).values() if type(value).__name__ == "SeedGenerator"]
+
+
+@contextlib.contextmanager
+def restored(layers: list[Layer]) -> Iterator[None]:
+    """Give weights, gradients and random streams back as they were."""
+    variables = list(dict.fromkeys(v for layer in layers for v in layer.weights))
+    saved = [(v, v.numpy(), None if v.gradient is None else v.gradient.copy()) for v in variables]
+    states = [(s, s.state.copy()) for layer in layers for s in streams(layer)]
+    try:
+        yield
+    finally:
+        for v, value, gradient in saved:
+            v.assign(value)
+            if gradient is not None:
+                v.gradient[...] = gradient
+        for stream, state in states:
+            stream.state[...] = state
+
+
+def _randomized(value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    if value.dtype.kind != "f" or not value.size or value.min() != value.max():
+        return value
+    if value.flat[0] == 1:  # a scale or a variance, which stays positive
+        return generator.uniform(0.5, 1.5, value.shape).astype(value.dtype)
+    return (value + generator.uniform(-0.5, 0.5, value.shape)).astype(value.dtype)
+
+
+def losses_for(loss: Any, model: Any, library: str, outputs: list[Any]) -> list[Any]:
+    """Return one loss per output, in the form of this library."""
+    loss = loss if loss is not None else getattr(model, "loss", None)
+    if loss is None:
+        return []
+    chosen = by_place(loss, _names(model.outputs)) if isinstance(loss, dict) else loss
+    chosen = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * len(outputs)
+    return [_converted(one, library) for one in chosen]
+
+
+def _converted(loss: Any, library: str) -> Any:
+    """Return a loss of either library as one of this library."""
+    if library == "minikeras":
+        if is_keras(loss) or getattr(loss, "__module__", "").startswith("keras."):
+            import keras
+
+            loss = losses.deserialize(keras.losses.serialize(loss))
+        return loss
+    import keras
+
+    if not (is_keras(loss) or getattr(loss, "__module__", "").startswith("keras.")):
+        loss = keras.losses.deserialize(losses.serialize(losses.as_loss(loss)))
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    return lambda y, p: keras.ops.mean(loss(y, p))
+
+
+def own_loss(functions: list[Any], ys: list[Any], outputs: list[Any]) -> tuple[float, list[Any], list[Any]]:
+    """Return the sum of the losses, the gradient at each output, and the losses' configs; empty without targets."""
+    if not ys or not functions:
+        return 0.0, [], []
+    functions = [losses.as_loss(f, np.shape(y), o.shape) for f, y, o in zip(functions, ys, outputs, strict=True)]
+    pairs = [f.value_and_gradient(y, o) for f, y, o in zip(functions, ys, outputs, strict=True)]
+    dtypes = [o.dtype for o in outputs]
+    dys = [np.asarray(d, dtype) for (_, d), dtype in zip(pairs, dtypes, strict=True)]
+    return float(sum(v for v, _ in pairs)), dys, [losses.serialize(f) for f in functions]
+
+
+def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
+    """Return all layers' weights after one step, taken by a copy of the model."""
+    twin = copy.deepcopy(model)
+    layers = layers_of(wiring(twin))
+    for layer, values, states in zip(layers, weights, seeds, strict=True):
+        layer.set_weights(values)
+        for stream, state in zip(streams(layer), states, strict=False):
+            stream.state[...] = state
+    twin.compile_from_config(twin.get_compile_config())
+    twin.train_on_batch(packed(twin.input, xs), packed(twin.output, ys))
+    return [layer.get_weights() for layer in layers]
+
+
+def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
+    import keras
+    from keras import tree
+
+    twin = keras.models.clone_model(model)
+    layers = layers_of(wiring(twin, origin=_keras_origin))
+    for layer, values, states in zip(layers, weights, seeds, strict=True):
+        if values:
+            layer.set_weights(values)
+        for stream, state in zip(streams(layer), states, strict=True):
+            stream.state.assign(state)
+    twin.compile_from_config(model.get_compile_config())
+    twin.run_eagerly = True
+    if hasattr(twin, "_inputs_struct"):  # a functional model's; a Sequential has one of each
+        xs, ys = (tree.pack_sequence_as(s, v) for s, v in ((twin._inputs_struct, xs), (twin._outputs_struct, ys)))
+    else:
+        xs, ys = xs[0], ys[0]
+    twin.train_on_batch(xs, ys)
+    return [layer.get_weights() for layer in layers]
