@@ -72,7 +72,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     Attributes:
         value: the array; a view into the model's vector once the model is built.
-        gradient: d loss / d value, of the same shape; `backward` passes add to it.  None where not trainable.
+        gradient: d loss / d value, of the same shape; `backward` passes add to it.  None where not trainable.  After
+            `Parameters.zero_gradients` it is filled with 0 when somebody looks at it.
         home: the vector that both are views of; None before the model is built.
         path: the name with those of its layer and model before it, `"sequential/dense/kernel"`.
         moves: how often any variable has moved to other arrays.
@@ -82,6 +83,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     value: np.ndarray
     home: "Parameters | None"
+    _gradient: np.ndarray | None  # made when it is first asked for, which loading a file doesn't
+    _written: int  # the pass in which somebody has written to it; see `Parameters.zero_gradients`
 
     @checked
     def __init__(
@@ -115,13 +118,22 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         self.declared_trainable = bool(trainable)  # what `trainable` returns to when a layer is unfrozen
         self.trainable = bool(trainable)
 
-    @functools.cached_property
+    @property
     def gradient(self) -> np.ndarray | None:
-        """d loss / d value, None where not trainable; made when it is first asked for, which loading a file doesn't."""
-        if not self.declared_trainable:
-            return None
-        home = self.home
-        return np.zeros_like(self.value) if home is None else home.view(home.gradients, self)
+        """d loss / d value, None where not trainable."""
+        gradient, home = self._gradient_array(), self.home
+        if gradient is not None and home is not None and self._written != home.passes:
+            gradient.fill(0)
+            self.__dict__["_written"] = home.passes
+        return gradient
+
+    def _gradient_array(self) -> np.ndarray | None:
+        gradient = self._gradient
+        if gradient is None and self.declared_trainable:
+            home = self.home
+            gradient = np.zeros_like(self.value) if home is None else home.view(home.gradients, self)
+            self.__dict__["_gradient"] = gradient
+        return gradient
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("value", "gradient"):
@@ -144,8 +156,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         array[...] = numbers
 
     def _live_in(self, value: np.ndarray, home: "Parameters | None" = None) -> None:
-        vars(self).pop("gradient", None)
-        vars(self).update(value=value, home=home)
+        vars(self).update(value=value, home=home, _gradient=None, _written=-1)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -224,9 +235,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy (copy.deepcopy, pickle) is a variable of its own, and lives in nobody's vector until it is gathered.
-        state = {**self.__dict__, "value": self.value.copy(), "home": None}
-        state.pop("gradient", None)
-        return state
+        return {**self.__dict__, "value": self.value.copy(), "home": None, "_gradient": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -277,6 +286,7 @@ class Parameters:
     Attributes:
         values: all numbers, aligned and padded.
         gradients: as long as the trainable prefix of `values`, slice for slice.
+        passes: how often `zero_gradients` was called.
 
     Raises:
         ValueError: the variables are of several float types.
@@ -301,6 +311,7 @@ class Parameters:
             end = self._padded(end + v.value.size)
             if v.declared_trainable:
                 self._trainable_end = end
+        self.passes = 0
         self.values = aligned_zeros(end, self.dtype)
         for v, place in self.slices.items():
             v.move(self.values[place].reshape(v.shape), self)
@@ -309,6 +320,13 @@ class Parameters:
     def gradients(self) -> np.ndarray:
         """The gradients' vector; made when it is first asked for."""
         return aligned_zeros(self._trainable_end, self.dtype)
+
+    def zero_gradients(self) -> None:
+        """Let all gradients be 0 from now on.
+
+        Nothing is filled yet: most are written over in the next backward pass, before anybody looks at them.
+        """
+        self.passes += 1
 
     def _padded(self, size: int) -> int:
         step = ALIGNMENT // self.dtype.itemsize
@@ -333,12 +351,24 @@ class Parameters:
         return vector[self.slices[variable]].reshape(variable.shape)
 
 
-def stretches(variables: Iterable[Variable]) -> list[np.ndarray]:
-    """Return the stretches of all vectors that hold the gradients of these variables, as views."""
-    homes: dict[Parameters, list[Variable]] = {}
+def to_write(variables: Sequence[Variable]) -> tuple[list[np.ndarray], bool]:
+    """Return where the gradients of some variables are to be written, and whether to add to what is there.
+
+    Else they are to be written over: nobody has added anything since `Parameters.zero_gradients`.
+    """
     for v in variables:
-        homes.setdefault(v.home, []).append(v)
-    return [home.gradients[run] for home, group in homes.items() for run in home.runs(group)]
+        home = v.home
+        if home is None or v._written == home.passes:
+            return [v.gradient for v in variables], True
+    for v in variables:
+        v.__dict__["_written"] = v.home.passes
+    return [v._gradient_array() for v in variables], False
+
+
+def fill_unwritten(variables: Iterable[Variable]) -> None:
+    """Fill the gradients of those variables with 0 that nothing was added to since `Parameters.zero_gradients`."""
+    for v in variables:
+        v.gradient  # noqa: B018 - looked at
 
 
 def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:

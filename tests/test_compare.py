@@ -104,50 +104,63 @@ Y = np.array([0, 2, 1, 1])
 
 
 class WrongSign(Dense):
-    def input_gradient(self, dz, x):
-        return -super().input_gradient(dz, x)
+    def gradients(self, dz, x, rectified, wants_dx):
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        return -dx if wants_dx else None
 
 
 class NoBiasGradient(Dense):
-    def weight_gradients(self, dz, x):
-        self.kernel.gradient += x.T @ dz
+    def gradients(self, dz, x, rectified, wants_dx):
+        before = self.bias.gradient.copy()
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        self.bias.gradient[...] = before
+        return dx
 
 
 class BatchMeanOfKernelGradient(Dense):
-    def weight_gradients(self, dz, x):
-        self.kernel.gradient += x.T @ dz / len(x)
-        self.bias.gradient += dz.sum(axis=0)
+    def gradients(self, dz, x, rectified, wants_dx):
+        before = self.kernel.gradient.copy()
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        self.kernel.gradient[...] = before + (self.kernel.gradient - before) / len(x)
+        return dx
 
 
 class SumOverWrongAxis(Dense):
-    def weight_gradients(self, dz, x):
-        self.kernel.gradient += x.T @ dz
-        self.bias.gradient += dz.sum()
+    def gradients(self, dz, x, rectified, wants_dx):
+        before = self.bias.gradient.copy()
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        self.bias.gradient[...] = before + (self.bias.gradient - before).sum()
+        return dx
 
 
 class AssignsGradient(Dense):
-    def weight_gradients(self, dz, x):
-        self.kernel.gradient[...] = x.T @ dz
-        self.bias.gradient += dz.sum(axis=0)
+    def gradients(self, dz, x, rectified, wants_dx):
+        before = self.kernel.gradient.copy()
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        self.kernel.gradient -= before
+        return dx
 
 
 class NoBias(Dense):
-    def linear(self, x):
-        return x @ self.kernel.value
+    def linear(self, x, rectified):
+        z = x @ self.kernel.value
+        return np.maximum(z, 0) if rectified else z, x
 
 
 class KernelNotTransposed(Dense):
-    def input_gradient(self, dz, x):
+    def gradients(self, dz, x, rectified, wants_dx):
+        super().gradients(dz, x, rectified, False)
+        dz = dz if rectified is None else dz * (rectified > 0)
         return (dz @ np.resize(self.kernel.value.T.ravel(), self.kernel.shape).T).astype(dz.dtype)
 
 
 class KeepsInput(Dense):
-    def linear(self, x):
+    def linear(self, x, rectified):
         self.seen = x
-        return super().linear(x)
+        return super().linear(x, rectified)
 
-    def weight_gradients(self, dz, x):
-        super().weight_gradients(dz, self.seen)
+    def gradients(self, dz, x, rectified, wants_dx):
+        return super().gradients(dz, self.seen, rectified, wants_dx)
 
 
 class ChangesDy(Dense):
@@ -159,20 +172,22 @@ class ChangesDy(Dense):
 
 class WeightsOnlyPathForgets(Dense):
     def backward_weights(self, dy, cache):
-        function, x, z, y = cache
-        self.kernel.gradient += x.T @ function.gradient(dy, z, y)
+        before = self.bias.gradient.copy()
+        super().backward_weights(dy, cache)
+        self.bias.gradient[...] = before
 
 
 class DoublePrecision(Dense):
-    def input_gradient(self, dz, x):
-        return dz.astype(np.float64) @ self.kernel.value.T
+    def gradients(self, dz, x, rectified, wants_dx):
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        return dx.astype(np.float64) if wants_dx else None
 
 
 class RotatedKernel(Conv2D):
-    def linear(self, x):
+    def linear(self, x, rectified):
         upright = self.kernel.value.copy()
         self.kernel.value[...] = upright[::-1, ::-1]
-        z = super().linear(x)
+        z = super().linear(x, rectified)
         self.kernel.value[...] = upright
         return z
 
@@ -198,28 +213,30 @@ class SwappedStrides(Conv2D):
 
 
 class NoConvBiasGradient(Conv2D):
-    def weight_gradients(self, dz, x):
+    def gradients(self, dz, x, rectified, wants_dx):
         self.bias, bias = None, self.bias
-        super().weight_gradients(dz, x)
+        dx = super().gradients(dz, x, rectified, wants_dx)
         self.bias = bias
+        return dx
 
 
 class ReluGateOnOutputOfWrongSide(Conv2D):
     def backward(self, dy, cache):
-        function, x, z, y = cache
-        return super().backward(dy, (function, x, -z, -y))
+        function, z, y, inner = cache
+        return super().backward(dy, (function, z, -y, inner))
 
 
 class NoGate(Conv2D):
     def backward(self, dy, cache):
-        _, x, z, y = cache
-        return super().backward(dy, (minikeras.activations.linear, x, z, y))
+        _, _, y, inner = cache
+        return super().backward(dy, (minikeras.activations.linear, y, y, inner))
 
 
 class SkipsLastRow(Conv2D):
-    def input_gradient(self, dz, x):
-        dx = super().input_gradient(dz, x)
-        dx[:, -1] = 0
+    def gradients(self, dz, x, rectified, wants_dx):
+        dx = super().gradients(dz, x, rectified, wants_dx)
+        if wants_dx:
+            dx[:, -1] = 0
         return dx
 
 
@@ -401,7 +418,8 @@ class NoTransposedBiasGradient(Conv2DTranspose):
 
 
 class StridesForgotten(DepthwiseConv2D):
-    def input_gradient(self, dz, x):
+    def gradients(self, dz, x, rectified, wants_dx):
+        super().gradients(dz, x, rectified, False)
         dx = np.zeros_like(x)
         for p, q in np.ndindex(dz.shape[1:3]):
             dx[:, p : p + 3, q : q + 3] += np.einsum("nc,ijc->nijc", dz[:, p, q], self.kernel.value[..., 0])

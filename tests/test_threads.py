@@ -277,21 +277,6 @@ def test_weights_after_an_epoch_are_those_of_single_steps(optimizer):
 
 
 @two_threads
-@pytest.mark.parametrize(
-    ("first", "begins_in_kernel"),
-    [(minikeras.layers.Flatten, True), (minikeras.layers.BatchNormalization, False), (Fragile, False)],
-)
-def test_a_layer_without_a_kernel_sees_the_weights_after_the_step(first, begins_in_kernel):
-    model, _, x, y = wide_model(first=first)
-    model.fit(x, y, verbose=0, shuffle=False)
-    assert model.graph.begins_in_kernel is begins_in_kernel
-    ours = model.get_weights()
-    model, _, x, y = wide_model(first=first)
-    for expected, w in zip(by_hand(model, x, y, 10), ours, strict=True):
-        np.testing.assert_array_equal(w, expected)
-
-
-@two_threads
 def test_an_interruption_leaves_whole_steps():
     model, fragile, x, y = wide_model()
     fragile.most = 7

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..common.lending import is_built_in
 from ..layers.base import Layer
 from ..layers.symbols import Node, Symbol
-from ..variables import Variable
-from .blocks import Block, Step, fused
+from .blocks import fused
+from .borders import Bordered, JoinOfOne, is_ours
+from .unrolling import by_distance, unrolled, walk
 
-MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
 CACHE = 2**24  # bytes: about what the cores' common cache holds
 SMALLEST_PIECE = 64  # samples: with less, a kernel's threads have too little to share
 
@@ -51,19 +50,20 @@ class Graph:
         self.inputs, self.outputs = inputs, outputs
         self.entrances = entrances = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        self.calls, first = _walk(entrances, exits)
-        self.layers = _by_distance(entrances, self.calls, first)
+        self.calls, first = walk(entrances, exits)
+        self.layers = by_distance(entrances, self.calls, first)
         self.inner = [
             (node.layer, inner)
             for node in self.calls
             if isinstance(node, Node) and (inner := getattr(node.layer, "inner_graph", None)) is not None
         ]
-        self.steps, self.told, self.ends = _unrolled(entrances, exits, self.calls)
+        self.steps, self.told, self.ends = unrolled(entrances, exits, self.calls)
         count = len(entrances)
-        steps = [(_JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
+        steps = [(JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
         operations, moved = fused(steps, set(self.ends), count)
-        self.operations = [(f if isinstance(f, Block) or _is_built_in(f) else _Bordered(f), p) for f, p in operations]
-        self._used_once = _used_once(self.operations)
+        self.operations = [(f if is_ours(f) else Bordered(f), p) for f, p in operations]
+        #: The same for who won't go backward.
+        self._only_forward = [(f.only_forward() if hasattr(f, "only_forward") else f, p) for f, p in self.operations]
         self._told = [False] * len(self.operations)
         for place, training in enumerate(self.told, count):
             if training and place in moved:  # else it is fused with the next, and neither asks
@@ -102,7 +102,7 @@ class Graph:
         for place in self.ends:
             while place >= self._count and uses[place] == 1:
                 layer, places = self.steps[place - self._count]
-                if not (_is_built_in(layer) and layer.passes_on):
+                if not (is_ours(layer) and layer.passes_on):
                     break
                 place = places[0]
             found.append(place if place >= self._count and uses[place] == 1 else None)
@@ -135,12 +135,11 @@ class Graph:
         if self._can_rest and type(training) is not list:
             training = self.active(training)
         each = self._told if training is None else training if type(training) is list else itertools.repeat(training)
-        for (operation, places), active in zip(self.operations, each, strict=False):
+        operations = self._only_forward if caches is None else self.operations
+        for (operation, places), active in zip(operations, each, strict=False):
             x = values[places[0]] if len(places) == 1 else [values[i] for i in places]
             if logits and len(values) in logits:
                 y, cache = operation.forward_logits(x)
-            elif caches is None and isinstance(operation, Block):
-                y, cache = operation.forward(x, active, keep=False)
             else:
                 y, cache = operation.forward(x, active)
             values.append(y)
@@ -165,7 +164,7 @@ class Graph:
         outputs = [values[place] for place in self._places]
         return outputs[0] if isinstance(self.outputs, Symbol) else outputs
 
-    def backward(self, dy: Any, caches: list[Any], needed: list[bool], fresh: bool = False) -> Any:
+    def backward(self, dy: Any, caches: list[Any], needed: list[bool]) -> Any:
         """Run the `backward` of all operations in reverse order: the chain rule.
 
         Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
@@ -175,7 +174,6 @@ class Graph:
             dy: d loss / d output; of several outputs a list, with None for those that the loss does not depend on.
             caches: filled by `forward`.
             needed: see `needed`.
-            fresh: whether the weights `written` may be written over, as nothing of this step is in them yet.
 
         Returns:
             d loss / d x where that is needed, else None; a list of them where there are several inputs.
@@ -193,9 +191,7 @@ class Graph:
             wants_dx = needed[places[0]] if len(places) == 1 else any(needed[p] for p in places)
             if dy is None or not (wants_dx or needed[count + i]):
                 continue
-            if isinstance(operation, Block):
-                dx = operation.backward(dy, caches[i], not (fresh and self._used_once[i]), wants_dx)
-            elif wants_dx:
+            if wants_dx:
                 dx = operation.backward(dy, caches[i])
             else:
                 operation.backward_weights(dy, caches[i])
@@ -230,13 +226,7 @@ class Graph:
     @functools.cached_property
     def independent_samples(self) -> bool:
         """Whether each sample is treated by itself: so do all built-in layers, and others may not."""
-        return all(_is_built_in(layer) for layer, _ in self.steps)
-
-    @functools.cached_property
-    def begins_in_kernel(self) -> bool:
-        """Whether the first to read weights is a block: its kernel finishes what was left to the threads by itself."""
-        first = next((operation for operation, _ in self.operations if _weights(operation)), None)
-        return self.independent_samples and isinstance(first, Block)
+        return all(is_ours(layer) for layer, _ in self.steps)
 
     @functools.cached_property
     def uses_blas(self) -> bool:
@@ -253,215 +243,6 @@ class Graph:
             needed.append(any(needed[p] for p in places) or bool(operation.trainable_weights))
         return needed
 
-    def written(self) -> set[Variable]:
-        """Return the weights whose gradients a `fresh` backward pass writes; all others are added to."""
-        return {
-            v
-            for (operation, _), once in zip(self.operations, self._used_once, strict=True)
-            if once and isinstance(operation, Block)
-            for v in operation.trainable_weights
-        }
-
-
-def _used_once(operations: list[Step]) -> list[bool]:
-    """Return for each operation whether no other uses its layer's weights, itself or inside a model."""
-    users: dict[Variable, int] = {}
-    weights = [_weights(operation) for operation, _ in operations]
-    for group in weights:
-        for v in group:
-            users[v] = users.get(v, 0) + 1
-    return [all(users[v] == 1 for v in group) for group in weights]
-
-
-def _weights(operation: Any) -> list[Variable]:
-    return operation.layer.weights if isinstance(operation, Block) else operation.weights
-
 
 def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
     return a if b is None else b if a is None else a + b
-
-
-class _Around:
-    """What runs in a layer's place, and is it in all that it doesn't write itself."""
-
-    def __init__(self, layer: Any):
-        self.layer = layer
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "layer" or name.startswith("__"):  # as `copy` and `pickle` ask one that is being made
-            raise AttributeError(name)
-        return getattr(self.layer, name)
-
-
-class _JoinOfOne(_Around):
-    """A layer that takes lists, given a list of one."""
-
-    joins = True
-
-    def compute_output_shape(self, shape: Any) -> Any:
-        return self.layer.compute_output_shape([shape])
-
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        return self.layer.forward([x], training)
-
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        return self.layer.backward(dy, cache)[0]
-
-    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
-        self.layer.backward_weights(dy, cache)
-
-
-class _Bordered(_Around):
-    """A layer of the user's own, at the border of the engine.
-
-    What it returns is brought to the layer's float type, in one piece, as machine code takes it; an output or a
-    gradient of another shape than it says is refused by the layer's name.
-    """
-
-    def forward(self, x: Any, training: bool) -> tuple[np.ndarray, Any]:
-        return self._taken(x, *self.layer.forward(x, training))
-
-    def forward_logits(self, x: Any) -> tuple[np.ndarray, Any]:
-        return self._taken(x, *self.layer.forward_logits(x))
-
-    def _taken(self, x: Any, y: Any, cache: Any) -> tuple[np.ndarray, Any]:
-        shapes = [a.shape for a in x] if isinstance(x, list) else x.shape
-        expected = tuple(self.layer.compute_output_shape(shapes))
-        return self._fitting(y, expected, "forward", "as compute_output_shape says"), (shapes, cache)
-
-    def backward(self, dy: np.ndarray, cache: Any) -> Any:
-        shapes, cache = cache
-        dx = self.layer.backward(dy, cache)
-        if not isinstance(shapes, list):
-            return self._fitting(dx, shapes, "backward", "that of x")
-        if not isinstance(dx, (list, tuple)) or len(dx) != len(shapes):
-            raise ValueError(f"{self._owner}: `backward` returns a list with dx for each of its {len(shapes)} inputs.")
-        return [self._fitting(d, s, "backward", "that of its x") for d, s in zip(dx, shapes, strict=True)]
-
-    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
-        self.layer.backward_weights(dy, cache[1])
-
-    def _fitting(self, a: Any, shape: tuple[int | None, ...], method: str, whose: str) -> np.ndarray:
-        a = np.asarray(a)
-        if a.dtype.kind not in "fiub":
-            raise TypeError(f"{self._owner}: `{method}` returns an array of real numbers, received dtype {a.dtype}.")
-        if len(a.shape) != len(shape) or any(n not in (m, None) for m, n in zip(a.shape, shape, strict=True)):
-            raise ValueError(f"{self._owner}: `{method}` returned shape {a.shape}, expected {shape}, {whose}.")
-        return np.require(a, self.layer.dtype, ["C", "W", "A"])
-
-
-def _is_built_in(layer: Any) -> bool:
-    layer = layer.layer if isinstance(layer, _JoinOfOne) else layer
-    return is_built_in(type(layer))
-
-
-# From symbols to steps ---------------------------------------------------------------------------------------------
-
-Call = Symbol | Node  # an input, or a layer's call
-
-
-def _walk(entrances: list[Symbol], exits: list[Symbol]) -> tuple[list[Call], dict[Layer, int]]:
-    """Return the calls that the outputs depend on, each after those that it depends on itself.
-
-    Also when each layer was met first, walking from the outputs to the inputs.
-    """
-    order: dict[Call, None] = {}
-    met: dict[Layer, int] = {}
-    known = set(entrances)
-    stack = [(symbol, None, False) for symbol in reversed(exits)]
-    while stack:
-        symbol, user, inputs_done = stack.pop()
-        call = symbol if symbol in known else symbol.node
-        if call in order:
-            continue
-        if call is None:
-            raise ValueError(_disconnected(symbol, user, entrances))
-        if inputs_done:
-            order[call] = None
-            continue
-        met.setdefault(call.layer, len(met))
-        stack.append((symbol, user, True))
-        if isinstance(call, Node):
-            stack.extend((s, call.layer, False) for s in reversed(call.inputs))
-    return list(order), met
-
-
-def _disconnected(symbol: Symbol, user: Layer | None, entrances: list[Symbol]) -> str:
-    place = "an output" if user is None else f"layer {user.name!r}"
-    names = ", ".join(repr(s.layer.name) for s in entrances)
-    return (
-        f"Graph disconnected: {place} depends on the input {symbol.layer.name!r} ({symbol!r}), which is not among the "
-        f"model's inputs ({names}). Add it to `inputs`."
-    )
-
-
-def _by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, int]) -> list[Layer]:
-    """Return the layers, those with the longest way to an output first; of equal ones, those met first."""
-    known = set(entrances)
-    distance: dict[Call, int] = {}
-    farthest: dict[Layer, int] = {}
-    for call in reversed(calls):
-        d = farthest[call.layer] = max(distance.get(call, 0), farthest.get(call.layer, 0))
-        for symbol in call.inputs if isinstance(call, Node) else ():
-            before = symbol if symbol in known else symbol.node
-            distance[before] = max(d + 1, distance.get(before, 0))
-    for symbol in entrances:  # some may be of no use
-        farthest.setdefault(symbol.layer, 0)
-    layers = sorted(farthest, key=lambda layer: (-farthest[layer], met.get(layer, -1)))
-    twice = [name for name, n in Counter(layer.name for layer in layers).items() if n > 1]
-    if twice:
-        raise ValueError(
-            f"The name {twice[0]!r} is used by several layers of the model. All layers have names of their own; "
-            "pass another `name`."
-        )
-    return layers
-
-
-def _unrolled(
-    entrances: list[Symbol], exits: list[Symbol], calls: list[Call]
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
-    """Return the steps of a graph, what they were told, and the positions of its outputs.
-
-    The steps of inner models stand in their place.
-    """
-    places: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(entrances)}
-    steps: list[tuple[Layer, tuple[int, ...]]] = []
-    told: list[bool | None] = []
-    several = False
-    for node in calls:
-        if not isinstance(node, Node):
-            continue
-        at = [places[s] for s in node.inputs]
-        inner = getattr(node.layer, "inner_graph", None)
-        if inner is None:
-            steps.append((node.layer, tuple(at)))
-            told.append(node.training)
-            places[node.output] = len(entrances) + len(steps) - 1
-            continue
-        for layer, inner_places in inner.steps:
-            steps.append((layer, tuple(at[p] for p in inner_places)))
-            at.append(len(entrances) + len(steps) - 1)
-        told += inner.told if node.training is None else [node.training] * len(inner.steps)
-        places.update((symbol, at[end]) for symbol, end in zip(node.outputs, inner.ends, strict=True))
-        several = several or len(inner.ends) > 1
-        if len(steps) > MAX_STEPS:
-            raise ValueError(f"The model has more than {MAX_STEPS:,} steps, those of the models inside it included.")
-    ends = [places[symbol] for symbol in exits]
-    return _used(steps, told, ends, len(entrances)) if several else (steps, told, ends)
-
-
-def _used(
-    steps: list[tuple[Layer, tuple[int, ...]]], told: list[bool | None], ends: list[int], inputs: int
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
-    """Leave out the steps that no output depends on: those to the outputs of inner models that nobody uses."""
-    used = set(ends)
-    for i in range(len(steps) - 1, -1, -1):
-        if inputs + i in used:
-            used.update(steps[i][1])
-    moved = {place: place for place in range(inputs)}
-    kept = []
-    for i, (layer, places) in enumerate(steps):
-        if inputs + i in used:
-            moved[inputs + i] = inputs + len(kept)
-            kept.append((layer, tuple(moved[p] for p in places)))
-    return kept, [t for i, t in enumerate(told) if inputs + i in used], [moved[end] for end in ends]

@@ -18,7 +18,8 @@ from ..common.tree import flat
 from ..layers.base import Layer
 from ..layers.core import InputLayer
 from ..layers.symbols import Node, Symbol
-from .graph import MAX_STEPS, Graph
+from .graph import Graph
+from .unrolling import MAX_STEPS
 
 # Writing -----------------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..common import console
 from ..common.tree import aligned
-from ..engine.blocks import scores
-from ..engine.outputs import for_each, losses_of
+from ..engine.compile_arguments import loss_weights_of, losses_of
+from ..engine.objective import paired as head
 from ..losses import as_loss
 from .costs import Shape, account
 from .wiring import Run, is_wired, one_sample, wiring
@@ -169,9 +169,7 @@ def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float,
     """
     wires, names = forward.wires, model.output_names
     given = losses_of(model.loss, model.output, names)
-    weights = model._compile_arguments["loss_weights"]
-    weights = weights if weights is None or isinstance(weights, (list, tuple, dict)) else [weights]
-    factors = {} if weights is None else for_each(weights, model.output, names, "loss_weights")
+    factors = loss_weights_of(model._compile_arguments["loss_weights"], model.output, names)
     ys = aligned(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
                  [i not in given for i in range(len(names))])  # fmt: skip
     parts = {}
@@ -179,7 +177,7 @@ def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float,
         ys[i] = _as_batch(ys[i], forward.outputs[i])
         loss = as_loss(loss, ys[i].shape, forward.outputs[i].shape)
         loss.check_targets(ys[i], model.outputs[i].shape)
-        parts[i] = loss, scores(loss, model.graph.lasts[i])
+        parts[i] = loss, head(loss, model.graph.lasts[i])
     paired = {wires.outputs[i] for i, (_, part) in parts.items() if part.function is not None}
 
     run = Run(wires, forward.values[: len(wires.inputs)], logits=paired)

@@ -29,7 +29,7 @@ class Convolution(ActivatedLayer):
     }
     filters: int
     use_bias: bool
-    bias: Any = None
+    _last_window: tuple[Any, Any, Any] = (None, None, None)
 
     def _set_window(
         self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any, exclusive: bool = True
@@ -57,16 +57,22 @@ class Convolution(ActivatedLayer):
         """(N, H, W, C) -> (N, OH, OW, F)."""
         return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
-    def _moves(self, x: np.ndarray) -> tuple[Pair, Pair, Pair]:
-        """Return how the window goes over x, as the kernels ask for it: strides, zeros before x, dilation."""
-        return self.strides, self.geometry(x.shape)[1], self.dilation_rate
+    def window(self, shape: tuple[int, ...], pool: Pair = (1, 1)) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Return the output's shape for that of a batch, and how the window goes over it, as `functional` asks for it.
+
+        That is: strides, zeros before the first row and column, dilation, the pooling afterwards, and (OH, OW).
+        """
+        known, output, geometry = self._last_window
+        if known != (shape, pool):
+            (OH, OW), padding = self.geometry(shape)
+            output = (shape[0], OH // pool[0], OW // pool[1], self.compute_output_shape(shape)[3])
+            geometry = (self.strides, padding, self.dilation_rate, pool, (OH, OW))
+            self._last_window = (shape, pool), output, geometry
+        return output, geometry
 
     def _declare_bias(self, size: int) -> None:
         if self.use_bias:
             self.bias = self._declare_weight("bias", (size,))
-
-    def _bias_value(self, z: np.ndarray) -> np.ndarray:
-        return np.zeros(z.shape[-1], z.dtype) if self.bias is None else self.bias.value
 
     def _add_bias_gradient(self, dz: np.ndarray) -> None:
         if self.bias is not None:
@@ -110,6 +116,7 @@ class Conv2D(Convolution):
             channels or filters that can't be cut into that many groups.
     """
 
+    rectifies = True
     not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "lora_rank": None, "lora_alpha": None}
 
     def __init__(
@@ -151,50 +158,45 @@ class Conv2D(Convolution):
         self.kernel = self._declare_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._declare_bias(self.filters)
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
+    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
         """Return z, the sum above."""
-        (OH, OW), padding = self.geometry(x.shape)
-        z = np.empty((len(x), OH, OW, self.filters), x.dtype)
-        parts = []
-        for z_g, x_g, w_g, b_g in self._groups(z, x, self.kernel.value, self._bias_value(z)):
-            functional.conv2d.forward(z_g, x_g, w_g, b_g, self.strides, padding, self.dilation_rate)
-            parts.append(z_g)
-        return _joined(parts)
-
-    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
-        moves = self._moves(x)
-        parts = []
-        for dw_g, x_g, dz_g in self._groups(self.kernel.gradient, x, dz):
-            functional.conv2d.weight_gradient(dw_g, x_g, dz_g, *moves)
-            parts.append(dw_g)
-        if self.groups > 1:  # those were copies
-            self.kernel.gradient[...] = _joined(parts)
-        self._add_bias_gradient(dz)
-
-    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
-        moves = self._moves(x)
-        parts = []
-        for dx_g, dz_g, w_g in self._groups(np.empty(x.shape, x.dtype), dz, self.kernel.value):
-            functional.conv2d.input_gradient(dx_g, dz_g, w_g, *moves)
-            parts.append(dx_g)
-        return _joined(parts)
-
-    def _groups(self, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield what each group sees of some arrays: a stretch of their last axis; of one group the arrays themselves.
-
-        The kernel has filters there, x has channels.
-        """
+        x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
+        shape, geometry = self.window(x.shape)
+        z, w, b = np.empty(shape, x.dtype), self.kernel.value, self.bias_value(self.filters)
+        winner = np.empty((0, 0, 0, 0), x.dtype)  # of the pooling, which isn't there
         if self.groups == 1:
-            yield tuple(map(np.ascontiguousarray, arrays))
-            return
-        for stretches in zip(*(np.split(a, self.groups, axis=-1) for a in arrays), strict=True):
-            yield tuple(map(np.ascontiguousarray, stretches))
+            functional.conv2d.forward(z, winner, x, w, b, *geometry, rectified)
+            return z, x
+        for c, f in self._stretches():
+            functional.conv2d.forward(z[..., f], winner, x[..., c], w[..., f], b[f], *geometry, rectified)
+        return z, x
 
+    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
+        """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz.
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        Each cell of x was seen by several windows, so dx is the sum of dz w over them.
+        """
+        x, dz = cache, np.ascontiguousarray(dz)
+        y = dz if rectified is None else rectified
+        _, geometry = self.window(x.shape)
+        dw, db, add = self.gradients_to_write(self.kernel)
+        dx = np.empty(x.shape if wants_dx else (0, *x.shape[1:]), x.dtype)
+        w, winner, options = self.kernel.value, np.empty((0, 0, 0, 0), x.dtype), (*geometry, rectified is not None, add)
+        if self.groups == 1:
+            functional.conv2d.backward(dw, db, dx, dz, y, winner, x, w, *options)
+            return dx if wants_dx else None
+        for c, f in self._stretches():
+            functional.conv2d.backward(
+                dw[..., f], db[f], dx[..., c], dz[..., f], y[..., f], winner, x[..., c], w[..., f], *options
+            )
+        return dx if wants_dx else None
+
+    def _stretches(self) -> Iterator[tuple[slice, slice]]:
+        """Yield which channels of x each group sees, and which filters are its own."""
+        channels = self.kernel.shape[2]
+        filters = self.filters // self.groups
+        for g in range(self.groups):
+            yield slice(g * channels, (g + 1) * channels), slice(g * filters, (g + 1) * filters)
 
 
 Convolution2D = Conv2D

@@ -132,6 +132,7 @@ class Dense(ActivatedLayer):
     """
 
     min_ndim = 2
+    rectifies = True
     only_default: ClassVar[dict[str, Any]] = {
         "kernel_constraint": None,
         "bias_constraint": None,
@@ -156,7 +157,6 @@ class Dense(ActivatedLayer):
         self.use_bias = use_bias
         self._store_options("kernel", kernel_initializer, kernel_regularizer)
         self._store_options("bias", bias_initializer, bias_regularizer)
-        self.bias = None
 
     def build(self, input_shape: Shape) -> None:
         """Declare W and b; the last axis of the input must be known."""
@@ -168,31 +168,31 @@ class Dense(ActivatedLayer):
         """(N, ..., I) -> (N, ..., O)."""
         return (*input_shape[:-1], self.units)
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
+    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
         """z = x W + b."""
-        rows = _rows(x)
+        rows = as_matrix(x)
         z = np.empty((len(rows), self.units), x.dtype)
-        bias = np.zeros(self.units, x.dtype) if self.bias is None else self.bias.value
-        functional.dense.forward(z, rows, self.kernel.value, bias, False)
-        return z.reshape(*x.shape[:-1], self.units)
+        functional.dense.forward(z, rows, self.kernel.value, self.bias_value(self.units), rectified)
+        return z if x.ndim == 2 else z.reshape(*x.shape[:-1], self.units), x
 
-    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o]."""
-        dz = _rows(dz)
-        functional.dense.weight_gradient(self.kernel.gradient, _rows(x), dz)
-        if self.bias is not None:
-            self.bias.gradient += dz.sum(axis=0)
+    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
+        """z[n,o] = sum_i x[n,i] W[i,o] + b[o], so dW[i,o] = sum_n x[n,i] dz[n,o] and db[o] = sum_n dz[n,o].
 
-    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Likewise dx[n,i] = sum_o dz[n,o] W[i,o], that is dx = dz W^T."""
-        dx = np.empty(x.shape, x.dtype)
-        functional.dense.input_gradient(_rows(dx), _rows(dz), self.kernel.value)
-        return dx
+        Likewise dx[n,i] = sum_o dz[n,o] W[i,o].
+        """
+        x, dz = as_matrix(cache), as_matrix(dz)
+        y = dz if rectified is None else as_matrix(rectified)
+        dw, db, add = self.gradients_to_write(self.kernel)
+        dx = np.empty(x.shape if wants_dx else (len(x), 0), x.dtype)
+        functional.dense.backward(dw, db, dx, dz, y, x, self.kernel.value, rectified is not None, add)
+        return dx.reshape(cache.shape) if wants_dx else None
 
 
-def _rows(x: np.ndarray) -> np.ndarray:
+def as_matrix(x: np.ndarray) -> np.ndarray:
     """Return an array as a matrix: its last axis, and all others in one."""
-    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    if x.ndim == 2 and x.flags.c_contiguous:
+        return x
+    return np.ascontiguousarray(x).reshape(-1 if x.shape[-1] else x.size, x.shape[-1])
 
 
 @keras_class("keras.layers")

@@ -21,7 +21,7 @@ from .. import config, functional
 from ..common.arguments import ArgumentError
 from ..common.names import auto_name
 from ..common.serialization import Configurable, keras_class, serialize
-from ..variables import Parameters, Variable, aligned_zeros
+from ..variables import Parameters, Variable, aligned_zeros, fill_unwritten
 from .schedules import LearningRateSchedule
 
 Call = tuple[Any, ...]  # a function, and what it is called with
@@ -371,6 +371,7 @@ class Optimizer(Configurable):
         whole = True
         if variables:
             plan = self._planned(variables)
+            fill_unwritten(variables)
             rate = self._current_rate()
             if self.clipnorm or self.global_clipnorm or self.clipvalue:
                 self._clip(variables)

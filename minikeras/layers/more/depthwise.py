@@ -14,6 +14,7 @@ from ... import activations, functional
 from ...common.serialization import keras_class
 from ..base import Shape
 from ..conv import Convolution
+from ..core import as_matrix
 from ..windows import Pair
 
 
@@ -93,23 +94,27 @@ class DepthwiseConv2D(Convolution):
         outputs = None if channels is None else channels * self.depth_multiplier
         return (input_shape[0], *self.geometry(input_shape)[0], outputs)
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
+    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
         """Return z, the sum above."""
-        z = np.empty(self.compute_output_shape(x.shape), x.dtype)
-        depthwise = functional.depthwise2d.forward
-        depthwise(z, np.ascontiguousarray(x), self.kernel.value, self._bias_value(z), *self._moves(x))
-        return z
+        x = np.ascontiguousarray(x)
+        shape, (*moves, _, _) = self.window(x.shape)
+        z = np.empty(shape, x.dtype)
+        functional.depthwise2d.forward(z, x, self.kernel.value, self.bias_value(shape[3]), *moves)
+        return z, x
 
-    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz."""
-        x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
-        functional.depthwise2d.weight_gradient(self.kernel.gradient, x, dz, *self._moves(x))
+    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
+        """Each weight was used at every place (n,p,q), so its gradient is the sum over them: dw of x dz, db of dz.
+
+        Each cell of x was seen by several windows, so dx is the sum of dz w over them.
+        """
+        x, dz = cache, np.ascontiguousarray(dz)
+        _, (*moves, _, _) = self.window(x.shape)
+        functional.depthwise2d.weight_gradient(self.kernel.gradient, x, dz, *moves)
         self._add_bias_gradient(dz)
-
-    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Each cell of x was seen by several windows, so dx is the sum of dz w over them."""
+        if not wants_dx:
+            return None
         dx = np.empty(x.shape, x.dtype)
-        functional.depthwise2d.input_gradient(dx, np.ascontiguousarray(dz), self.kernel.value, *self._moves(x))
+        functional.depthwise2d.input_gradient(dx, dz, self.kernel.value, *moves)
         return dx
 
 
@@ -194,47 +199,33 @@ class SeparableConv2D(Convolution):
         self.pointwise_kernel = self._declare_weight("pointwise", P_shape, name="pointwise_kernel")
         self._declare_bias(self.filters)
 
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """y = activation(u P + b)."""
-        z, (_, (x, u), _, _) = self.forward_logits(x)
-        y = self.function(z)
-        return y, (self.function, (x, u), z, y)
-
-    def forward_logits(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return z, and u in the cache: the gradients need it again."""
+    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
+        """Return z, and in the cache u, which the gradients need again."""
         x = np.ascontiguousarray(x)
-        (OH, OW), padding = self.geometry(x.shape)
+        shape, (*moves, _, _) = self.window(x.shape)
         w, P = self.depthwise_kernel.value, self.pointwise_kernel.value
-        u = np.empty((len(x), OH, OW, P.shape[2]), x.dtype)
-        functional.depthwise2d.forward(
-            u, x, w, np.zeros(P.shape[2], x.dtype), self.strides, padding, self.dilation_rate
-        )
-        z = np.empty((len(x), OH, OW, self.filters), x.dtype)
-        functional.conv2d.forward(z, u, P, self._bias_value(z), (1, 1), (0, 0), (1, 1))
-        return z, (activations.linear, (x, u), z, z)
+        u, z = np.empty((*shape[:3], P.shape[2]), x.dtype), np.empty(shape, x.dtype)
+        functional.depthwise2d.forward(u, x, w, np.zeros(P.shape[2], x.dtype), *moves)
+        functional.dense.forward(as_matrix(z), as_matrix(u), P[0, 0], self.bias_value(self.filters), rectified)
+        return z, (x, u)
 
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        """Forward was y = activation(z), z = u P + b, u = x * w; so dz, then du = dz P^T, then dx."""
-        du, (x, _) = self._gradients(dy, cache)
-        dx = np.empty(x.shape, x.dtype)
-        functional.depthwise2d.input_gradient(dx, du, self.depthwise_kernel.value, *self._moves(x))
-        return dx
-
-    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
-        """Do as `backward`, less dx."""
-        self._gradients(dy, cache)
-
-    def _gradients(self, dy: np.ndarray, cache: Any) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Add dP = u^T dz, db = dz and dw = x du, summed over all places; return du, and the pair (x, u)."""
-        function, (x, u), z, y = cache
-        dz = np.ascontiguousarray(function.gradient(dy, z, y))
-        single = (1, 1), (0, 0), (1, 1)  # each place by itself
-        functional.conv2d.weight_gradient(self.pointwise_kernel.gradient, u, dz, *single)
-        self._add_bias_gradient(dz)
+    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
+        """Forward was z = u P + b, u = x * w; so dP = u^T dz, db = dz, du = dz P^T, and then dw and dx of u = x * w."""
+        (x, u), dz = cache, np.ascontiguousarray(dz)
+        _, (*moves, _, _) = self.window(x.shape)
+        P = self.pointwise_kernel
+        dP, db, add = self.gradients_to_write(P)
         du = np.empty(u.shape, u.dtype)
-        functional.conv2d.input_gradient(du, dz, self.pointwise_kernel.value, *single)
-        functional.depthwise2d.weight_gradient(self.depthwise_kernel.gradient, x, du, *self._moves(x))
-        return du, (x, u)
+        rows = as_matrix(dz)
+        functional.dense.backward(
+            dP[0, 0], db, as_matrix(du), rows, rows, as_matrix(u), P.value[0, 0], rectified is not None, add
+        )
+        functional.depthwise2d.weight_gradient(self.depthwise_kernel.gradient, x, du, *moves)
+        if not wants_dx:
+            return None
+        dx = np.empty(x.shape, x.dtype)
+        functional.depthwise2d.input_gradient(dx, du, self.depthwise_kernel.value, *moves)
+        return dx
 
 
 SeparableConvolution2D = SeparableConv2D

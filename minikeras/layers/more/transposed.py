@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import activations, functional
 from ...common.serialization import keras_class
+from ...variables import to_write
 from ..base import Shape
 from ..conv import Convolution
 from ..windows import Pair, pair, window_geometry
@@ -122,27 +123,32 @@ class Conv2DTranspose(Convolution):
         self.kernel = self._declare_weight("kernel", (*self.kernel_size, self.filters, self._last_axis(input_shape)))
         self._declare_bias(self.filters)
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
+    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
         """Return z: what the input gradient of a convolution would be if x were its output's."""
         x = np.ascontiguousarray(x)
-        (OH, OW), padding = self.geometry(x.shape)
-        z = np.empty((len(x), OH, OW, self.filters), x.dtype)
-        functional.conv2d.input_gradient(z, x, self.kernel.value, self.strides, padding, self.dilation_rate)
+        shape, (*moves, _, _) = self.window(x.shape)
+        z = np.empty(shape, x.dtype)
+        functional.conv2d.input_gradient(z, x, self.kernel.value, *moves)
         if self.bias is not None:
             z += self.bias.value
-        return z
+        return z, x
 
-    def weight_gradients(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """In the convolution from dz to x every weight met the same pairs of cells, so dw is its weight gradient."""
-        x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
-        functional.conv2d.weight_gradient(self.kernel.gradient, dz, x, *self._moves(x))
+    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
+        """Forward was a convolution backwards, so now it runs forwards, from dz to dx = dz * w.
+
+        In that convolution each weight meets the same pairs of cells, so dw is its weight gradient.
+        """
+        x, dz = cache, np.ascontiguousarray(dz)
+        _, (*moves, pool, _) = self.window(x.shape)
+        geometry, w, no_pooling = (*moves, pool, x.shape[1:3]), self.kernel.value, np.empty((0, 0, 0, 0), x.dtype)
+        (dw,), add = to_write((self.kernel,))
+        nobody, none = np.zeros(x.shape[3], x.dtype), np.empty((0, *dz.shape[1:]), x.dtype)
+        functional.conv2d.backward(dw, nobody, none, x, x, no_pooling, dz, w, *geometry, False, add)
         self._add_bias_gradient(dz)
-
-    def input_gradient(self, dz: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Forward was a convolution backwards, so now it runs forwards: dx = dz * w."""
+        if not wants_dx:
+            return None
         dx = np.empty(x.shape, x.dtype)
-        zeros = np.zeros(x.shape[-1], x.dtype)
-        functional.conv2d.forward(dx, np.ascontiguousarray(dz), self.kernel.value, zeros, *self._moves(x))
+        functional.conv2d.forward(dx, no_pooling, dz, w, np.zeros_like(nobody), *geometry, False)
         return dx
 
 

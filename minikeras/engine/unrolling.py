@@ -1,0 +1,116 @@
+"""From symbols to steps: the calls of layers that lead to a graph's outputs, in an order in which they can run."""
+
+from collections import Counter
+
+from ..layers.base import Layer
+from ..layers.symbols import Node, Symbol
+
+MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
+Call = Symbol | Node  # an input, or a layer's call
+
+
+def walk(entrances: list[Symbol], exits: list[Symbol]) -> tuple[list[Call], dict[Layer, int]]:
+    """Return the calls that the outputs depend on, each after those that it depends on itself.
+
+    Also when each layer was met first, walking from the outputs to the inputs.
+    """
+    order: dict[Call, None] = {}
+    met: dict[Layer, int] = {}
+    known = set(entrances)
+    stack = [(symbol, None, False) for symbol in reversed(exits)]
+    while stack:
+        symbol, user, inputs_done = stack.pop()
+        call = symbol if symbol in known else symbol.node
+        if call in order:
+            continue
+        if call is None:
+            raise ValueError(_disconnected(symbol, user, entrances))
+        if inputs_done:
+            order[call] = None
+            continue
+        met.setdefault(call.layer, len(met))
+        stack.append((symbol, user, True))
+        if isinstance(call, Node):
+            stack.extend((s, call.layer, False) for s in reversed(call.inputs))
+    return list(order), met
+
+
+def _disconnected(symbol: Symbol, user: Layer | None, entrances: list[Symbol]) -> str:
+    place = "an output" if user is None else f"layer {user.name!r}"
+    names = ", ".join(repr(s.layer.name) for s in entrances)
+    return (
+        f"Graph disconnected: {place} depends on the input {symbol.layer.name!r} ({symbol!r}), which is not among the "
+        f"model's inputs ({names}). Add it to `inputs`."
+    )
+
+
+def by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, int]) -> list[Layer]:
+    """Return the layers, those with the longest way to an output first; of equal ones, those met first."""
+    known = set(entrances)
+    distance: dict[Call, int] = {}
+    farthest: dict[Layer, int] = {}
+    for call in reversed(calls):
+        d = farthest[call.layer] = max(distance.get(call, 0), farthest.get(call.layer, 0))
+        for symbol in call.inputs if isinstance(call, Node) else ():
+            before = symbol if symbol in known else symbol.node
+            distance[before] = max(d + 1, distance.get(before, 0))
+    for symbol in entrances:  # some may be of no use
+        farthest.setdefault(symbol.layer, 0)
+    layers = sorted(farthest, key=lambda layer: (-farthest[layer], met.get(layer, -1)))
+    twice = [name for name, n in Counter(layer.name for layer in layers).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"The name {twice[0]!r} is used by several layers of the model. All layers have names of their own; "
+            "pass another `name`."
+        )
+    return layers
+
+
+def unrolled(
+    entrances: list[Symbol], exits: list[Symbol], calls: list[Call]
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
+    """Return the steps of a graph, what they were told, and the positions of its outputs.
+
+    The steps of inner models stand in their place.
+    """
+    places: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(entrances)}
+    steps: list[tuple[Layer, tuple[int, ...]]] = []
+    told: list[bool | None] = []
+    several = False
+    for node in calls:
+        if not isinstance(node, Node):
+            continue
+        at = [places[s] for s in node.inputs]
+        inner = getattr(node.layer, "inner_graph", None)
+        if inner is None:
+            steps.append((node.layer, tuple(at)))
+            told.append(node.training)
+            places[node.output] = len(entrances) + len(steps) - 1
+            continue
+        for layer, inner_places in inner.steps:
+            steps.append((layer, tuple(at[p] for p in inner_places)))
+            at.append(len(entrances) + len(steps) - 1)
+        told += inner.told if node.training is None else [node.training] * len(inner.steps)
+        places.update((symbol, at[end]) for symbol, end in zip(node.outputs, inner.ends, strict=True))
+        several = several or len(inner.ends) > 1
+        if len(steps) > MAX_STEPS:
+            raise ValueError(f"The model has more than {MAX_STEPS:,} steps, those of the models inside it included.")
+    ends = [places[symbol] for symbol in exits]
+    return _used(steps, told, ends, len(entrances)) if several else (steps, told, ends)
+
+
+def _used(
+    steps: list[tuple[Layer, tuple[int, ...]]], told: list[bool | None], ends: list[int], inputs: int
+) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
+    """Leave out the steps that no output depends on: those to the outputs of inner models that nobody uses."""
+    used = set(ends)
+    for i in range(len(steps) - 1, -1, -1):
+        if inputs + i in used:
+            used.update(steps[i][1])
+    moved = {place: place for place in range(inputs)}
+    kept = []
+    for i, (layer, places) in enumerate(steps):
+        if inputs + i in used:
+            moved[inputs + i] = inputs + len(kept)
+            kept.append((layer, tuple(moved[p] for p in places)))
+    return kept, [t for i, t in enumerate(told) if inputs + i in used], [moved[end] for end in ends]
