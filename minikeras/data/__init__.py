@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import config, functional, random
+from .. import config, random
 from ..common.tree import Bundle
 
 #: One batch or one whole data set: x, y, sample_weight; each an array, or a `several.Bundle` of them.
@@ -25,7 +25,6 @@ Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
-LARGE = 10**6  # numbers: that many are worth a kernel
 FEW_BYTES = 2**20  # of an array that is shuffled as a whole: about what a core's own cache holds
 
 
@@ -588,10 +587,8 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
 def _check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    if array.size > LARGE and array.dtype == np.float32 and array.flags.c_contiguous and array.flags.writeable:
-        bad = np.zeros(8, np.float32)
-        functional.finite.look(bad, array.reshape(-1))
-        if not bad.any():
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(array.min(initial=0)) and np.isfinite(array.max(initial=0)):  # NaN is both
             return
     finite = np.isfinite(array)
     bad = finite.size - int(np.count_nonzero(finite))

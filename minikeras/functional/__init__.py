@@ -5,10 +5,10 @@ from typing import Any
 
 from .. import kernels
 from ..kernels import Kernel
-from ..kernels.threads import computing, leaving_work, one_blas_thread, settle
+from ..kernels.threads import computing, one_blas_thread
 from ..kernels.undisturbed import undisturbed
 
-__all__ = ["Kernel", "computing", "leaving_work", "one_blas_thread", "settle", "undisturbed"]
+__all__ = ["Kernel", "computing", "one_blas_thread", "undisturbed"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ is kept on disk.  A reference answers instead
     blocks2d    a convolution, its rectifier and its pooling in one
     dense       products of matrices with biases, and their gradients
     elementwise activations and their derivatives
-    finite      whether all numbers of a data set are finite
     pool2d      the largest or the mean cell under a window
     scores      softmax, and its crossentropy with the gradient
     updates     the rules of the optimizers
@@ -38,7 +37,7 @@ from . import threads
 from .undisturbed import undisturbed
 
 _ROOMS = (
-    "blocks2d", "conv2d", "dense", "depthwise2d", "elementwise", "finite", "philox", "pool2d", "scores", "updates",
+    "blocks2d", "conv2d", "dense", "depthwise2d", "elementwise", "philox", "pool2d", "scores", "updates",
 )  # fmt: skip
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 _NUMPY_ONLY = os.environ.get("MINIKERAS_KERNELS") == "numpy" or os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
@@ -103,12 +102,12 @@ class Kernel:
             result = self._by_reference(given)
         else:
             result = self._by_machine_code(given)
-        return self._finished(result, arguments, given, copies)
+        return _finished(result, copies)
 
     def compiled(self, *arguments: Any) -> Any:
         """Run the machine code, made at the first use and kept on disk between runs."""
         given, copies = self._brought(arguments, FLOAT32)
-        return self._finished(self._by_machine_code(given), arguments, given, copies)
+        return _finished(self._by_machine_code(given), copies)
 
     def ready(self, *arguments: Any) -> tuple[Any, ...] | None:
         """Return the machine code and what it is called with, where it is there already and would be run; else None.
@@ -119,14 +118,6 @@ class Kernel:
         if code is None or arguments[0].dtype is not self.dtype:
             return None
         return (code, threads.team(), *arguments) if self.has_team else (code, *arguments)
-
-    def _finished(self, result: Any, arguments: Iterable[Any], given: list[Any], copies: list[Any]) -> Any:
-        """Return the result once what was written stands where it belongs."""
-        if any(own is not a for own, a in zip(given, arguments, strict=True) if isinstance(own, np.ndarray)):
-            threads.settle()  # work that is left must not outlive what it works on
-        for array, copy in copies:
-            array[...] = copy
-        return result
 
     def _by_reference(self, arguments: list[Any]) -> Any:
         # On some processors BLAS also computes with lanes that it throws away, and NumPy warns of what they held.
@@ -201,6 +192,13 @@ class Kernel:
     def _received(self, arguments: Iterable[Any]) -> str:
         pairs = zip(self.parameters, arguments, strict=True)
         return "Received: " + ", ".join(f"{n} {a.shape if isinstance(a, np.ndarray) else a}" for n, a in pairs) + "."
+
+
+def _finished(result: Any, copies: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+    """Return the result once what was written stands where it belongs."""
+    for array, copy in copies:
+        array[...] = copy
+    return result
 
 
 def _can_become(there: np.dtype, here: np.dtype, and_back: bool) -> bool:

@@ -78,7 +78,6 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         **{name: lambda: (_floats(3), _floats(3)) for name in ("relu", "sigmoid", "tanh")},
         **{f"{name}_gradient": lambda: tuple(_floats(3) for _ in range(3)) for name in ("relu", "sigmoid", "tanh")},
     },
-    "finite": {"look": lambda: (_floats(8), _floats(100))},
     "pool2d": {
         "max_forward": lambda: (_floats(2, 3, 3, 3), _floats(*_X), _TWO, _TWO, _NONE),
         "max_backward": lambda: (

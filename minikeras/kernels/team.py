@@ -23,9 +23,6 @@ sleep all the same leaves the team, as others can do his shares, but nobody want
 several threads of Python compute at once, the first has the team and the others do their
 shares alone.
 
-Who gets a board that is one field longer may `leave` work on it and go on, while the others do it: so the weights
-change while Python fetches the next batch.  What comes next, `share_out` or `settle`, finishes that work first.
-
 `Kernel` passes the board as `team`; `threads` starts the threads.
 """
 
@@ -43,7 +40,6 @@ from .cache import called_by_name, kept_on_disk
 from .vectors import INT, inner, keep, place
 
 SHARES = 8
-PIECES = 32  # shares of work that is left: small ones, as nobody waits for the end of a large one then
 WHOLE = -1
 LITTLE, MUCH = 2**17, 2**62  # multiplications: some microseconds of one core; more than any work has
 
@@ -56,12 +52,10 @@ ASLEEP = 19  # how many sleep
 LOCKING, UNLOCKING = 20, 21  # the addresses of the system's functions
 DISMISSED = 22  # whether they shall end
 INSIDE = 24  # how many threads are looking at the work or doing a share
-LEFT = 25  # whether the work on the board was left there: NO, YES, or ENDING where somebody is finishing it
-ROOM, FIELDS = 32, 64  # where that work's arguments stand, and how many fields there are for them
-NEXT, LINE = 96, 8  # the next share of the first thread to take; that of the second is a line further, and so on
-LOCK, SLEEPS = 97, 98  # where that thread sleeps, and whether it does
+NEXT, LINE = 32, 8  # the next share of the first thread to take; that of the second is a line further, and so on
+LOCK, SLEEPS = 33, 34  # where that thread sleeps, and whether it does
 
-NO, YES, ENDING = 0, 1, 2
+NO, YES = 0, 1
 PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
 
 _ADDRESS = ir.IntType(8).as_pointer()
@@ -83,16 +77,13 @@ def _address_of(function: str) -> int:
 
 
 def new_board(locks: list[int]) -> np.ndarray:
-    """Return an empty board, which begins on a cache line, for the caller and as many threads as there are locks.
-
-    Its last field makes it one to leave work on, and means nothing else.
-    """
-    fields = NEXT + LINE * (len(locks) + 1) + 1
+    """Return an empty board, which begins on a cache line, for the caller and as many threads as there are locks."""
+    fields = NEXT + LINE * (len(locks) + 1)
     raw = np.zeros(fields + LINE, np.int64)
     start = -raw.ctypes.data % 64 // 8
     board = raw[start : start + fields]
     board[THREADS] = len(locks) + 1
-    board[LOCK + LINE : -1 : LINE] = locks
+    board[LOCK + LINE :: LINE] = locks
     board[LOCKING], board[UNLOCKING] = _address_of("PyThread_acquire_lock"), _address_of("PyThread_release_lock")
     return board
 
@@ -150,17 +141,6 @@ def _exchange(typing, board, field, value):
         return b.atomic_rmw("xchg", _cell(b, board, field), value, "seq_cst")
 
     return types.int64(types.int64, types.intp, types.int64), emit
-
-
-@intrinsic
-def _replace(typing, board, field, old, new):
-    """Write `new` if `old` is there; return what was there before."""
-
-    def emit(context, b, signature, arguments):
-        board, field, old, new = arguments
-        return b.extract_value(b.cmpxchg(_cell(b, board, field), old, new, "seq_cst", "seq_cst"), 0)
-
-    return types.int64(types.int64, types.intp, types.int64, types.int64), emit
 
 
 @intrinsic
@@ -254,7 +234,7 @@ def _(context, b, kind, work):
 
 @intrinsic
 def _addresses(typing, function, arguments):
-    """Return the address of a function (arguments, share), that of the arguments, and their length in fields.
+    """Return the address of a function (arguments, share), and that of the arguments.
 
     The function made here takes the arguments out of the tuple and calls `function(share, *arguments)`.
     """
@@ -272,10 +252,9 @@ def _addresses(typing, function, arguments):
         given = cgutils.unpack_tuple(inner, inner.load(inner.bitcast(where, values[1].type.as_pointer())))
         context.call_internal_no_propagate(inner, overload.fndesc, call, [share, *given])
         inner.ret_void()
-        fields = INT((context.get_abi_sizeof(values[1].type) + 7) // 8)
-        return context.make_tuple(b, signature.return_type, [*(b.ptrtoint(f, INT) for f in (unpacking, place)), fields])
+        return context.make_tuple(b, signature.return_type, [b.ptrtoint(f, INT) for f in (unpacking, place)])
 
-    return types.UniTuple(types.int64, 3)(function, arguments), emit
+    return types.UniTuple(types.int64, 2)(function, arguments), emit
 
 
 @intrinsic
@@ -283,7 +262,6 @@ def _without_owners(typing, arguments):
     """Return the arguments, arrays and numbers, with arrays that don't know who keeps their memory.
 
     Else every view of one would count its users up and down, in a place in memory that the threads then fight for.
-    And when work is left, numba gives its own hold on them back, and whoever does a share must not reach for that.
     """
 
     def emit(context, b, signature, values):
@@ -319,42 +297,13 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
 
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
-    todo, given, _ = _addresses(function, _without_owners(arguments))
+    todo, given = _addresses(function, _without_owners(arguments))
     _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
     keep(arguments)
 
 
-@njit(inline="always")
-def leave(team, function, arguments, work):
-    """Do the same in PIECES, but come back at once where the board is one to leave work on.
-
-    The arguments are arrays, which must live until somebody has called `share_out` or `settle`, and numbers.
-    """
-    if len(team) % LINE == 0 or work <= LITTLE:
-        share_out(team, function, arguments, work, PIECES)
-    else:
-        todo, given, fields = _addresses(function, _without_owners(arguments))
-        _leave_by_name(place(team, 0), todo, given, fields)
-        keep(arguments)
-
-
-def _leave(board, function, arguments, fields):
-    """Do the same for addresses."""
-    _settle(board)
-    if fields > FIELDS or _exchange(board, TAKEN, 1):
-        for share in range(PIECES):
-            _do(function, arguments, share)
-        return
-    for field in range(fields):  # the caller's own place for them ends with his call
-        _write(board, ROOM + field, _read(arguments, field))
-    _open(board, function, board + 8 * ROOM, PIECES)
-    _write(board, LEFT, YES)
-
-
 def _hand_out(board, function, arguments, work, shares):
     """Do the same for addresses; that of the board is 0 where there is no team."""
-    if board != 0:
-        _settle(board)
     if work <= LITTLE:
         _do(function, arguments, WHOLE)
         return
@@ -388,36 +337,10 @@ def _finish(board):
     # Who looks at the board from now on finds it closed; who came before is waited for.
     looks = 0
     while _read(board, INSIDE):
-        looks = _wait(looks)
-
-
-@inner
-def _wait(looks):
-    """Wait for a colleague who is at work, for the `looks`th time."""
-    _pause()
-    if looks > PATIENCE:
-        _let_others_run()
-    return looks + 1
-
-
-@inner
-def _settle(board):
-    """Finish the work that was left, or wait for who does so."""
-    if _read(board, LEFT) == NO:
-        return
-    if _replace(board, LEFT, YES, ENDING) == YES:
-        _finish(board)
-        _write(board, LEFT, NO)
-        _write(board, TAKEN, 0)
-    looks = 0
-    while _read(board, LEFT) == ENDING:
-        looks = _wait(looks)
-
-
-@kept_on_disk
-def settle(team):
-    """Finish the work that was left on a board."""
-    _settle(place(team, 0))
+        _pause()
+        looks += 1
+        if looks > PATIENCE:
+            _let_others_run()
 
 
 @inner
@@ -467,7 +390,6 @@ def _look(board, me):
 
 
 _machine_code = called_by_name("hand_out", _hand_out, *["int64"] * 5)
-_leave_by_name = called_by_name("leave", _leave, *["int64"] * 4)
 
 
 @inner

@@ -11,12 +11,11 @@ Whatever is raised, wherever, things are afterwards as they were (see `Visit`); 
 the same thread may hold, as the handler of a signal may call anything in the midst of anything.
 """
 
-import contextlib
 import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,25 +35,24 @@ class Team:
 
     Attributes:
         board: what they look at; of no fields where there is nobody to look.
-        open_board: the same, as one to leave work on.
     """
 
     def __init__(self, size: int):
         from .. import kernels
 
         self.size, self.threads = size, []
-        self.board = self.open_board = np.zeros(0, np.int64)
+        self.board = np.zeros(0, np.int64)
         if kernels._NUMPY_ONLY or size == 1:
             return
         from .cache import specialised
-        from .team import dismiss, new_board, new_lock, settle, watch, work
+        from .team import dismiss, new_board, new_lock, watch, work
 
         while len(_locks) < size - 1:
             _locks.append(new_lock())
         board = new_board([_locks.pop() for _ in range(size - 1)])
-        for function, arguments in ((watch, (0, 1)), (work, (0, 1)), (settle, ()), (dismiss, ())):
+        for function, arguments in ((watch, (0, 1)), (work, (0, 1)), (dismiss, ())):
             specialised(function, (board, *arguments))  # that nothing is compiled later, where it may be interrupted
-        self._dismiss, self._settle = dismiss, settle
+        self._dismiss = dismiss
         watch(board, 0, 1)
 
         def seconds(looks: int) -> float:
@@ -69,20 +67,14 @@ class Team:
             threading.Thread(target=work, args=(board, i, looks), name=f"minikeras-{i}", daemon=True)
             for i in range(1, size)
         ]
-        self.board, self.open_board = board[:-1], board
+        self.board = board
         for thread in self.threads:
             thread.start()
-
-    def settle(self) -> None:
-        """Finish the work that was left."""
-        if self.threads:
-            self._settle(self.board)
 
     def dismiss(self) -> None:
         """Let the threads end."""
         from .team import LINE, LOCK
 
-        self.settle()
         while any(thread.is_alive() for thread in self.threads):
             self._dismiss(self.board)
             time.sleep(PATIENCE)
@@ -97,7 +89,6 @@ _forming = threading.Lock()  # held by first uses alone
 
 class _OfThisThread(threading.local):
     board: np.ndarray | None = None  # what the kernels get that this thread calls; None: the team's board
-    left_to: Team | None = None  # whom it leaves work to
 
 
 _of_this_thread = _OfThisThread()
@@ -124,8 +115,7 @@ class Visit:
     """
 
     def __init__(self) -> None:
-        mine = _of_this_thread
-        self.thread, self.board, self.left_to = threading.get_ident(), mine.board, mine.left_to
+        self.thread, self.board = threading.get_ident(), _of_this_thread.board
         self.errors, self.is_over = _errors(), False
 
     def enter(self, alone: bool, one_blas_thread: bool) -> None:
@@ -141,10 +131,7 @@ class Visit:
         """Let everything be as it was."""
         if self.is_over:
             return
-        mine = _of_this_thread
-        if mine.left_to is not None and mine.left_to is not self.left_to:
-            mine.left_to.settle()
-        mine.left_to, mine.board = self.left_to, self.board
+        _of_this_thread.board = self.board
         if _errors() != self.errors:
             _set_errors(self.errors)
         _visits.discard(self)
@@ -189,29 +176,6 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
             visit.leave()
 
     return limited
-
-
-@contextlib.contextmanager
-def leaving_work() -> Iterator[None]:
-    """Let kernels that can do so (see `kernels.team`) come back while the team is still at it; at the end, all is done.
-
-    Whoever wants to see what such a kernel writes calls `settle` first.  For use within `one_blas_thread`, which makes
-    good what an interruption of these lines leaves.
-    """
-    team, mine = _formed(), _of_this_thread
-    before, mine.left_to, mine.board = (mine.left_to, mine.board), team, team.open_board
-    try:
-        yield
-    finally:
-        team.settle()
-        mine.left_to, mine.board = before
-
-
-def settle() -> None:
-    """Finish the work that this thread has left, if there is any."""
-    team = _of_this_thread.left_to
-    if team is not None:
-        team.settle()
 
 
 def team() -> np.ndarray:

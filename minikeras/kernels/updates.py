@@ -21,14 +21,13 @@ A moment whose weight gets no more gradient shrinks by a factor in each step, un
 subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
 to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
 
-Each loop runs over one share of the vectors.  All vectors of a rule are an optimizer's own, so that the training loop
-can let the last shares be done while it fetches a batch (see `team.leave`).
+Each loop runs over one share of the vectors.
 """
 
 import numpy as np
 
 from . import twin
-from .team import PIECES, leave, part, share_out, shared
+from .team import part, share_out, shared
 from .vectors import LANES, agree, inner, one_size
 
 TINY = np.float32(1e-30)  # below it a first moment is zero
@@ -40,7 +39,7 @@ WORK = 8  # for each number: about as many multiplications
 @inner
 def some(share, size):
     """Return where the share of a vector is, in whole registers: none then straddles two cache lines."""
-    first, last = part(share, (size + LANES - 1) // LANES, PIECES)
+    first, last = part(share, (size + LANES - 1) // LANES)
     return slice(first * LANES, last * LANES)
 
 
@@ -60,7 +59,7 @@ def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
 @twin(_decay)
 def decay(team, w, wd, lr):
     """Do the same in loops."""
-    share_out(team, _decay_share, (w, wd, lr), WORK * w.size, PIECES)
+    share_out(team, _decay_share, (w, wd, lr), WORK * w.size)
 
 
 @shared
@@ -82,7 +81,7 @@ def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
 def sgd(team, w, g, lr):
     """Do the same in loops."""
     agree(one_size((w, g)))
-    leave(team, _sgd_share, (w, g, lr), WORK * w.size)
+    share_out(team, _sgd_share, (w, g, lr), WORK * w.size)
 
 
 @shared
@@ -107,7 +106,7 @@ def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: 
 def momentum(team, w, g, m, lr, mu, nesterov):
     """Do the same in loops."""
     agree(one_size((w, g, m)))
-    leave(team, _momentum_share, (w, g, m, lr, mu, nesterov), WORK * w.size)
+    share_out(team, _momentum_share, (w, g, m, lr, mu, nesterov), WORK * w.size)
 
 
 @shared
@@ -135,7 +134,7 @@ def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: 
 def adagrad(team, w, g, a, lr, eps):
     """Do the same in loops."""
     agree(one_size((w, g, a)))
-    leave(team, _adagrad_share, (w, g, a, lr, eps), WORK * w.size)
+    share_out(team, _adagrad_share, (w, g, a, lr, eps), WORK * w.size)
 
 
 @shared
@@ -164,7 +163,7 @@ def _rmsprop(
 def rmsprop(team, w, g, v, lr, rho, rest, eps):
     """Do the same in loops."""
     agree(one_size((w, g, v)))
-    leave(team, _rmsprop_share, (w, g, v, lr, rho, rest, eps), WORK * w.size)
+    share_out(team, _rmsprop_share, (w, g, v, lr, rho, rest, eps), WORK * w.size)
 
 
 @shared
@@ -188,7 +187,7 @@ def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.float
 def running_mean(team, a, g, rho, rest):
     """Do the same in loops."""
     agree(one_size((a, g)))
-    share_out(team, _running_mean_share, (a, g, rho, rest), WORK * a.size, PIECES)
+    share_out(team, _running_mean_share, (a, g, rho, rest), WORK * a.size)
 
 
 @shared
@@ -220,7 +219,7 @@ def _rmsprop_step(
 def rmsprop_step(team, s, g, v, a, lr, rho, rest, eps):
     """Do the same in loops."""
     agree(one_size((s, g, v, a)))
-    share_out(team, _rmsprop_step_share, (s, g, v, a, lr, rho, rest, eps), WORK * s.size, PIECES)
+    share_out(team, _rmsprop_step_share, (s, g, v, a, lr, rho, rest, eps), WORK * s.size)
 
 
 @shared
@@ -245,7 +244,7 @@ def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) 
 def rolling_step(team, w, s, m, mu):
     """Do the same in loops."""
     agree(one_size((w, s, m)))
-    share_out(team, _rolling_step_share, (w, s, m, mu), WORK * w.size, PIECES)
+    share_out(team, _rolling_step_share, (w, s, m, mu), WORK * w.size)
 
 
 @shared
@@ -302,7 +301,7 @@ def adam(team, w, g, m, v, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
     agree(one_size((w, g, m, v)))
     alpha = corrected(lr, t, beta_1, beta_2)
-    leave(team, _adam_share, (w, g, m, v, alpha, rest_1, rest_2, eps), WORK * w.size)
+    share_out(team, _adam_share, (w, g, m, v, alpha, rest_1, rest_2, eps), WORK * w.size)
 
 
 @shared
@@ -351,7 +350,7 @@ def amsgrad(team, w, g, m, v, h, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
     """Do the same in loops."""
     agree(one_size((w, g, m, v, h)))
     alpha = corrected(lr, t, beta_1, beta_2)
-    leave(team, _amsgrad_share, (w, g, m, v, h, alpha, rest_1, rest_2, eps), WORK * w.size)
+    share_out(team, _amsgrad_share, (w, g, m, v, h, alpha, rest_1, rest_2, eps), WORK * w.size)
 
 
 @shared
@@ -402,7 +401,7 @@ def _nadam(
 def nadam(team, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
     """Do the same in loops."""
     agree(one_size((w, g, m, v)))
-    leave(team, _nadam_share, (w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps), WORK * w.size)
+    share_out(team, _nadam_share, (w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps), WORK * w.size)
 
 
 @shared
@@ -445,7 +444,7 @@ def _adamax(
 def adamax(team, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
     """Do the same in loops."""
     agree(one_size((w, g, m, u)))
-    leave(team, _adamax_share, (w, g, m, u, lr, rest_1, beta_2, rest_t, eps), WORK * w.size)
+    share_out(team, _adamax_share, (w, g, m, u, lr, rest_1, beta_2, rest_t, eps), WORK * w.size)
 
 
 @shared
@@ -490,7 +489,7 @@ def _adadelta(
 def adadelta(team, w, g, a, d, lr, rho, rest, eps):
     """Do the same in loops."""
     agree(one_size((w, g, a, d)))
-    leave(team, _adadelta_share, (w, g, a, d, lr, rho, rest, eps), WORK * w.size)
+    share_out(team, _adadelta_share, (w, g, a, d, lr, rho, rest, eps), WORK * w.size)
 
 
 @shared
@@ -530,7 +529,7 @@ def _lion(
 def lion(team, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
     """Do the same in loops."""
     agree(one_size((w, g, m)))
-    leave(team, _lion_share, (w, g, m, lr, beta_1, rest_1, beta_2, rest_2), WORK * w.size)
+    share_out(team, _lion_share, (w, g, m, lr, beta_1, rest_1, beta_2, rest_2), WORK * w.size)
 
 
 @shared

@@ -60,9 +60,6 @@ class Metric(Configurable):
             f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
         )
 
-    #: Whether `postpone` puts off what `update_state` does.
-    can_wait = False
-
     def postpone(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         """Do what `update_state` does, now or before somebody asks for a result; the arrays stay as they are."""
         self.update_state(y_true, y_pred)

@@ -486,7 +486,6 @@ def _do_all(calls: list[Call], whole: bool) -> None:
         for function, *arguments in calls:
             function(*arguments)
     except BaseException:
-        functional.settle()  # nobody shall go on writing
         for a, values in zip(arrays, before, strict=True):
             a[...] = values
         raise
