@@ -258,6 +258,17 @@ def test_lists_and_array_likes():
     assert data.batches(X, [np.int64(c) for c in Y]).arrays[1].dtype == np.int64
 
 
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+def test_one_bad_number_of_a_million_is_seen(bad):
+    x = np.zeros((data.LARGE // 2 + 1, 2), np.float32)
+    if bad is None:
+        data.batches(x)
+        return
+    x[345678, 1] = bad
+    with pytest.raises(ValueError, match=r"1 value that is NaN or infinite, the first at index \(345678, 1\)"):
+        data.batches(x)
+
+
 def test_large_finite_numbers_pass():
     x = np.full((4, 2), 3e38)  # the sum overflows, the numbers do not
     assert np.isfinite(data.batches(x).arrays[0]).all()

@@ -25,6 +25,7 @@ Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
 
 DEFAULT_BATCH_SIZE = 32
+LARGE = 10**6  # numbers: a truth for each of so many is memory to be spared
 FEW_BYTES = 2**20  # of an array that is shuffled as a whole: about what a core's own cache holds
 
 
@@ -587,9 +588,8 @@ def _convert(value: Any, name: str, dtype: str, keep_integers: bool = False) -> 
 def _check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
-    with np.errstate(invalid="ignore"):
-        if np.isfinite(array.min(initial=0)) and np.isfinite(array.max(initial=0)):  # NaN is both
-            return
+    if array.size > LARGE and np.isfinite(array.min()) and np.isfinite(array.max()):  # NaN would be both
+        return
     finite = np.isfinite(array)
     bad = finite.size - int(np.count_nonzero(finite))
     if bad:
