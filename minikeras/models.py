@@ -13,8 +13,9 @@ from .common.names import auto_name, missing_attribute
 from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
 from .engine.graph_config import graph_config, symbols_of
 from .engine.training import Trainer
-from .layers.base import Layer, Shape, checked_shape, dtype_policy
+from .layers.base import Layer
 from .layers.core import InputLayer
+from .layers.shapes import Shape, checked_shape, dtype_policy
 from .layers.symbols import Node, Symbol
 
 

@@ -12,8 +12,9 @@ from ..common.arguments import as_truth, checked
 from ..common.lending import owned
 from ..common.names import did_you_mean
 from ..common.tree import aligned, flat, is_nested, packed
-from ..layers.base import Layer, Shape, set_all
+from ..layers.base import Layer, set_all
 from ..layers.core import InputLayer
+from ..layers.shapes import Shape
 from ..layers.symbols import Node, Symbol
 from ..variables import Parameters, Variable
 from .graph import Graph

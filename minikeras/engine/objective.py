@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import activations, functional, losses
 from ..common.tree import Bundle
-from ..layers.base import ActivatedLayer
+from ..layers.activated import ActivatedLayer
 from ..layers.core import as_matrix
 from ..losses import Loss, SparseCategoricalCrossentropy
 from ..metrics import Mean, Metric, resolve

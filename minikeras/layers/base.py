@@ -11,20 +11,18 @@ never kept on the layer, so that one layer may be used twice, from two threads, 
 
 import copy
 import functools
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config, initializers, regularizers
-from ..common.arguments import ArgumentError, as_truth, checked, shown
+from .. import initializers, regularizers
+from ..common.arguments import ArgumentError, as_truth, checked
 from ..common.lending import owned
 from ..common.names import auto_name
 from ..common.serialization import Configurable
-from ..variables import Variable, to_write
+from ..variables import Variable
+from .shapes import Shape, checked_dtype, dtype_policy, first_shape, fixed_shape
 from .symbols import Node, Symbol
-
-Shape = tuple[int | None, ...]
 
 
 class Layer(Configurable):
@@ -90,8 +88,8 @@ class Layer(Configurable):
         owner = type(self).__name__ if name is None else f"{type(self).__name__} layer {name!r}"
         if name is not None and "/" in name:
             raise ValueError(f"A layer's name is a string without '/', received {name!r}.")
-        self.dtype = _checked_dtype(dtype, owner)
-        self.batch_input_shape = _first_shape(options, owner)
+        self.dtype = checked_dtype(dtype, owner)
+        self.batch_input_shape = first_shape(options, owner)
         self.refuse_options(options, owner)
         self.name = auto_name(type(self).__name__) if name is None else name
         self.built = not self.has_build_config
@@ -400,91 +398,6 @@ class Layer(Configurable):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-class ActivatedLayer(Layer):
-    """A layer whose last act is an activation: y = activation(z), z = linear(x).
-
-    A derived class has an `activation`; where it has weights too, it writes `linear`, and for its derivative
-    `gradients`; dz stands for d loss / d z.
-    """
-
-    lends: ClassVar[dict[str, int]] = {**Layer.lends, "forward_logits": 1, "linear": 1, "gradients": 1}
-
-    #: Whether `linear` applies a rectifier where it is told so, and `gradients` its derivative: each while it has the
-    #: numbers at hand, so that they need not be read once more.
-    rectifies: ClassVar[bool] = False
-
-    activation: Any
-    bias: Variable | None = None
-
-    @property
-    def function(self) -> activations.Differentiable:
-        """The activation as a function, also where a layer was given as `activation=`, or None was set later."""
-        if type(self.activation) is activations.Differentiable:  # looking in vain for an attribute takes long
-            return self.activation
-        return getattr(self.activation, "activation", self.activation) or activations.linear
-
-    def linear(self, x: np.ndarray, rectified: bool) -> tuple[np.ndarray, Any]:
-        """Return z, or max(z, 0) where `rectified`, and what `gradients` will need; z is x unless there are weights."""
-        return x, None
-
-    def gradients(self, dz: np.ndarray, cache: Any, rectified: np.ndarray | None, wants_dx: bool) -> np.ndarray | None:
-        """Write the weights' gradients or add to them, and return d loss / d x where that is wanted.
-
-        Args:
-            dz: d loss / d z; or d loss / d y, where y is `rectified`.
-            cache: what `linear` returned.
-            rectified: y = max(z, 0), where `linear` was told so.
-            wants_dx: whether anybody needs d loss / d x.
-        """
-        return dz
-
-    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Return y = activation(linear(x))."""
-        function = self.function
-        if self.rectifies and function is activations.relu:
-            y, cache = self.linear(x, True)
-            return y, (None, None, y, cache)
-        z, cache = self.linear(x, False)
-        y = z if function is activations.linear else function(z)
-        return y, (function, z, y, cache)
-
-    def forward_logits(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return z = linear(x): for a loss that is computed from what enters the activation.
-
-        `backward` then takes d loss / d z, as its cache says that no activation was applied.
-        """
-        z, cache = self.linear(x, False)
-        return z, (activations.linear, z, z, cache)
-
-    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
-        """Forward was y = activation(z), z = linear(x); so dz = dy * activation'(z), then the gradients of `linear`."""
-        return self._backward(dy, cache, True)
-
-    def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
-        """Do as `backward`, less dx."""
-        self._backward(dy, cache, False)
-
-    def _backward(self, dy: np.ndarray, cache: Any, wants_dx: bool) -> Any:
-        function, z, y, cache = cache
-        self.check_gradient(dy, y.shape)
-        if function is None:
-            return self.gradients(dy, cache, y, wants_dx)
-        dz = dy if function is activations.linear else function.gradient(dy, z, y)
-        return self.gradients(dz, cache, None, wants_dx)
-
-    def bias_value(self, size: int) -> np.ndarray:
-        """Return b, zeros for a layer without."""
-        return np.zeros(size, self.dtype) if self.bias is None else self.bias.value
-
-    def gradients_to_write(self, kernel: Variable) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Return the arrays for dw and db, and whether to add to them; for a layer without b, one that nobody reads."""
-        if self.bias is None:
-            (dw,), add = to_write((kernel,))
-            return dw, np.zeros(kernel.shape[-1], self.dtype), add
-        (dw, db), add = to_write((kernel, self.bias))
-        return dw, db, add
-
-
 def set_all(variables: list[Variable], values: list[np.ndarray], owner: str) -> None:
     """Copy a list of arrays into as many variables; ValueError, and nothing changed, where they don't fit."""
     values = [np.asarray(v) for v in values]
@@ -498,54 +411,6 @@ def set_all(variables: list[Variable], values: list[np.ndarray], owner: str) -> 
             )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def dtype_policy(dtype: str) -> dict[str, Any]:
-    """Return a float type in the form of Keras 3's configs."""
-    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None}
-
-
-def _checked_dtype(dtype: Any, owner: str) -> str:
-    if dtype is None:
-        return config.floatx()
-    if isinstance(dtype, dict):
-        dtype = dtype.get("config", {}).get("name")
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
-    if name not in ("float32", "float64"):
-        raise ValueError(f"{owner}: expected dtype 'float32' or 'float64', received {dtype!r}.")
-    return name
-
-
-def _first_shape(options: dict[str, Any], owner: str) -> Shape | None:
-    """Take the Keras-2 spellings of a first layer's input shape out of `options`; return it with the batch axis."""
-    given = {name: options.pop(name) for name in ("input_shape", "batch_input_shape", "input_dim") if name in options}
-    given = {name: value for name, value in given.items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(f"{owner}: the input's shape is given once, received {', '.join(given)}.")
-    for name, value in given.items():
-        if name == "batch_input_shape":
-            return checked_shape(value, owner, name)
-        shape = checked_shape((value,) if name == "input_dim" else value, owner, name)
-        return checked_shape((options.pop("batch_size", None),), owner, "batch_size") + shape
-    return None
-
-
-def checked_shape(shape: Any, owner: str, argument: str) -> Shape:
-    """Return a shape as a tuple; an error where it isn't a sequence of positive integers (or None)."""
-    if isinstance(shape, (int, np.integer)):
-        raise ValueError(f"{owner}: {argument} is a tuple, such as ({shape},), received {shape!r}.")
-    if isinstance(shape, str) or not isinstance(shape, Iterable):
-        raise ArgumentError(f"{owner}: {argument} is a tuple, received {shown(shape)}.")
-    shape = tuple(shape)
-    if not all(n is None or (isinstance(n, (int, np.integer)) and n > 0) for n in shape):
-        raise ValueError(f"{owner}: {argument} consists of positive integers (or None), received {shape}.")
-    return tuple(None if n is None else int(n) for n in shape)
-
-
-def fixed_shape(shape: Any) -> Any:
-    """Return a shape as a tuple, a list of shapes as a list of tuples."""
-    several = len(shape) > 0 and isinstance(shape[0], (list, tuple))
-    return [tuple(s) for s in shape] if several else tuple(shape)
 
 
 def _recording_shape(build: Any) -> Any:

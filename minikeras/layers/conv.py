@@ -14,7 +14,9 @@ import numpy as np
 
 from .. import activations, config, functional
 from ..common.serialization import keras_class
-from .base import ActivatedLayer, Layer, Shape
+from .activated import ActivatedLayer
+from .base import Layer
+from .shapes import Shape
 from .windows import Pair, image_geometry, padding_mode, pair
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from .. import activations, config, functional, random
 from ..common.arguments import ArgumentError, checked, is_integer
 from ..common.serialization import keras_class
-from .base import ActivatedLayer, Layer, Shape
+from .activated import ActivatedLayer
+from .base import Layer
+from .shapes import Shape
 from .symbols import Symbol
 
 

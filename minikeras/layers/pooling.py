@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import config, functional
 from ..common.serialization import keras_class
-from .base import Layer, Shape
+from .base import Layer
+from .shapes import Shape
 from .windows import Pair, image_geometry, padding_mode, pair
 
 

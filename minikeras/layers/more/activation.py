@@ -10,7 +10,9 @@ import numpy as np
 
 from ... import activations, initializers, regularizers
 from ...common.serialization import keras_class
-from ..base import ActivatedLayer, Layer, Shape
+from ..activated import ActivatedLayer
+from ..base import Layer
+from ..shapes import Shape
 
 
 class ActivationLayer(ActivatedLayer):

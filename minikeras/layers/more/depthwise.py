@@ -12,9 +12,9 @@ import numpy as np
 
 from ... import activations, functional
 from ...common.serialization import keras_class
-from ..base import Shape
 from ..conv import Convolution
 from ..core import as_matrix
+from ..shapes import Shape
 from ..windows import Pair
 
 

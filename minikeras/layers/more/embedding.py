@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...common.serialization import keras_class
-from ..base import Layer, Shape
+from ..base import Layer
+from ..shapes import Shape
 
 
 @keras_class("keras.layers")

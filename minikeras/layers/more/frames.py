@@ -11,7 +11,8 @@ import numpy as np
 
 from ... import config
 from ...common.serialization import keras_class
-from ..base import Layer, Shape
+from ..base import Layer
+from ..shapes import Shape
 from ..windows import Pair, pair
 
 Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))

@@ -14,7 +14,8 @@ import numpy as np
 
 from ... import config
 from ...common.serialization import keras_class
-from ..base import Layer, Shape
+from ..base import Layer
+from ..shapes import Shape
 
 
 class Merge(Layer):

@@ -16,7 +16,8 @@ import numpy as np
 
 from ... import initializers
 from ...common.serialization import keras_class
-from ..base import Layer, Shape
+from ..base import Layer
+from ..shapes import Shape
 
 
 def total(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:

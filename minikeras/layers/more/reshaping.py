@@ -12,7 +12,8 @@ import numpy as np
 from ... import config
 from ...common.names import did_you_mean
 from ...common.serialization import keras_class
-from ..base import Layer, Shape
+from ..base import Layer
+from ..shapes import Shape
 from ..windows import Pair, pair
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from ... import activations, functional
 from ...common.serialization import keras_class
 from ...variables import to_write
-from ..base import Shape
 from ..conv import Convolution
+from ..shapes import Shape
 from ..windows import Pair, pair, window_geometry
 
 
