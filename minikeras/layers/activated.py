@@ -1,4 +1,4 @@
-"""Layers that end with an activation: y = activation(z), z = linear(x).  Dense and the convolutions derive from here."""
+"""Layers that end with an activation, as Dense and the convolutions do: y = activation(z), z = linear(x)."""
 
 from typing import Any, ClassVar
 

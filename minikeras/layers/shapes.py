@@ -17,6 +17,7 @@ def dtype_policy(dtype: str) -> dict[str, Any]:
 
 
 def checked_dtype(dtype: Any, owner: str) -> str:
+    """Return the name of a float type, also one of a config; ValueError for any other."""
     if dtype is None:
         return config.floatx()
     if isinstance(dtype, dict):
