@@ -314,7 +314,7 @@ class Sequential(Model):
             "layers": [serialize(layer) for layer in layers],
         }
         if self.built:
-            config["build_input_shape"] = self._input_layer.batch_shape
+            config["build_input_shape"] = self.input_shape
         return config
 
     @classmethod

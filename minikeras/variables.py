@@ -52,7 +52,8 @@ class Changes:
     """Collects what `Variable.change` is given in a `with` block, for whoever lets all of it take effect at once."""
 
     def __enter__(self) -> "dict[Variable, np.ndarray]":
-        _of_this_thread.changed = changed = {}
+        changed: dict[Variable, np.ndarray] = {}
+        _of_this_thread.changed = changed
         return changed
 
     def __exit__(self, *exception: object) -> None:
@@ -97,21 +98,20 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         name: str | None = None,
         regularizer: Any = None,
     ):
-        dtype = np.dtype(dtype or config.floatx())
+        kind = np.dtype(dtype or config.floatx())
         self._postponed: Any = None  # makes the first values, where `postponed` has put that off
         if callable(initializer):
             if shape is None:
                 raise ValueError("Variable: an initializer that is a function needs `shape`.")
-            claim_array(shape, dtype.itemsize, f"the variable {name!r}")
-            make = functools.partial(initializer, tuple(shape), dtype=dtype.name)
+            claim_array(shape, kind.itemsize, f"the variable {name!r}")
+            make = functools.partial(initializer, tuple(shape), dtype=kind.name)
             if _postponed.get():
                 self._postponed = make
+                self._live_in(np.broadcast_to(kind.type(0), tuple(shape)))  # every element is the same number
             else:
                 initializer = make()
-        if self._postponed is not None:
-            self._live_in(np.broadcast_to(dtype.type(0), tuple(shape)))  # every element is the same number
-        else:
-            self._live_in(np.array(initializer, dtype=dtype, order="C"))
+        if self._postponed is None:
+            self._live_in(np.array(initializer, dtype=kind, order="C"))
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
@@ -127,6 +127,10 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
             self.__dict__["_written"] = home.passes
         return gradient
 
+    @gradient.setter
+    def gradient(self, numbers: Any) -> None:
+        self._copy_in("gradient", numbers)
+
     def _gradient_array(self) -> np.ndarray | None:
         gradient = self._gradient
         if gradient is None and self.declared_trainable:
@@ -136,7 +140,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         return gradient
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("value", "gradient"):
+        if name == "value":
             self._copy_in(name, value)
         else:
             super().__setattr__(name, value)
@@ -351,7 +355,7 @@ class Parameters:
         return vector[self.slices[variable]].reshape(variable.shape)
 
 
-def to_write(variables: Sequence[Variable]) -> tuple[list[np.ndarray], bool]:
+def to_write(variables: Sequence[Variable]) -> tuple[list[Any], bool]:
     """Return where the gradients of some variables are to be written, and whether to add to what is there.
 
     Else they are to be written over: nobody has added anything since `Parameters.zero_gradients`.
@@ -361,7 +365,7 @@ def to_write(variables: Sequence[Variable]) -> tuple[list[np.ndarray], bool]:
         if home is None or v._written == home.passes:
             return [v.gradient for v in variables], True
     for v in variables:
-        v.__dict__["_written"] = v.home.passes
+        v.__dict__["_written"] = v.home.passes  # type: ignore[union-attr]
     return [v._gradient_array() for v in variables], False
 
 

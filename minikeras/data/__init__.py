@@ -19,7 +19,7 @@ from .. import config, random
 from ..common.tree import Bundle
 
 #: One batch or one whole data set: x, y, sample_weight; each an array, or a `several.Bundle` of them.
-Triple = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+Triple = tuple[Any, Any, Any]  # x, y, sample_weight; the latter two may be None
 
 #: Makes bundles of what a user gives; see `batches`.
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
@@ -219,13 +219,15 @@ class Batches:
         batch_size: samples per batch, None for streams.
         arrays: the whole (x, y, sample_weight), None for streams.
         exhausted: a stream that cannot start again has ended; further epochs warn and are empty.
-        jumped: how many batches of the coming epoch `go_to` has left behind.
+        initial_batch: how many batches of the coming epoch `go_to` has left behind.
+        check: what each batch of a stream goes through before it is handed on; arrays are checked as a whole.
     """
 
     batch_size: int | None = None
     arrays: Triple | None = None
     exhausted = False
-    jumped = 0
+    initial_batch = 0
+    check: Callable[..., Triple] | None = None
     _one_shot = False
     _made = 0  # batches of the running epoch
     _began: Any = None  # the random state at the beginning of the running pass
@@ -246,7 +248,7 @@ class Batches:
     def epoch(self) -> Iterator[Triple]:
         """Yield the batches of one epoch; UserWarning where the data end before `steps` batches."""
         limit = self.steps
-        self._made, self.jumped = self.jumped, 0
+        self._made, self.initial_batch = self.initial_batch, 0
         if not self._made:
             self._resume()
         try:
@@ -280,7 +282,7 @@ class Batches:
         self._resume()
         for _ in islice(self._pass, position["seen"]):
             pass
-        self._seen, self.jumped = position["seen"], position["made"]
+        self._seen, self.initial_batch = position["seen"], position["made"]
 
     def peek(self) -> Triple:
         """Return a batch like the first one without consuming anything: it shows the shapes."""
@@ -420,7 +422,8 @@ class StreamBatches(Batches):
 
     def _finish(self, batch: Any) -> Triple:
         self._count += 1
-        return self._standardize(batch, self._count - 1)
+        finished = self._standardize(batch, self._count - 1)
+        return finished if self.check is None else self.check(*finished)
 
     def _standardize(self, batch: Any, number: int) -> Triple:
         where = f" of batch {number}"

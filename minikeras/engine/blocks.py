@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .. import activations, functional
-from ..layers.base import Layer
 from ..layers.conv import Conv2D
 from ..layers.pooling import MaxPooling2D
 from ..variables import Variable
@@ -75,9 +74,7 @@ class PooledConvolution:
         self.backward(dy, cache, wants_dx=False)
 
 
-def fused(
-    steps: list[tuple[Layer, tuple[int, ...]]], kept: set[int], inputs: int = 1
-) -> tuple[list[Step], dict[int, int]]:
+def fused(steps: list[Step], kept: set[int], inputs: int = 1) -> tuple[list[Step], dict[int, int]]:
     """Return the operations that do what the steps of a graph say, and where each of its positions has moved.
 
     Args:

@@ -59,7 +59,9 @@ class Graph:
         ]
         self.steps, self.told, self.ends = unrolled(entrances, exits, self.calls)
         count = len(entrances)
-        steps = [(JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps]
+        steps: list[tuple[Any, tuple[int, ...]]] = [
+            (JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps
+        ]
         operations, moved = fused(steps, set(self.ends), count)
         self.operations = [(f if is_ours(f) else Bordered(f), p) for f, p in operations]
         #: The same for who won't go backward.
@@ -110,10 +112,11 @@ class Graph:
 
     def without_activation(self, chosen: Sequence[bool]) -> tuple[int, ...]:
         """Return what tells `forward` to leave out the last activation of the chosen outputs."""
-        return tuple(self._moved[place] for place, yes in zip(self._computed_at, chosen, strict=True) if yes)
+        places = zip(self._computed_at, chosen, strict=True)
+        return tuple(self._moved[place] for place, yes in places if yes and place is not None)
 
     def forward(
-        self, x: Any, training: bool | None = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
+        self, x: Any, training: Any = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
     ) -> Any:
         """Run all layers.
 
@@ -161,7 +164,7 @@ class Graph:
         ]
 
     def _outputs(self, values: list[np.ndarray]) -> Any:
-        outputs = [values[place] for place in self._places]
+        outputs = [values[place] for place in self._places or ()]
         return outputs[0] if isinstance(self.outputs, Symbol) else outputs
 
     def backward(self, dy: Any, caches: list[Any], needed: list[bool]) -> Any:

@@ -38,9 +38,10 @@ def graph_config(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
     entrances = set(flat(inputs))
 
     def place(symbol: Symbol) -> list[Any]:
-        if symbol in entrances:
+        node = symbol.node
+        if symbol in entrances or node is None:
             return [symbol.layer.name, 0, 0]
-        return [symbol.layer.name, index[symbol.node], symbol.node.outputs.index(symbol)]
+        return [symbol.layer.name, index[node], node.outputs.index(symbol)]
 
     def tensor(symbol: Symbol) -> dict[str, Any]:
         described = {"shape": list(symbol.shape), "dtype": symbol.dtype, "keras_history": place(symbol)}
@@ -201,7 +202,7 @@ def symbols_of(config: dict[str, Any], custom_objects: dict[str, type] | None = 
     return rebuilt.end(config.get("input_layers")), rebuilt.end(config.get("output_layers")), layers
 
 
-def _size(layer: Layer) -> int:
+def _size(layer: Any) -> int:
     """Return how many steps a layer's graph has, and those of the models inside; 1 for a layer without."""
     graph = getattr(layer, "graph", None)
     return 1 if graph is None else len(graph.steps) + sum(_size(inner) for inner in layer.layers)

@@ -4,6 +4,7 @@ Between the symbols where data enter and those that it computes, a network runs 
 their weights, and may be a layer of another network.
 """
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -138,9 +139,11 @@ class Network(Layer):
         if isinstance(input_shapes, dict):
             input_shapes = [input_shapes[k] for k in sorted(input_shapes)]
         shapes: list[Any] = [tuple(s) for s in input_shapes]
-        for layer, places in self.graph.steps:
-            shapes.append(layer.compute_output_shape([shapes[p] for p in places] if layer.joins else shapes[places[0]]))
-        return [shapes[end] for end in self.graph.ends]
+        graph = self._built_graph()
+        for layer, places in graph.steps:
+            given: Any = [shapes[p] for p in places] if layer.joins else shapes[places[0]]
+            shapes.append(layer.compute_output_shape(given))
+        return [shapes[end] for end in graph.ends]
 
     def forward(self, x: Any, training: bool | None) -> tuple[Any, Any]:
         """Run all layers; the cache holds theirs."""
@@ -152,12 +155,14 @@ class Network(Layer):
     def backward(self, dy: Any, cache: Any) -> Any:
         """Run all layers' `backward` in reverse order."""
         self._check_differentiable()
-        return self.graph.backward(dy, cache, self.graph.needed(wants_dx=True))
+        graph = self._built_graph()
+        return graph.backward(dy, cache, graph.needed(wants_dx=True))
 
     def backward_weights(self, dy: Any, cache: Any) -> None:
         """Do as `backward`, less dx."""
         self._check_differentiable()
-        self.graph.backward(dy, cache, self.graph.needed())
+        graph = self._built_graph()
+        graph.backward(dy, cache, graph.needed())
 
     def _check_differentiable(self) -> None:
         if self.graph is None and self._writes_call:
@@ -402,7 +407,7 @@ def _reshape_advice(shape: Shape, expected: Shape) -> str:
     inner, wanted = shape[1:], expected[1:]
     if None in inner or None in wanted:
         return ""
-    if int(np.prod(inner)) == int(np.prod(wanted)):
+    if math.prod(n or 1 for n in inner) == math.prod(n or 1 for n in wanted):
         return f" The sizes agree: x.reshape(-1, {', '.join(map(str, wanted))}) fits."
     if tuple(shape) == wanted:
         return " That is a single sample; give a batch: x[None]."

@@ -73,13 +73,14 @@ class SoftmaxCrossentropy(Head):
         return value, dz, p
 
 
-def paired(loss: Loss, last: Any) -> Head:
+def paired(loss: Any, last: Any) -> Head:
     """Return what a loss and the last layer of a model become.
 
     A crossentropy and the softmax or sigmoid before it have a simpler derivative together, and nothing to clip.
     """
-    function = last.function if isinstance(last, ActivatedLayer) else None
-    origin, options = getattr(function, "bound_from", None) or (function, {})  # a softmax along another axis
+    function: Any = last.function if isinstance(last, ActivatedLayer) else None
+    bound: tuple[Any, dict[str, Any]] | None = getattr(function, "bound_from", None)  # a softmax along another axis
+    origin, options = bound or (function, {})
     if origin not in (activations.softmax, activations.sigmoid):
         return Head(loss)
     units = last.nodes[-1].output.shape[options.get("axis", -1)]
@@ -92,7 +93,7 @@ def paired(loss: Loss, last: Any) -> Head:
         function is activations.softmax
         and type(loss) is SparseCategoricalCrossentropy
         and loss.averages
-        and loss.axis == -1
+        and loss.axis == -1  # type: ignore[attr-defined]
     ):
         return SoftmaxCrossentropy(on_logits, function)
     return Head(on_logits, function)
@@ -132,7 +133,7 @@ class Objective:
         given = losses_of(arguments["loss"], structure, names)
         #: The weights of the losses; Python's numbers, with which arrays keep their float type.
         self._weights = loss_weights_of(arguments["loss_weights"], structure, names)
-        self._losses = {
+        self._losses: dict[int, Any] = {
             i: losses.as_loss(loss, targets[i], batches[i]) for i, loss in given.items() if targets[i] is not None
         }
         lacking = [labels[i] for i in given if i not in self._losses]
@@ -217,6 +218,7 @@ class Objective:
 
     def update_metrics(self, y: Any, z: Any, y_pred: Any, sample_weight: Any, keeps_batches: bool) -> None:
         """Let the metrics see a batch; those that can do so look at it later, where it is kept."""
+        metric: Any
         for i, metric, weighted in self._metrics:
             y_i, y_pred_i = self._part(y, i), self._part(y_pred, i)
             weights = self._part(sample_weight, i) if weighted else None

@@ -54,6 +54,7 @@ class Predictor(Network):
 
     def _build_for(self, batches: data.Batches) -> None:
         """Build the model if it isn't, and check the data against it; arrays get the shape of its input."""
+        batches.check = self._checked
         if batches.arrays is None:
             self._fitting(batches.peek()[0])
         else:
@@ -67,6 +68,12 @@ class Predictor(Network):
         x = self._adapted(x)
         self.check_input(x.shape)
         return x
+
+    def _checked(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Return a batch whose x has the shape of the model's input; ValueError where it can't have."""
+        x = self._adapted(x)
+        self.check_input(x.shape)
+        return x, y, sample_weight
 
     def _adapted(self, x: Any) -> Any:
         """Add or drop a last axis of size 1 where the model's input has, or lacks, just that."""
@@ -98,7 +105,7 @@ class Predictor(Network):
             data.check_count("batch_size", batch_size)
             data.check_count("steps", steps)
             x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged)[0])
-            if self.graph.independent_samples:
+            if self._built_graph().independent_samples:
                 return self._as_outputs(self._predict_in_pieces(x))
         batches = self._batches(x, batch_size=batch_size, steps=steps)
         if not writes_call:
@@ -106,7 +113,7 @@ class Predictor(Network):
         return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
     def _predict_in_pieces(self, x: Any) -> Any:
-        graph = self.graph
+        graph = self._built_graph()
         return computing(
             self._in_pieces,
             x,
@@ -115,7 +122,7 @@ class Predictor(Network):
         )
 
     def _in_pieces(self, x: Any) -> Any:
-        graph = self.graph
+        graph = self._built_graph()
         size = graph.samples_in_cache
         with np.errstate(all="ignore"):
             if len(x) <= size or len(x) * graph.multiply_adds < WORTH_A_TEAM:
@@ -129,8 +136,6 @@ class Predictor(Network):
         outputs = []
         for step, (x, _, _) in enumerate(batches.epoch()):
             callbacks.on_predict_batch_begin(step)
-            x = self._adapted(x)
-            self.check_input(x.shape)
             with np.errstate(all="ignore"):
                 outputs.append(self._computed(x, given))
             callbacks.on_predict_batch_end(step, {"outputs": lent(outputs[-1])})

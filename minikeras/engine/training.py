@@ -1,4 +1,4 @@
-"""How a network learns: compile, fit, evaluate, and the step of gradient descent inside.
+"""How a network learns: fit, evaluate, and the step of gradient descent inside.
 
 Keras's counterpart: `keras.src.trainers.trainer.Trainer`.
 """
@@ -10,18 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import data, losses, optimizers
-from ..callbacks import CallbackList, History
+from .. import data
+from ..callbacks import History
 from ..common.arguments import checked, is_number
-from ..common.serialization import serialize
 from ..functional import one_blas_thread
-from ..metrics import Mean, Metric
-from ..metrics.base import as_number
 from ..variables import Changes, Parameters, Variable
-from .compile_arguments import as_given, check_metric, check_order, from_config, is_by_shape, leaves, losses_of
+from .compiled import Compiled
 from .graph import Graph
 from .objective import Objective
-from .predicting import Predictor
 
 
 class Trained(NamedTuple):
@@ -36,120 +32,14 @@ class Trained(NamedTuple):
     changes: Any  # collects what layers keep beside their weights; see `variables.Changes`
 
 
-class Trainer(Predictor):
+class Trainer(Compiled):
     """A network that learns.
 
     A state that takes several steps to make is made whole, and then takes its place in one: whatever interrupts a
     method, Ctrl-C included, the model is as it was or as it shall be.
     """
 
-    lends: ClassVar[dict[str, int]] = {**Predictor.lends, "train_step": 3, "test_step": 3}
-
-    compiled: bool
-    optimizer: optimizers.Optimizer | None
-    loss: Any
-    stop_training: bool
-    history: History | None
-
-    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **options: Any):
-        self._forget_compile()
-        super().__init__(inputs, outputs, name, **options)
-
-    def _forget_compile(self, **compiled: Any) -> None:
-        """Begin anew, with what `compile` has made."""
-        state = {
-            "compiled": False,
-            "optimizer": None,
-            "loss": None,
-            "stop_training": False,
-            "history": None,
-            "_loss_tracker": Mean(name="loss"),
-            "_objective": None,
-            "_trained": None,
-            "_evaluated": None,  # the weights whose penalties `evaluate` adds to the loss
-            "_initial_epoch": 0,
-            "_keeps_batches": False,
-            "_running": None,  # the batches that `fit` trains on, and those that it validates on
-            "_compile_arguments": {},
-            **compiled,
-        }
-        vars(self).update(state)
-
-    # ---- compile ----
-
-    @checked
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: str | bool = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how the model learns.
-
-        Args:
-            optimizer: a name or an object of `optimizers`.
-            loss: a name, function or object of `losses`; for several outputs one for all, a list, or a dictionary by
-                the outputs' names, with None for an output that has none.
-            loss_weights: numbers that the losses are multiplied with before they are added up; likewise.
-            metrics: names, functions of (y_true, y_pred), or objects of `metrics`; one, or a list.  For several
-                outputs a list of these, or a dictionary.
-            weighted_metrics: likewise, for those that `sample_weight` and `class_weight` apply to.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake, as none of them
-                changes a number; every step of this engine runs alone, and eagerly.
-
-        Raises:
-            ValueError: an unknown name; arguments in another order than this.
-            TypeError: a loss without a gradient.
-        """
-        check_order(optimizer, loss_weights)
-        new_optimizer = optimizers.get(optimizer)
-        for one in leaves(loss):
-            if not (one is None or is_by_shape(one)):
-                losses.as_loss(one)
-        for identifier in leaves([metrics, weighted_metrics]):
-            if identifier is not None:
-                check_metric(identifier)
-        if self._has_several_outputs and loss is not None:
-            losses_of(loss, self._outputs, self.output_names)
-        arguments = {
-            "optimizer": new_optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": as_given(metrics),
-            "weighted_metrics": as_given(weighted_metrics),
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": False if jit_compile == "auto" else jit_compile,
-        }
-        self._forget_compile(compiled=True, optimizer=new_optimizer, loss=loss, _compile_arguments=arguments)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Return the arguments of `compile`, as Keras 3 writes them; None where it wasn't called."""
-        return serialize(self._compile_arguments) if self.compiled else None
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Call `compile` with what `get_compile_config` returned."""
-        self.compile(**{name: from_config(value) for name, value in config.items()})
-
-    def extra_config(self) -> dict[str, Any]:
-        """Return the compile arguments beside the model's config."""
-        return {**super().extra_config(), "compile_config": self.get_compile_config() or {}}
-
-    def _may_lack_targets(self) -> list[bool]:
-        if not (self._has_several_outputs and self.loss is not None):
-            return super()._may_lack_targets()
-        with_loss = losses_of(self.loss, self._outputs, self.output_names)
-        return [i not in with_loss for i in range(len(self.outputs))]
-
-    def _assert_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(f"You must call `compile()` before using the model: `{method}` needs a loss.")
+    lends: ClassVar[dict[str, int]] = {**Compiled.lends, "train_step": 3, "test_step": 3}
 
     # ---- one step ----
 
@@ -164,7 +54,8 @@ class Trainer(Predictor):
         Where the last activation is softmax (or sigmoid) and the loss its crossentropy, z is what enters the
         activation: the pair has a simpler derivative, and nothing to clip (see `objective.paired`).
         """
-        objective, trained, caches = self._objective, self._trained, []
+        objective, trained = self._objective, self._trained
+        caches: list[Any] = []
         with trained.changes as changed:  # of what layers keep beside: they take effect with the step
             z = trained.graph.forward(x, trained.active, caches, objective.logits)
             value, dz, y_pred = objective.value_and_gradient(y, z, sample_weight)
@@ -183,13 +74,14 @@ class Trainer(Predictor):
         with np.errstate(all="ignore"):
             z = objective.graph.forward(x, logits=objective.logits)
             value, y_pred = objective.value(y, z, sample_weight)
-            self._loss_tracker.add(value + _penalties(self._evaluated), len(y_pred))
+            self._loss_tracker.add(value + _penalties(self._evaluated or []), len(y_pred))
             objective.update_metrics(y, z, y_pred, sample_weight, self._keeps_batches)
 
     def _prepare(self, batches: data.Batches, training: bool) -> None:
         """Before the first step: build, check the data against the model and the loss, choose metrics and pairing."""
         _, y, _ = batches.peek()
         self._build_for(batches)
+        batches.check = self._checked_with_targets
         if y is None:
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
@@ -216,7 +108,7 @@ class Trainer(Predictor):
         That holds until `compile` is called again, as in tf.keras, whose step is traced once; a graph that has changed
         since, and a copied model, settle it anew.
         """
-        trained, graph = self._trained, self.graph
+        trained, graph = self._trained, self._built_graph()
         if trained is not None and trained.graph is graph and all(v.home is not None for v in trained.variables):
             if trained.variables != self.trainable_weights:
                 warnings.warn(
@@ -231,7 +123,7 @@ class Trainer(Predictor):
             warnings.warn(f"Model {self.name!r} does not have any trainable weights.", stacklevel=5)
         self.optimizer.build(variables)
         changes = Changes() if any(not v.declared_trainable for v in self.weights) else contextlib.nullcontext()
-        homes = list(dict.fromkeys(v.home for v in variables))
+        homes = [home for home in dict.fromkeys(v.home for v in variables) if home is not None]
         self._trained = Trained(graph, variables, homes, graph.needed(), graph.active(), self._penalized(), changes)
 
     # ---- fit, evaluate, predict ----
@@ -297,12 +189,12 @@ class Trainer(Predictor):
         self._prepare(batches, training=True)
         if validation is not None:
             self._prepare(validation, training=False)
-        callbacks = self._callback_list(callbacks, verbose, batches, add_history=True, epochs=epochs)
+        calls: Any = self._callback_list(callbacks, verbose, batches, add_history=True, epochs=epochs)
         self.stop_training = False
         self._initial_epoch, self._running = initial_epoch, (batches, validation)  # a callback may resume a training
         logs: dict[str, float] | None = None
         try:
-            callbacks.on_train_begin()
+            calls.on_train_begin()
             for epoch in range(self._initial_epoch, epochs):
                 if batches.exhausted:
                     warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=4)
@@ -312,22 +204,23 @@ class Trainer(Predictor):
                     if validation is not None:
                         self._prepare(validation, training=False)
                 self.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
-                for step, batch in enumerate(self._checked(batches), batches.jumped):
-                    callbacks.on_train_batch_begin(step)
+                calls.on_epoch_begin(epoch)
+                self._keeps_batches = batches.arrays is not None
+                for step, batch in enumerate(batches.epoch(), batches.initial_batch):
+                    calls.on_train_batch_begin(step)
                     with np.errstate(all="ignore"):  # what diverges ends in inf and nan, for TerminateOnNaN to see
                         self.train_step(*batch)
-                    callbacks.on_train_batch_end(step, self._logs)
+                    calls.on_train_batch_end(step, self._logs)
                     if self.stop_training:
                         break
                 logs = self._logs()
                 if validation is not None and not validation.exhausted and _is_due(epoch, validation_freq):
-                    val_logs = self._evaluate(validation, callbacks)
+                    val_logs = self._evaluate(validation, calls)
                     logs.update({f"val_{name}": value for name, value in val_logs.items()})
-                callbacks.on_epoch_end(epoch, logs)
+                calls.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            callbacks.on_train_end(logs)
+            calls.on_train_end(logs)
         finally:
             self._running = None
         return self.history
@@ -356,29 +249,21 @@ class Trainer(Predictor):
         logs = self._evaluate(batches, self._callback_list(callbacks, verbose, batches))
         return logs if return_dict else self._in_order(logs)
 
-    def _evaluate(self, batches: data.Batches, callbacks: CallbackList) -> dict[str, float]:
+    def _evaluate(self, batches: data.Batches, callbacks: Any) -> dict[str, float]:
         callbacks.on_test_begin()
         self.reset_metrics()
-        for step, (x, y, w) in enumerate(self._checked(batches)):
+        self._keeps_batches = batches.arrays is not None
+        for step, batch in enumerate(batches.epoch()):
             callbacks.on_test_batch_begin(step)
-            self.test_step(x, y, w)
+            self.test_step(*batch)
             callbacks.on_test_batch_end(step, self._logs)
         logs = self._logs()
         callbacks.on_test_end(logs)
         return logs
 
-    def _checked(self, batches: data.Batches) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Return the batches of one epoch, in the shape of the model's input."""
-        self._keeps_batches = batches.arrays is not None
-        return batches.epoch() if self._keeps_batches else self._checked_one_by_one(batches)
-
-    def _checked_one_by_one(self, batches: data.Batches) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        for x, y, w in batches.epoch():
-            x = self._adapted(x)
-            self.check_input(x.shape)
-            self._objective.check_targets(y, [s.shape for s in self.outputs])
-            self._keeps_batches = False  # the stream may write over its last batch
-            yield x, y, w
+    def _checked_with_targets(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        self._objective.check_targets(y, [s.shape for s in self.outputs])
+        return self._checked(x, y, sample_weight)
 
     # ---- one batch at a time ----
 
@@ -397,7 +282,7 @@ class Trainer(Predictor):
         self._prepare(batches, training=True)
         self.reset_metrics()
         with np.errstate(all="ignore"):
-            for batch in self._checked(batches):
+            for batch in batches.epoch():
                 self.train_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
 
@@ -410,54 +295,9 @@ class Trainer(Predictor):
         batches = self._batches(x, y, sample_weight, steps=1)
         self._prepare(batches, training=False)
         self.reset_metrics()
-        for batch in self._checked(batches):
+        for batch in batches.epoch():
             self.test_step(*batch)
         return self._logs() if return_dict else self._in_order(self._logs())
-
-    # ---- metrics ----
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The running mean of the loss, and the metrics once the model has seen data."""
-        chosen = [] if self._objective is None else self._objective.metrics
-        metrics = [self._loss_tracker, *chosen] if self.compiled else []
-        for metric in metrics:
-            metric.catch_up()
-        return metrics
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names in the order in which `evaluate` returns the values."""
-        return list(self._named_metrics())
-
-    def reset_metrics(self) -> None:
-        """Start all running means anew."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return the running values by name, the loss first: floats; arrays where a metric's result is one.
-
-        A metric whose result is a dictionary has its entries in place of its own name.
-        """
-        results: dict[str, Any] = {}
-        for name, metric in self._named_metrics().items():
-            result = metric.result()
-            parts = result if isinstance(result, dict) else {name: result}
-            results.update((part, as_number(value, name)) for part, value in parts.items())
-        return results
-
-    def _named_metrics(self) -> dict[str, Metric]:
-        named = {} if self._objective is None else self._objective.named_metrics()
-        return {"loss": self._loss_tracker, **named} if self.metrics else {}  # which have caught up now
-
-    def _logs(self) -> dict[str, Any]:
-        """Return the running values sorted by name, as callbacks get them."""
-        return dict(sorted(self.get_metrics_result().items()))
-
-    def _in_order(self, logs: dict[str, Any]) -> Any:
-        values = [logs[name] for name in self.get_metrics_result()]
-        return values[0] if len(values) == 1 else values
 
 
 def _penalties(variables: list[Any], add_gradients: bool = False) -> float:
@@ -472,9 +312,9 @@ def _penalties(variables: list[Any], add_gradients: bool = False) -> float:
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
     """Whether epoch number `epoch`, counted from 0, ends with a validation."""
-    if is_number(frequency):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency
+    if isinstance(frequency, Sequence):
+        return epoch + 1 in frequency
+    return (epoch + 1) % frequency == 0
 
 
 def _check_counts(**counts: Any) -> None:

@@ -53,7 +53,8 @@ def by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, int
         d = farthest[call.layer] = max(distance.get(call, 0), farthest.get(call.layer, 0))
         for symbol in call.inputs if isinstance(call, Node) else ():
             before = symbol if symbol in known else symbol.node
-            distance[before] = max(d + 1, distance.get(before, 0))
+            if before is not None:
+                distance[before] = max(d + 1, distance.get(before, 0))
     for symbol in entrances:  # some may be of no use
         farthest.setdefault(symbol.layer, 0)
     layers = sorted(farthest, key=lambda layer: (-farthest[layer], met.get(layer, -1)))
@@ -108,7 +109,7 @@ def _used(
         if inputs + i in used:
             used.update(steps[i][1])
     moved = {place: place for place in range(inputs)}
-    kept = []
+    kept: list[tuple[Layer, tuple[int, ...]]] = []
     for i, (layer, places) in enumerate(steps):
         if inputs + i in used:
             moved[inputs + i] = inputs + len(kept)

@@ -68,9 +68,6 @@ class Layer(Configurable):
     #: wherever a shape is meant there is a list of shapes.
     joins: ClassVar[bool] = False
 
-    #: Whether it returns its very input, in training too, as a Dropout that drops nothing.
-    passes_on: ClassVar[bool] = False
-
     #: Whether it computes with NumPy's matrix products, whose bits depend on the number of threads.
     uses_blas: ClassVar[bool] = False
 
@@ -80,7 +77,7 @@ class Layer(Configurable):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _recording_shape(cls.build)
+            cls.build = _recording_shape(cls.build)  # type: ignore[method-assign]
             if "has_build_config" not in cls.__dict__:
                 cls.has_build_config = True
 
@@ -215,6 +212,11 @@ class Layer(Configurable):
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
             return owned(self.forward(self._as_given(xs), self.is_active(training))[0], xs)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether the layer returns its very input, in training too, as a Dropout that drops nothing."""
+        return False
 
     def is_active(self, training: bool | None) -> bool:
         """Return what `forward` is told where a call says `training`: False also for a frozen layer that rests."""

@@ -49,7 +49,7 @@ class Convolution(ActivatedLayer):
                 f"dilation_rate={self.dilation_rate}."
             )
 
-    def geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+    def geometry(self, shape: Shape) -> tuple[Any, Pair]:
         """Return (OH, OW), and how many zeros stand before the first row and column, for a shape of the input."""
         return image_geometry(
             tuple(shape), self.kernel_size, self.strides, self.padding, self.dilation_rate, self._owner, "kernel_size"

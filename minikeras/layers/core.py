@@ -67,7 +67,7 @@ class InputLayer(Layer):
         self.dtype = integers or self.dtype
         self.batch_shape = self.build_input_shape = self.batch_input_shape
         self.built = True
-        self.symbol = Symbol(self.batch_shape, self.dtype, self, name=name)
+        self.symbol = Symbol(self.batch_shape or (), self.dtype, self, name=name)
 
     @property
     def output(self) -> Symbol:
@@ -229,7 +229,8 @@ class Flatten(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, a, b, c) -> (N, a b c)."""
         inner = input_shape[1:]
-        return (input_shape[0], None if None in inner else math.prod(inner))
+        known = [n for n in inner if n is not None]
+        return (input_shape[0], math.prod(known) if len(known) == len(inner) else None)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """The same numbers in the same order, in another shape."""
@@ -264,15 +265,15 @@ class Reshape(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, ...) -> (N, *target_shape)."""
-        inner = input_shape[1:]
-        if None in inner:
+        inner = [n for n in input_shape[1:] if n is not None]
+        if len(inner) < len(input_shape) - 1:
             return (input_shape[0], *(None if n == -1 else n for n in self.target_shape))
         total, known = math.prod(inner), math.prod(n for n in self.target_shape if n != -1)
         fits = total % known == 0 if -1 in self.target_shape else total == known
         if not fits:
             raise ValueError(
-                f"Reshape layer {self.name!r}: a sample of shape {inner} has {total} elements and can't take the "
-                f"shape {self.target_shape}."
+                f"Reshape layer {self.name!r}: a sample of shape {tuple(inner)} has {total} elements and can't take "
+                f"the shape {self.target_shape}."
             )
         return (input_shape[0], *(total // known if n == -1 else n for n in self.target_shape))
 

@@ -50,7 +50,7 @@ class Pooling2D(Layer):
         self.padding = padding_mode(padding, self._owner)
         self.data_format = config.check_data_format(data_format, self._owner)
 
-    def _geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+    def _geometry(self, shape: Shape) -> tuple[Any, Pair]:
         return image_geometry(
             tuple(shape), self.pool_size, self.strides, self.padding, (1, 1), self._owner, "pool_size"
         )
@@ -68,7 +68,7 @@ class MaxPooling2D(Pooling2D):
     """
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is the largest x of each window."""
+        """y is the largest x of each window."""
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
@@ -92,7 +92,7 @@ class AveragePooling2D(Pooling2D):
     """
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is the mean x of each window."""
+        """y is the mean x of each window."""
         x = np.ascontiguousarray(x)
         (OH, OW), padding = self._geometry(x.shape)
         y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)

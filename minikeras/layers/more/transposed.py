@@ -95,7 +95,7 @@ class Conv2DTranspose(Convolution):
             return (n - 1) * s + (max(span, s) if more is None else span + more)
         return n * s if more is None else (n - 1) * s + span % 2 + more
 
-    def geometry(self, shape: Shape) -> tuple[tuple[int | None, int | None], Pair]:
+    def geometry(self, shape: Shape) -> tuple[Any, Pair]:
         """Return (OH, OW), and how many rows and columns of the windows hang over the top and the left."""
         sizes, before = [], []
         for axis, n in enumerate(shape[1:3]):
