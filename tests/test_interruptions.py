@@ -164,7 +164,7 @@ def test_an_exception_at_any_line_of_a_first_fit_leaves_a_model_that_goes_on(cas
         now = state(model)
         if model.optimizer.built and not same(now, expected[done]):
             problems.append(f"weights and slots are not those of step {done}")
-        if threads._of_this_thread.board is not None or threads._of_this_thread.left_to is not None:
+        if threads._of_this_thread.board is not None:
             problems.append("the thread's board stayed")
         if blas_threads() != limit:
             problems.append("the limit of NumPy's threads stayed")
