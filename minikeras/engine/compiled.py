@@ -137,7 +137,7 @@ class Compiled(Predictor):
         chosen = [] if self._objective is None else self._objective.metrics
         metrics = [self._loss_tracker, *chosen] if self.compiled else []
         for metric in metrics:
-            metric.catch_up()
+            metric.apply_buffered()
         return metrics
 
     @property

@@ -216,8 +216,8 @@ class Objective:
 
     # ---- metrics ----
 
-    def update_metrics(self, y: Any, z: Any, y_pred: Any, sample_weight: Any, keeps_batches: bool) -> None:
-        """Let the metrics see a batch; those that can do so look at it later, where it is kept."""
+    def update_metrics(self, y: Any, z: Any, y_pred: Any, sample_weight: Any, buffered: bool) -> None:
+        """Let the metrics see a batch; where `buffered`, they may look at it later, as it stays as it is."""
         metric: Any
         for i, metric, weighted in self._metrics:
             y_i, y_pred_i = self._part(y, i), self._part(y_pred, i)
@@ -226,8 +226,8 @@ class Objective:
                 metric.update_from_logits(y_i, z if self._alone else z[i], weights)
             elif weighted:
                 metric.update_state(y_i, y_pred_i, weights)
-            elif keeps_batches:
-                metric.postpone(y_i, y_pred_i)
+            elif buffered:
+                metric.update_buffered(y_i, y_pred_i)
             else:
                 metric.update_state(y_i, y_pred_i)
 

@@ -60,12 +60,12 @@ class Metric(Configurable):
             f"{type(self).__name__}: write update_state(self, y_true, y_pred, sample_weight=None)."
         )
 
-    def postpone(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    def update_buffered(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         """Do what `update_state` does, now or before somebody asks for a result; the arrays stay as they are."""
         self.update_state(y_true, y_pred)
 
-    def catch_up(self) -> None:
-        """Do what was postponed."""
+    def apply_buffered(self) -> None:
+        """Take in the batches that are still in the buffer."""
 
     #: Whether the trainer calls `update_from_logits` in place of `update_state`.
     takes_logits = False
