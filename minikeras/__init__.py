@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .common.names import did_you_mean
+from .common.version import __version__
 
 if TYPE_CHECKING:
     from . import (
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
     from .regularizers import Regularizer
     from .variables import Variable
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Callback": "callbacks",

@@ -23,7 +23,7 @@ from test_console import Stream, printing_to
 
 import minikeras
 from minikeras import callbacks, layers, saving
-from minikeras.callbacks import checkpoints
+from minikeras.callbacks import backup, checkpoints
 from minikeras.saving import atomic
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -668,7 +668,7 @@ class Probe(callbacks.BackupAndRestore):
             ],
             "random": repr((minikeras.random.random_state(), minikeras.random._global_seed)),
             "generator": None if generator is None else generator.state.tolist(),
-            "epoch": self.model._initial_epoch,
+            "epoch": self.model.running.initial_epoch,
         }
 
     def on_train_begin(self, logs=None):
@@ -848,7 +848,7 @@ def test_a_damaged_backup_changes_nothing(interrupted, tmp_path):
         assert after["values"][:n] == honest["values"][:n]
         things = [*probe.others, *probe.model.metrics]
         for thing, then, now in zip(things, probe.before["things"], after["things"], strict=True):
-            kept = checkpoints._Kept(thing)
+            kept = backup._Kept(thing)
             changed = {name for name in {*then, *now} if then.get(name) != now.get(name)}
             assert changed <= {*kept.fields}
             kept.checked({name: getattr(thing, name) for name in changed})
@@ -937,7 +937,7 @@ def test_a_backup_holds_a_history_of_any_length(tmp_path):
 
 #: A training is interrupted at so many lines of the callbacks; where the environment says n, at each n-th that runs.
 LINES, STRIDE = 40, os.environ.get("MINIKERAS_LINES")
-TRACED = [module.__file__ for module in (callbacks.steering, callbacks.reporting, checkpoints)]
+TRACED = [module.__file__ for module in (callbacks.steering, callbacks.reporting, checkpoints, backup)]
 PURE = ("_encode", "_decode", "<listcomp>", "<genexpr>", "<dictcomp>")  # thousands of lines that change nothing
 
 

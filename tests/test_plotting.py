@@ -338,7 +338,7 @@ def test_a_missing_matplotlib_is_said():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import minikeras as k\n"
-        "for use in (lambda: k.plotting.training_curves({'loss': [1]}), lambda: k.callbacks.TrainingCurves()):\n"
+        "for use in (lambda: k.plotting.training_curves({'loss': [1]}), lambda: k.plotting.TrainingCurves()):\n"
         "    try: use()\n"
         "    except ImportError as e: print(e)\n"
     )
@@ -353,7 +353,7 @@ def test_without_a_screen_the_file_is_written_each_epoch(tmp_path):
     file = tmp_path / "live.png"
     sizes = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: sizes.append(file.stat().st_mtime_ns))
-    curves = keras.callbacks.TrainingCurves(to_file=file)
+    curves = keras.plotting.TrainingCurves(to_file=file)
     trained(3, validation_split=0.25, callbacks=[curves, watch])
     assert len(set(sizes)) == 3
     good(curves.figure)

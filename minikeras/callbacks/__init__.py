@@ -15,8 +15,8 @@ from .reporting import CSVLogger, History, ProgbarLogger
 from .steering import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau, TerminateOnNaN
 
 if TYPE_CHECKING:
-    from ..plotting import TrainingCurves
-    from .checkpoints import BackupAndRestore, ModelCheckpoint
+    from .backup import BackupAndRestore
+    from .checkpoints import ModelCheckpoint
 
 __all__ = [
     "BackupAndRestore",
@@ -31,19 +31,18 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
-    "TrainingCurves",
 ]
 
 _missing = missing_attribute(__name__, __all__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("BackupAndRestore", "ModelCheckpoint"):  # which need files, and this room
-        from . import checkpoints
+    if name == "BackupAndRestore":  # which needs files
+        from .backup import BackupAndRestore
 
-        return getattr(checkpoints, name)
-    if name == "TrainingCurves":
-        from ..plotting import TrainingCurves
+        return BackupAndRestore
+    if name == "ModelCheckpoint":
+        from .checkpoints import ModelCheckpoint
 
-        return TrainingCurves
+        return ModelCheckpoint
     return _missing(name)

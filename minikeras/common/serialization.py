@@ -8,6 +8,7 @@ as `custom_objects`, and nowhere else, so that a config can name no code of its 
 
 import contextlib
 import contextvars
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -20,8 +21,34 @@ from .names import did_you_mean, quoted, snake_case
 
 Class = TypeVar("Class", bound=type)
 
-#: Every class that a config may name: (Keras module, class name) -> class.
+#: Where the classes are that a config may name, by the Keras module that users know them by.
+ROOMS = {
+    "keras": "models",
+    "keras.initializers": "initializers",
+    "keras.layers": "layers",
+    "keras.losses": "losses",
+    "keras.metrics": "metrics",
+    "keras.optimizers": "optimizers",
+    "keras.optimizers.schedules": "optimizers",
+    "keras.random": "random",
+    "keras.regularizers": "regularizers",
+    "keras.src.models.functional": "models",
+}
+
+#: These classes, as far as they are imported: (Keras module, class name) -> class.
 KNOWN: dict[tuple[str, str], type] = {}
+
+
+def known_class(module: Any, name: str) -> type | None:
+    """Return a class of the table, whose room is imported if nobody has done so yet; None where there is none."""
+    if module in ROOMS and (module, name) not in KNOWN:
+        importlib.import_module(f"{__package__.partition('.')[0]}.{ROOMS[module]}")
+    return KNOWN.get((module, name))
+
+
+def modules_of(name: str) -> list[str]:
+    """Return the Keras modules that have a class of this name."""
+    return [module for module in ROOMS if known_class(module, name) is not None]
 
 
 def keras_class(module: str) -> Callable[[Class], Class]:
@@ -196,7 +223,7 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> A
     with custom_objects_known(custom_objects) if custom_objects else contextlib.nullcontext():
         if name == "function":
             return custom_object(config["config"]) or config["config"]
-        cls = custom_object(config.get("registered_name"), name) or KNOWN.get((module, name))
+        cls = custom_object(config.get("registered_name"), name) or known_class(module, name)
         if cls is None:
             raise ValueError(_unknown_class(name, module))
         if not isinstance(config["config"], dict):

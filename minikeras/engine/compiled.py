@@ -1,5 +1,6 @@
 """What `compile` says: the optimizer, the loss and the metrics of a network, and what the metrics have seen."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from .. import data, losses, optimizers
@@ -14,6 +15,15 @@ from .objective import Objective
 from .predicting import Predictor
 
 
+@dataclass
+class Running:
+    """What a `fit` under way is about; a callback may let it begin at a later epoch."""
+
+    batches: data.Batches
+    validation: data.Batches | None
+    initial_epoch: int
+
+
 class Compiled(Predictor):
     """A network that knows how it shall learn."""
 
@@ -23,7 +33,7 @@ class Compiled(Predictor):
     _objective: Objective
     _trained: Any  # see `training.Trained`
     _evaluated: list[Variable] | None
-    _running: tuple[data.Batches, data.Batches | None] | None
+    running: "Running | None"
     optimizer: optimizers.Optimizer
     loss: Any
     stop_training: bool
@@ -45,9 +55,8 @@ class Compiled(Predictor):
             "_objective": None,
             "_trained": None,
             "_evaluated": None,  # the weights whose penalties `evaluate` adds to the loss
-            "_initial_epoch": 0,
             "_keeps_batches": False,  # whether a batch stays as it is: a stream may write over its last one
-            "_running": None,  # the batches that `fit` trains on, and those that it validates on
+            "running": None,
             "_compile_arguments": {},
             **compiled,
         }

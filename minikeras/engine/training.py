@@ -15,7 +15,7 @@ from ..callbacks import History
 from ..common.arguments import checked, is_number
 from ..functional import one_blas_thread
 from ..variables import Changes, Parameters, Variable
-from .compiled import Compiled
+from .compiled import Compiled, Running
 from .graph import Graph
 from .objective import Objective
 
@@ -191,11 +191,11 @@ class Trainer(Compiled):
             self._prepare(validation, training=False)
         calls: Any = self._callback_list(callbacks, verbose, batches, add_history=True, epochs=epochs)
         self.stop_training = False
-        self._initial_epoch, self._running = initial_epoch, (batches, validation)  # a callback may resume a training
+        self.running = Running(batches, validation, initial_epoch)
         logs: dict[str, float] | None = None
         try:
             calls.on_train_begin()
-            for epoch in range(self._initial_epoch, epochs):
+            for epoch in range(self.running.initial_epoch, epochs):
                 if batches.exhausted:
                     warnings.warn(f"fit: the generator has ended; training stops after epoch {epoch}.", stacklevel=4)
                     break
@@ -222,7 +222,7 @@ class Trainer(Compiled):
                     break
             calls.on_train_end(logs)
         finally:
-            self._running = None
+            self.running = None
         return self.history
 
     @one_blas_thread

@@ -5,11 +5,11 @@ config.json         the architecture, and what `compile` was given
 model.weights.h5    weights and the optimizer's state; see `weights`
 """
 
-import importlib
 from typing import Any
 
 from ..common.budget import Budget
 from ..common.serialization import deserialize, serialize
+from ..common.version import __version__
 from ..variables import postponed
 from . import atomic, weights
 from .untrusted import ModelFileError, Source, check_names, open_archive, open_file, parse_config
@@ -58,7 +58,7 @@ def metadata_text() -> str:
     import datetime
     import json
 
-    version = importlib.import_module("minikeras").__version__
+    version = __version__
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now, "minikeras_version": version})
 
@@ -99,11 +99,6 @@ def _names_lambda(config: Any) -> bool:
     return any(map(_names_lambda, config)) if isinstance(config, (list, tuple)) else config == "<lambda>"
 
 
-def rooms() -> Any:
-    """Import all classes, which enters them into the table; return the module of models."""
-    return importlib.import_module("minikeras.models")
-
-
 def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> Any:
     """Build and compile the model that a config describes; its weights have shapes, but no memory yet.
 
@@ -111,11 +106,10 @@ def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> 
         ValueError: an unknown class or name, an option that is not supported, or more than the budget allows.
         ModelFileError: no model.
     """
-    models = rooms()
     with budget.counting():
         with postponed():
             model = deserialize(config)
-        if not isinstance(model, models.Model):
+        if not hasattr(model, "compile_from_config"):
             raise ModelFileError(f"its config describes a {type(model).__name__}, no model.")
         arguments = config.get("compile_config")
         if compile and arguments:

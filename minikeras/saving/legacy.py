@@ -16,9 +16,9 @@ import numpy as np
 
 from ..common.budget import Budget
 from ..common.names import quoted
-from ..common.serialization import KNOWN, serialize
+from ..common.serialization import modules_of, serialize
 from . import atomic
-from .archive import KERAS_VERSION, config_text, model_from_config, rooms, settle
+from .archive import KERAS_VERSION, config_text, model_from_config, settle
 from .untrusted import ModelFileError, Source, open_file, parse_config
 from .weights import Assignments, Entry, OptimizerState, fill, raise_or_warn
 
@@ -113,7 +113,6 @@ def _old_form(config: Any) -> Any:
 
 def load(path: str, compile: bool, max_bytes: int) -> Any:
     """Read a whole model."""
-    rooms()
     budget = Budget(max_bytes)
     with open_file(path) as file, Source(file, budget) as source:
         texts = source.texts(source.root, "model_config", 1)
@@ -248,8 +247,8 @@ def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
     registered = config.get("registered_name") or name
     short = name.rpartition(">")[2]
     if module is None:
-        places = [m for m, n in KNOWN if n == short]
-        module = next((m for m in (*modules, *places) if (m, short) in KNOWN), None)
+        homes = modules_of(short)
+        module = next((m for m in (*modules, *homes) if m in homes), None)
     arguments = config["config"]
     if isinstance(arguments, dict):
         dropped = _DROPPED.get(module, ())
