@@ -65,9 +65,9 @@ class Model(Trainer):
         layer_range: tuple[str, str] | None = None,
     ) -> None:
         """Print the table of layers, their output shapes and numbers of weights."""
-        from .common import console
+        from .inspecting.summary import summary
 
-        console.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def explain(self, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Any:
         """Follow one sample through the layers, print shapes, weights, costs and numbers, and return them as rows.

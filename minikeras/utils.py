@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .common.console import Progbar
 from .common.names import clear_session, missing_attribute
 from .data import PyDataset
 from .datasets.cache import get_file
@@ -14,6 +15,7 @@ from .plotting.drawing import model_to_dot, plot_model
 from .random import set_random_seed
 
 __all__ = [
+    "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",

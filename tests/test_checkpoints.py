@@ -668,10 +668,11 @@ class Probe(callbacks.BackupAndRestore):
             ],
             "random": repr((minikeras.random.random_state(), minikeras.random._global_seed)),
             "generator": None if generator is None else generator.state.tolist(),
-            "epoch": self.model.running.initial_epoch,
+            "epoch": self.running.initial_epoch,
         }
 
     def on_train_begin(self, logs=None):
+        self.running = self.model.running
         self.before = self.state()
         super().on_train_begin(logs)
         raise Accepted

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import minikeras
 from minikeras.common import console
+from minikeras.inspecting.summary import summary
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -94,7 +95,7 @@ def test_progbar_draws_what_keras_draws(steps, averaged, known_target):
     updates = [(i + 1, seconds, [("loss", a), ("accuracy", b)]) for i, (seconds, a, b) in enumerate(steps)]
     options = {None: {"stateless_metrics": []}, "loss": {"stateful_metrics": ["accuracy"]}, "all": {}}[averaged]
     drawn = []
-    for cls in (keras.utils.Progbar, minikeras.common.console.Progbar):
+    for cls in (keras.utils.Progbar, minikeras.utils.Progbar):
         clock = Clock()
         with printing_to(Stream(terminal=True), clock) as stream:
             drive(cls(len(steps) if known_target else None, **options), clock, updates)
@@ -108,7 +109,7 @@ def test_progbar_draws_what_keras_draws(steps, averaged, known_target):
 def test_verbose_2_is_keras_line(steps):
     updates = [(i + 1, seconds, [("loss", loss)]) for i, (seconds, loss) in enumerate(steps)]
     drawn = []
-    for cls in (keras.utils.Progbar, console.Progbar):
+    for cls in (keras.utils.Progbar, minikeras.utils.Progbar):
         clock = Clock()
         with printing_to(Stream(), clock) as stream:
             drive(cls(len(steps), verbose=2), clock, updates)
@@ -119,7 +120,7 @@ def test_verbose_2_is_keras_line(steps):
 @pytest.mark.parametrize("add", [1, 2, 5])
 def test_progbar_add(add):
     drawn = []
-    for cls in (keras.utils.Progbar, console.Progbar):
+    for cls in (keras.utils.Progbar, minikeras.utils.Progbar):
         clock = Clock()
         with printing_to(Stream(terminal=True), clock) as stream:
             bar = cls(10)
@@ -132,7 +133,7 @@ def test_progbar_add(add):
 
 def test_progbar_refuses_both_lists():
     with pytest.raises(ValueError, match="not both"):
-        console.Progbar(3, stateful_metrics=["a"], stateless_metrics=["b"])
+        minikeras.utils.Progbar(3, stateful_metrics=["a"], stateless_metrics=["b"])
 
 
 def test_a_file_gets_finished_lines_without_control_characters(tmp_path):
@@ -456,7 +457,7 @@ def test_memory_sizes(shape, memory):
     from keras.src.utils.summary_utils import readable_memory_size
 
     texts = []
-    console.summary(fake_model(shape), print_fn=texts.append)
+    summary(fake_model(shape), print_fn=texts.append)
     assert f" Trainable params: {np.prod(shape):,} ({memory})\n" in texts[0]
     assert memory == readable_memory_size(4 * int(np.prod(shape)))
     assert "[(None, 3), (2, 4)]" in texts[0]
