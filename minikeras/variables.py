@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import math
+import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -281,6 +282,35 @@ for _operator in ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "
     setattr(Variable, f"__i{_operator}__", getattr(Variable, f"__{_operator}__"))
 
 
+class Scalar(Variable):
+    """A variable that holds one number, and is formatted, rounded and counted with like one."""
+
+    def __init__(self, value: float, path: str, dtype: str | None = None):
+        super().__init__(value, dtype=dtype, trainable=False, name=path.rpartition("/")[2])
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value[()], spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self.value.item(), digits)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    # Two rates are equal when their numbers are, unlike two weights.
+    __hash__ = Variable.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self.value == (other.value if isinstance(other, Variable) else other)
+
+    def __index__(self) -> int:
+        return operator.index(self.value[()])
+
+
 class Parameters:
     """One vector that holds the values of many variables, and one that holds their gradients.
 
@@ -367,12 +397,6 @@ def to_write(variables: Sequence[Variable]) -> tuple[list[Any], bool]:
     for v in variables:
         v.__dict__["_written"] = v.home.passes  # type: ignore[union-attr]
     return [v._gradient_array() for v in variables], False
-
-
-def fill_unwritten(variables: Iterable[Variable]) -> None:
-    """Fill the gradients of those variables with 0 that nothing was added to since `Parameters.zero_gradients`."""
-    for v in variables:
-        v.gradient  # noqa: B018 - looked at
 
 
 def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Optimizers: how weights follow their gradients.
 
-`base` holds what they share, `rules` the formulas, `schedules` learning rates that change.  Keras's counterpart:
-`keras.optimizers`.
+`base` holds what they share, `rules` and `more` the formulas, `schedules` learning rates that change.  Keras's
+counterpart: `keras.optimizers`.
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ from ..common.names import missing_attribute
 from ..common.serialization import Table, deserializer, serialize
 from . import schedules
 from .base import Optimizer
-from .rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+from .more import Adadelta, Adagrad, Adamax, AdamW, Lion, Nadam
+from .rules import SGD, Adam, RMSprop
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop", "deserialize",

@@ -2,10 +2,11 @@
 
     g = clip(g);  w = w - w * weight_decay * learning_rate;  w = rule(w, g)
 
-An optimizer knows variables and their vectors (`parameters`), and nothing of layers or models.  Keras's counterpart:
+An optimizer knows `variables` and their vectors, and nothing of layers or models.  Keras's counterpart:
 `keras.optimizers.Optimizer`.
 """
 
+import functools
 import math
 import operator
 import re
@@ -21,47 +22,18 @@ from .. import config, functional
 from ..common.arguments import ArgumentError
 from ..common.names import auto_name
 from ..common.serialization import Configurable, keras_class, serialize
-from ..variables import Parameters, Variable, aligned_zeros, fill_unwritten
+from ..variables import Parameters, Scalar, Variable, aligned_zeros
 from .schedules import LearningRateSchedule
 
 Call = tuple[Any, ...]  # a function, and what it is called with
 
 
-class Scalar(Variable):
-    """A variable that holds one number, and is formatted, rounded and counted with like one."""
-
-    def __init__(self, value: float, path: str, dtype: str | None = None):
-        super().__init__(value, dtype=dtype, trainable=False, name=path.rpartition("/")[2])
-        self.path = path
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value[()], spec) if spec else str(self)
-
-    def __round__(self, digits: int | None = None) -> float:
-        return round(self.value.item(), digits)
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    # Two rates are equal when their numbers are, unlike two weights.
-    __hash__ = Variable.__hash__
-
-    def __eq__(self, other: object) -> Any:
-        return self.value == (other.value if isinstance(other, Variable) else other)
-
-    def __index__(self) -> int:
-        return operator.index(self.value[()])
-
-
-class Plan(NamedTuple):
-    """How to step over one choice of variables: the stretches of the vectors that hold them."""
+class Segments(NamedTuple):
+    """The contiguous parts of vectors that hold some variables: what a step goes over."""
 
     variables: list[Variable]
     moves: int  # what `Variable.moves` was: the variables may live elsewhere after the next
-    stretches: list[tuple[Any, np.ndarray, np.ndarray, list[np.ndarray]]]  # of each: type, weights, gradients, slots
+    stepped: list[tuple[Any, np.ndarray, np.ndarray, list[np.ndarray]]]  # of each: type, weights, gradients, slots
     decayed: list[np.ndarray]  # weights that `weight_decay` applies to
 
 
@@ -96,12 +68,9 @@ class Optimizer(Configurable):
     """
 
     only_default: ClassVar[dict[str, Any]] = {
-        "use_ema": False,
-        "ema_momentum": 0.99,
-        "ema_overwrite_frequency": None,
-        "loss_scale_factor": None,
+        "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
         "gradient_accumulation_steps": None,
-    }
+    }  # fmt: skip
     slot_start: float = 0.0  # what slots hold before the first step
     limits: ClassVar[dict[str, str]] = {}  # name -> interval, of numbers that a rule has stored by now
     own_numbers: ClassVar[int] = 0  # how many single numbers the built rule adds at the end of `variables`
@@ -136,7 +105,6 @@ class Optimizer(Configurable):
         for option, interval in self.limits.items():
             self.check_number(option, getattr(self, option), interval)
         rate = self._checked_rate(learning_rate)
-
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.name = name or auto_name(owner)
@@ -148,8 +116,8 @@ class Optimizer(Configurable):
         self._slots_in_order: list[Variable] = []
         self._not_decayed: tuple[set[Variable], list[str]] = set(), []
         self._vectors: dict[Parameters, dict[str, np.ndarray]] = {}
-        self._settled_homes: list[Parameters] = []
-        self._plan: Plan | None = None
+        self._packed_homes: list[Parameters | None] = []
+        self._segments: Segments | None = None
 
     # ---- what a rule defines ----
 
@@ -240,8 +208,7 @@ class Optimizer(Configurable):
     def build(self, variables: Iterable[Variable]) -> None:
         """Take charge of these variables, and make the slots for them.
 
-        Variables that live in no model's vector are moved into one.  Building again for the same variables, or for some
-        of them, changes nothing.
+        Variables of no model are moved into a vector.  Building again for the same, or some of them, changes nothing.
 
         Raises:
             ValueError: built for other variables before, or a variable without gradient.
@@ -260,32 +227,22 @@ class Optimizer(Configurable):
 
         slots: dict[Variable, dict[str, Variable]] = {v: {} for v in variables}
         in_order = []
+        first_values = functools.partial(np.full, fill_value=self.slot_start)
         for group in self.slots():
             for v in variables:
                 for name in group:
-                    slot = Variable(self._first_slot, v.shape, v.dtype, trainable=False)
+                    slot = Variable(first_values, v.shape, v.dtype, trainable=False)
                     slot.name = f"{v.path.replace('/', '_')}_{name}"
                     slot.path = f"{self.name}/{slot.name}"
                     slots[v][name] = slot
                     in_order.append(slot)
         vars(self).update(_trainable=variables, _slots=slots, _slots_in_order=in_order, built=True)
 
-    def _first_slot(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        return np.full(shape, self.slot_start, dtype)
-
     @property
     def variables(self) -> list[Variable]:
-        """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots.
-
-        Assigning to one of them changes the state.
-        """
+        """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots."""
         rate = [self._rate] if isinstance(self._rate, Scalar) else []
         return [self.iterations, *rate, *self._slots_in_order]
-
-    @property
-    def homes(self) -> list[Parameters]:
-        """The vectors that the variables live in: one, as a rule."""
-        return list(dict.fromkeys(v.home for v in self._trainable))
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
@@ -315,38 +272,36 @@ class Optimizer(Configurable):
                     "Use a new optimizer for a new model, and call `compile` again after unfreezing layers."
                 )
 
-    def _planned(self, variables: Sequence[Variable]) -> Plan:
-        """Return how to step over these variables; made anew where they or their homes are others than last time."""
-        plan = self._plan
-        if plan is not None and plan.moves == Variable.moves and plan.variables == variables:
-            return plan
+    def _segments_of(self, variables: Sequence[Variable]) -> Segments:
+        """Return where these variables live; found anew where they or their homes are others than last time."""
+        segments = self._segments
+        if segments is not None and segments.moves == Variable.moves and segments.variables == variables:
+            return segments
         variables = list(variables)
         self._check_known(variables)
         names = [name for group in self.slots() for name in group]
-        self._settle_slots(names)
-        stretches, decayed = [], []
-        for home in dict.fromkeys(v.home for v in variables):
-            here = [v for v in variables if v.home is home]
+        self._pack_slots(names)
+        stepped, decayed = [], []
+        for home, here in _by_home(variables).items():
             for run in home.runs(here):
                 slots = [self._vectors[home][name][run] for name in names]
-                stretches.append((home.values.dtype.type, home.values[run], home.gradients[run], slots))
+                stepped.append((home.values.dtype.type, home.values[run], home.gradients[run], slots))
             decayed += [home.values[run] for run in home.runs(v for v in here if self._decays(v))]
-        self._plan = Plan(variables, Variable.moves, stretches, decayed)
-        return self._plan
+        self._segments = Segments(variables, Variable.moves, stepped, decayed)
+        return self._segments
 
-    def _settle_slots(self, names: Sequence[str]) -> None:
-        """Lay the slots out like the gradients, in vectors of their own; they keep their numbers.
-
-        Anew where variables have moved, as they do when a layer is added to a model.
-        """
+    def _pack_slots(self, names: Sequence[str]) -> None:
+        """Lay the slots out like the gradients; anew where variables have moved, as when a model grows."""
         homes = [v.home for v in self._trainable]
-        if homes == self._settled_homes:
+        if homes == self._packed_homes:
             return
-        vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in self.homes}
-        for v, slots in self._slots.items():
-            for name, slot in slots.items():
-                slot.move(v.home.view(vectors[v.home][name], v))
-        self._settled_homes, self._vectors = homes, vectors
+        by_home = _by_home(self._trainable)
+        vectors = {h: {n: aligned_zeros(h.gradients.size, h.dtype) for n in names} for h in by_home}
+        for home, variables in by_home.items():
+            for v in variables:
+                for name, slot in self._slots[v].items():
+                    slot.move(home.view(vectors[home][name], v))
+        self._packed_homes, self._vectors = homes, vectors
 
     # ---- a step ----
 
@@ -368,51 +323,49 @@ class Optimizer(Configurable):
             raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
         variables = self._trainable if variables is None else variables
         calls: list[Call] = [(np.copyto, v.value, new) for v, new in changed.items()] if changed else []
-        whole = True
+        own = None if type(self).update is Optimizer.update else self.update
         if variables:
-            plan = self._planned(variables)
-            fill_unwritten(variables)
+            segments = self._segments_of(variables)
+            gradients = [g for v in variables if (g := v.gradient) is not None]
             rate = self._current_rate()
             if self.clipnorm or self.global_clipnorm or self.clipvalue:
-                self._clip(variables)
+                self._clip(gradients)
             if self.weight_decay is not None:
-                for w in plan.decayed:
+                for w in segments.decayed:
                     calls.append((functional.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
-            own = None if type(self).update is Optimizer.update else self.update
-            for number, w, g, slots in plan.stretches:
+            for number, w, g, slots in segments.stepped:
                 given = w, g, number(rate), *slots
                 calls += self.calls(*given) if own is None else [(own, *given)]
             calls += self.counting()
-            whole = own is None
-        _do_all(calls, whole)
+        _do_all(calls, whole=own is None)
 
     def counting(self) -> list[Call]:
         """Return the calls that end a step: they count it."""
         count = self.iterations.value
         return [(count.__setitem__, (), count.item() + 1)]
 
-    def _clip(self, variables: Sequence[Variable]) -> None:
-        """Limit the gradients.
+    def _clip(self, gradients: list[np.ndarray]) -> None:
+        """Limit the gradients, in place.
 
         clipnorm:        g = g c / max(|g|, c)             |g| the norm of one variable's gradient
         global_clipnorm: g = g c min(1 / |G|, 1 / c)       |G| that of all; not finite: everything becomes NaN
         clipvalue:       g = min(max(g, -c), c)
         """
         if self.clipnorm:
-            for v in variables:
-                c = v.value.dtype.type(self.clipnorm)
-                norm = np.sqrt(np.sum(np.square(v.gradient)))
-                v.gradient *= c
-                v.gradient /= np.maximum(norm, c)
+            for g in gradients:
+                c = g.dtype.type(self.clipnorm)
+                norm = np.sqrt(np.sum(np.square(g)))
+                g *= c
+                g /= np.maximum(norm, c)
         elif self.global_clipnorm:
-            c = variables[0].value.dtype.type(self.global_clipnorm)
-            norm = np.sqrt(sum(np.sum(np.square(v.gradient)) for v in variables))
+            c = gradients[0].dtype.type(self.global_clipnorm)
+            norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
             scale = c * np.minimum(1 / norm, 1 / c) + (norm - norm)
-            for v in variables:
-                v.gradient *= scale
+            for g in gradients:
+                g *= scale
         elif self.clipvalue:
-            for v in variables:
-                np.clip(v.gradient, -self.clipvalue, self.clipvalue, out=v.gradient)
+            for g in gradients:
+                np.clip(g, -self.clipvalue, self.clipvalue, out=g)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
         """Copy gradients into the variables' own, and do one step.
@@ -443,7 +396,7 @@ class Optimizer(Configurable):
             missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
             warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=2)
         for g, v in pairs:
-            v.gradient[...] = g
+            v.gradient = g
         # A loss that explodes is reported by the loss, not by a warning from here.
         with np.errstate(all="ignore"):
             self.step([v for _, v in pairs])
@@ -458,25 +411,30 @@ class Optimizer(Configurable):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copied view is no view any more; the copy lays its slots out anew.
-        return {**self.__dict__, "_plan": None, "_vectors": {}, "_settled_homes": []}
+        return {**self.__dict__, "_segments": None, "_vectors": {}, "_packed_homes": []}
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this optimizer, without its state."""
-        arguments = super().get_config()
-        scheduled = not isinstance(self._rate, Scalar)
-        arguments["learning_rate"] = serialize(self._rate) if scheduled else float(self._rate)
-        return arguments
+        rate = float(self._rate) if isinstance(self._rate, Scalar) else serialize(self._rate)
+        return {**super().get_config(), "learning_rate": rate}
+
+
+def _by_home(variables: Iterable[Variable]) -> dict[Parameters, list[Variable]]:
+    homes: dict[Parameters, list[Variable]] = {}
+    for v in variables:
+        if v.home is not None:
+            homes.setdefault(v.home, []).append(v)
+    return homes
 
 
 def _do_all(calls: list[Call], whole: bool) -> None:
-    """Do all of these calls, or none of them.
+    """Do all of these calls, or none; what they change are arrays among the arguments, or whose methods they are.
 
-    Args:
-        calls: functions with their arguments; what they change are arrays among these, or whose methods they are.
-        whole: whether each is a kernel, or a function of NumPy's own.
+    `whole` says whether each function is one of `functional`, or NumPy's own.
     """
     # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
-    ready = [c[0].ready(*c[1:]) if type(c[0]) is functional.Kernel else c for c in calls] if whole else [None]
+    ready: list[Any] = (
+        [c[0].ready(*c[1:]) if type(c[0]) is functional.Kernel else c for c in calls] if whole else [None]
+    )
     if None not in ready:
         deque(starmap(operator.call, ready), 0)
         return

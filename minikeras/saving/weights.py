@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common.names import quoted, snake_case
-from ..optimizers.base import Scalar
 from ..random import SeedGenerator
-from ..variables import Variable, postponed
+from ..variables import Scalar, Variable, postponed
 from .untrusted import ModelFileError, Source, warn
 
 
