@@ -22,7 +22,6 @@ from .common.arguments import plain
 from .common.differentiable import Differentiable, differentiable
 from .common.names import missing_attribute
 from .common.serialization import Table, deserializer, serialize
-from .functional import Kernel
 
 __all__ = [
     "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
@@ -51,7 +50,7 @@ def activation(function: Callable[..., np.ndarray]) -> Differentiable:
     return differentiable(on_floats)
 
 
-def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
+def _by_kernel(kernel: Callable[..., None], *arrays: np.ndarray, as_matrices: bool = False) -> np.ndarray:
     """Return what a kernel makes of arrays of one shape, taken as vectors, or as matrices with the same last axis."""
     x = arrays[0]
     if len(arrays) > 1 and any(a.shape != x.shape or a.dtype != x.dtype for a in arrays):
@@ -63,7 +62,7 @@ def _by_kernel(kernel: Kernel, *arrays: np.ndarray, as_matrices: bool = False) -
     if x.ndim != (2 if as_matrices else 1):
         flat = (-1, x.shape[-1]) if as_matrices and x.size else -1
         given = [a.reshape(flat) for a in given]
-    kernel = kernel if x.dtype.char in "fd" else kernel.reference
+    kernel = kernel if x.dtype.char in "fd" else functional.reference(kernel)
     kernel(*given)
     return result if x.ndim else result[()]  # a number where x is one
 
@@ -90,7 +89,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     `x` above `threshold` (at most `max_value`), `negative_slope * (x - threshold)` below it.
     """
     if threshold == 0 and not negative_slope:
-        return _by_kernel(functional.elementwise.relu, x) if max_value is None else np.clip(x, 0, max_value)
+        return _by_kernel(functional.activations.relu, x) if max_value is None else np.clip(x, 0, max_value)
     y = np.where(x > threshold, x, 0)
     if max_value is not None:
         y = np.clip(y, 0, max_value)
@@ -101,7 +100,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 def relu_gradient(dy, x, y, negative_slope=0.0, max_value=None, threshold=0.0):
     """dy where `x` is on the rising piece, negative_slope * dy below the threshold, else 0."""
     if threshold == 0 and not negative_slope and max_value is None:
-        return _by_kernel(functional.elementwise.relu_gradient, dy, x)
+        return _by_kernel(functional.activations.relu_gradient, dy, x)
     rising = x > threshold
     if max_value is not None:
         # TensorFlow's relu6 is flat at exactly 6; its general clip still rises at its bounds.
@@ -179,13 +178,13 @@ def hard_tanh_gradient(dy, x, y):
 @activation
 def sigmoid(x):
     """1 / (1 + exp(-x)), between 0 and 1."""
-    return _by_kernel(functional.elementwise.sigmoid, x)
+    return _by_kernel(functional.activations.sigmoid, x)
 
 
 @sigmoid.derivative
 def sigmoid_gradient(dy, x, y):
     """dy * y * (1 - y)."""
-    return _by_kernel(functional.elementwise.sigmoid_gradient, dy, y)
+    return _by_kernel(functional.activations.sigmoid_gradient, dy, y)
 
 
 @activation
@@ -203,13 +202,13 @@ def log_sigmoid_gradient(dy, x, y):
 @activation
 def tanh(x):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), between -1 and 1."""
-    return _by_kernel(functional.elementwise.tanh, x)
+    return _by_kernel(functional.activations.tanh, x)
 
 
 @tanh.derivative
 def tanh_gradient(dy, x, y):
     """dy * (1 - y^2)."""
-    return _by_kernel(functional.elementwise.tanh_gradient, dy, y)
+    return _by_kernel(functional.activations.tanh_gradient, dy, y)
 
 
 @activation
@@ -329,7 +328,7 @@ def softmax(x, axis=-1):
             stacklevel=4,
         )
     if _is_last(axis, x):
-        return _by_kernel(functional.scores.softmax, x, as_matrices=True)
+        return _by_kernel(functional.activations.softmax, x, as_matrices=True)
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
 
@@ -342,7 +341,7 @@ def _is_last(axis: Any, x: np.ndarray) -> bool:
 def softmax_gradient(dy, x, y, axis=-1):
     """y * (dy - sum(dy * y)), since dy_i/dx_j = y_i * ([i = j] - y_j)."""
     if _is_last(axis, y):
-        return _by_kernel(functional.scores.softmax_gradient, dy, y, as_matrices=True)
+        return _by_kernel(functional.activations.softmax_gradient, dy, y, as_matrices=True)
     return y * (dy - (dy * y).sum(axis, keepdims=True))
 
 

@@ -18,6 +18,7 @@ with warnings.catch_warnings():
 import pytest
 
 import minikeras
+from minikeras import functional, kernels
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,15 @@ def _clean_state():
 
 
 assert tf.config.list_physical_devices("GPU") == []
+
+
+@pytest.fixture
+def leave_to_numpy(monkeypatch):
+    """Return a function after whose call NumPy does everything, until the test's end."""
+
+    def leave():
+        monkeypatch.setattr(kernels, "numpy_only", True)
+        for operation in functional.operations.values():
+            monkeypatch.setattr(operation, "machine_code", None)
+
+    return leave

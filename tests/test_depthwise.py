@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minikeras
-from minikeras.kernels import depthwise2d
+from minikeras.functional import depthwise2d
 from minikeras.layers.windows import window_geometry
 from minikeras.testing.gradients import check_gradients
 

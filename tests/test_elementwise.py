@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minikeras.kernels import elementwise, scores
+from minikeras.functional import activations
 
 EPSILON = float(np.finfo(np.float32).eps)
 SIZES = (1, 7, 15, 16, 17, 130, 1000)
@@ -26,7 +26,7 @@ def result(function, *arguments):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 def test_activations_are_the_function_to_the_last_two_bits(name, size):
-    x, kernel = numbers(size), getattr(elementwise, name)
+    x, kernel = numbers(size), getattr(activations, name)
     with np.errstate(all="ignore"):
         exact = result(kernel.reference, x.astype("float64"))
     ours = result(kernel.compiled, x)
@@ -39,8 +39,8 @@ def test_activations_are_the_function_to_the_last_two_bits(name, size):
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 def test_derivatives_are_their_references(name, size):
     x, dy = numbers(size), np.random.default_rng(1).normal(size=size).astype("float32")
-    kernel = getattr(elementwise, f"{name}_gradient")
-    seen = x if name == "relu" else result(getattr(elementwise, name).compiled, x)
+    kernel = getattr(activations, f"{name}_gradient")
+    seen = x if name == "relu" else result(getattr(activations, name).compiled, x)
     exact = result(kernel.reference, dy.astype("float64"), seen.astype("float64"))
     np.testing.assert_allclose(result(kernel.compiled, dy, seen), exact, rtol=3 * EPSILON, atol=EPSILON * 4)
 
@@ -48,24 +48,24 @@ def test_derivatives_are_their_references(name, size):
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 def test_nan_stays(name):
     x = np.array([1, np.nan, -1] * 7, np.float32)
-    assert np.isnan(result(getattr(elementwise, name).compiled, x)).tolist() == np.isnan(x).tolist()
+    assert np.isnan(result(getattr(activations, name).compiled, x)).tolist() == np.isnan(x).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2), (32, 10), (9, 16), (5, 17), (4, 100), (70, 1000)])
 def test_softmax_and_its_derivative_are_their_references(shape):
     rng = np.random.default_rng(2)
     z, dp = (10 * rng.normal(size=shape)).astype("float32"), rng.normal(size=shape).astype("float32")
-    exact = result(scores.softmax.reference, z.astype("float64"))
-    p = result(scores.softmax.compiled, z)
+    exact = result(activations.softmax.reference, z.astype("float64"))
+    p = result(activations.softmax.compiled, z)
     # An exponent of size 50 is itself only known to 50 EPSILON / 2.
     np.testing.assert_allclose(p, exact, rtol=60 * EPSILON, atol=EPSILON)
-    exact = result(scores.softmax_gradient.reference, dp.astype("float64"), p.astype("float64"))
-    np.testing.assert_allclose(result(scores.softmax_gradient.compiled, dp, p), exact, atol=8 * EPSILON)
+    exact = result(activations.softmax_gradient.reference, dp.astype("float64"), p.astype("float64"))
+    np.testing.assert_allclose(result(activations.softmax_gradient.compiled, dp, p), exact, atol=8 * EPSILON)
 
 
 def test_softmax_of_minus_infinity_is_0_and_of_nan_is_nan():
     z = np.array([[0, -np.inf, 0, -np.inf], [0, np.nan, 1, 2], [-np.inf, -np.inf, -np.inf, 3]], np.float32)
-    p = result(scores.softmax.compiled, z)
+    p = result(activations.softmax.compiled, z)
     assert p[0].tolist() == [0.5, 0, 0.5, 0]
     assert np.isnan(p[1]).all()
     assert p[2].tolist() == [0, 0, 0, 1]

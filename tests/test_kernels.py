@@ -1,14 +1,44 @@
-"""Every kernel twice: the NumPy reference against the definition, and the compiled loops against the reference."""
+"""Convolution and pooling: the NumPy functions against the definition, and machine code against them."""
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minikeras.kernels import conv2d, pool2d
+from minikeras import functional
+from minikeras.functional import pool2d
 from minikeras.layers.windows import window_geometry
 
 EPSILON = float(np.finfo(np.float32).eps)
+
+
+class Alone:
+    """A convolution alone, or a gradient of it, of the operation that also rectifies, pools and does the others."""
+
+    def __init__(self, operation, arguments):
+        self.operation, self.arguments = operation, arguments
+        self.__name__ = arguments.__name__
+
+    def __call__(self, *given):
+        self.operation(*self.arguments(*given))
+
+    def reference(self, *given):
+        self.operation.reference(*self.arguments(*given))
+
+    def compiled(self, *given):
+        self.operation.compiled(*self.arguments(*given))
+
+
+def forward(y, x, w, b, *moves):
+    return y, y[:0, :0, :0, :0].copy(), x, w, b, *moves, (1, 1), y.shape[1:3], False
+
+
+def weight_gradient(dw, x, dy, *moves):
+    db, nothing = np.zeros(dw.shape[3], dw.dtype), x[:0, :0, :0, :0].copy()
+    return dw, db, x[:0].copy(), dy, dy, nothing, x, np.ones_like(dw), *moves, (1, 1), dy.shape[1:3], False, True
+
+
+FORWARD, WEIGHT_GRADIENT = Alone(functional.conv2d.forward, forward), Alone(functional.conv2d.backward, weight_gradient)
 
 
 def case(kernel, image, window, strides=(1, 1), dilation=(1, 1), padding="valid", batch=2, channels=3, filters=5):
@@ -26,7 +56,7 @@ def case(kernel, image, window, strides=(1, 1), dilation=(1, 1), padding="valid"
     if kernel in CONVOLUTION:
         dy = random(batch, *outputs, filters)
         arrays = {"forward": (dy, x, w, b), "weight_gradient": (w, x, dy), "input_gradient": (x, dy, w)}
-        return [*arrays[kernel.loops.__name__], tuple(strides), before, tuple(dilation)]
+        return [*arrays[kernel.__name__], tuple(strides), before, tuple(dilation)]
     if kernel in (pool2d.max_forward, pool2d.max_backward):
         x = np.round(x)  # many ties
     y, dy = random(batch, *outputs, channels), random(batch, *outputs, channels)
@@ -37,7 +67,7 @@ def case(kernel, image, window, strides=(1, 1), dilation=(1, 1), padding="valid"
         "average_forward": (y, x),
         "average_backward": (x, dy),
     }
-    return [*arrays[kernel.loops.__name__], tuple(window), tuple(strides), before]
+    return [*arrays[kernel.__name__], tuple(window), tuple(strides), before]
 
 
 def run(function, arguments):
@@ -68,11 +98,11 @@ def rounding(kernel, arguments):
     return (run(kernel.reference, ones) + 1) * EPSILON * sizes
 
 
-CONVOLUTION = [conv2d.forward, conv2d.weight_gradient, conv2d.input_gradient]
+CONVOLUTION = [FORWARD, WEIGHT_GRADIENT, functional.conv2d.input_gradient]
 MAXIMUM = [pool2d.max_forward, pool2d.max_backward]
 AVERAGE = [pool2d.average_forward, pool2d.average_backward]
 KERNELS = [*CONVOLUTION, *MAXIMUM, *AVERAGE]
-each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.loops.__module__[-6:]}.{k.loops.__name__}")
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.__name__)
 
 
 @st.composite
@@ -97,14 +127,14 @@ def shapes(draw):
 @each_kernel
 @given(sizes=shapes())
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-def test_reference_and_compiled_kernel_agree(kernel, sizes):
+def test_numpy_and_machine_code_agree(kernel, sizes):
     if kernel not in CONVOLUTION:  # pooling windows have no dilation
         sizes = {**sizes, "dilation": (1, 1)}
     arguments = case(kernel, **sizes)
     exact = run(kernel.reference, in_float64(arguments))
     bound = rounding(kernel, arguments)
     for name in ("reference", "compiled"):
-        with np.errstate(invalid="ignore"):  # see `kernels.Kernel`
+        with np.errstate(invalid="ignore"):  # see `functional.Operation`
             result = run(getattr(kernel, name), arguments)
         assert result.dtype == np.float32
         assert (np.abs(result - exact) <= bound).all(), name
@@ -130,7 +160,7 @@ def windows(kernel, name, **more):
 def by_definition(kernel, arguments):
     """Compute a kernel in float64 from the formulas of the modules' docstrings, one product at a time."""
     arguments = in_float64(arguments)
-    name = kernel.loops.__name__
+    name = kernel.__name__
     if kernel in CONVOLUTION:
         strides, padding, dilation = arguments[-3:]
         roles = {"forward": "yxwb", "weight_gradient": "wxy", "input_gradient": "xyw"}[name]
@@ -197,19 +227,19 @@ def test_inputs_stay_and_outputs_are_filled(kernel, which):
     result = run(getattr(kernel, which), arguments)
     for a, b in zip(arguments[1:], before[1:], strict=True):
         assert np.array_equal(a, b)
-    if kernel is not conv2d.weight_gradient:  # what stood in the output must not matter
+    if kernel is not WEIGHT_GRADIENT:  # what stood in the output must not matter
         arguments[0] = np.full_like(arguments[0], np.nan)
         assert np.array_equal(run(getattr(kernel, which), arguments), result)
 
 
 @pytest.mark.parametrize("which", ["reference", "compiled"])
 def test_weight_gradient_adds(which):
-    arguments = windows(conv2d.weight_gradient, "stride 2, same")
+    arguments = windows(WEIGHT_GRADIENT, "stride 2, same")
     start = arguments[0]
     arguments[0] = np.zeros_like(start)
-    gradient = run(getattr(conv2d.weight_gradient, which), arguments)
+    gradient = run(getattr(WEIGHT_GRADIENT, which), arguments)
     arguments[0] = start
-    both = run(getattr(conv2d.weight_gradient, which), arguments)
+    both = run(getattr(WEIGHT_GRADIENT, which), arguments)
     assert np.abs(gradient).max() > 1
     np.testing.assert_allclose(both, start + gradient, rtol=0, atol=1e-5 * np.abs(both).max())
 
@@ -239,9 +269,9 @@ def test_a_nan_wins_the_maximum(which, place):
     assert dx.ravel().tolist() == [float(k == place) for k in range(4)]
 
 
-def test_float64_stays_with_the_reference():
-    arguments = in_float64(windows(conv2d.forward, "one image"))
-    assert np.array_equal(run(conv2d.forward, arguments), run(conv2d.forward.reference, arguments))
+def test_float64_stays_with_numpy():
+    arguments = in_float64(windows(FORWARD, "one image"))
+    assert np.array_equal(run(FORWARD, arguments), run(FORWARD.reference, arguments))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import tensorflow as tf
 from layer_table import LAYERS, Case, random_weights
 
 import minikeras
-from minikeras import kernels
 from minikeras.common.serialization import deserialize, serialize
 from minikeras.testing.gradients import check_gradients
 
@@ -173,7 +172,7 @@ def test_config_equals_keras_and_rebuilds_the_layer(case):
 
 
 @pytest.mark.parametrize("case", [c for c in LAYERS if c.name.startswith(("conv", "Max", "Average"))], ids=str)
-def test_references_serve_the_layers_as_kernels_do(case, monkeypatch):
+def test_numpy_serves_the_layers_as_machine_code_does(case, leave_to_numpy):
     ours, _, x, generator = both(case)
     y, cache = ours.forward(x, False)
     dy = generator.normal(size=y.shape).astype("float32")
@@ -181,7 +180,7 @@ def test_references_serve_the_layers_as_kernels_do(case, monkeypatch):
     gradients = [w.gradient.copy() for w in ours.weights]
     for w in ours.trainable_weights:
         w.gradient.fill(0)
-    monkeypatch.setattr(kernels, "_NUMPY_ONLY", True)
+    leave_to_numpy()
     y_reference, cache = ours.forward(x, False)
     assert_close(y_reference, y, "y", 2e-6)
     assert_close(ours.backward(dy, cache), dx, "dx", 2e-6)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minikeras
-from minikeras import config, kernels, optimizers
-from minikeras.kernels import updates
+from minikeras import config, functional, optimizers
+from minikeras.functional import updates
+from minikeras.kernels import updates as loops
 from minikeras.optimizers import schedules
 from minikeras.variables import Parameters, Variable
 
@@ -535,7 +536,7 @@ def same(a, b):
 
 
 def test_every_kernel_is_in_the_table():
-    found = {name for name, value in vars(updates).items() if isinstance(value, kernels.Kernel)}
+    found = {name for name, value in vars(updates).items() if isinstance(value, functional.Operation)}
     assert found == {name.partition("-")[0] for name in KERNELS}
 
 
@@ -569,7 +570,7 @@ def test_compiled_once_into_vector_instructions_of_float32(name):
     for cut in (slice(0, 40), slice(16, 32)):
         kernel(*(v[cut] for v in vectors), *scalars_of(name))
     assert len(kernel.machine_code.signatures) == 1
-    share = getattr(updates, f"_{name.partition('-')[0]}_share")
+    share = getattr(loops, f"_{name.partition('-')[0]}_share")
     fresh = numba.njit(nogil=True, error_model="numpy")(share.dispatcher.py_func)  # what is cached cannot be inspected
     scalars = scalars_of(name)
     if name in ("adam", "amsgrad"):  # lr, t, beta_1 and beta_2 become one number
@@ -597,9 +598,9 @@ def test_float64_is_answered_by_the_reference(name):
 @pytest.mark.parametrize(
     ("name", "options"), [r for r in RULES if r[0] not in ("SGD", "Adagrad") or r[1].get("momentum")], ids=str
 )
-def test_moments_never_become_subnormal(name, options, reference, monkeypatch):
+def test_moments_never_become_subnormal(name, options, reference, leave_to_numpy):
     if reference:
-        monkeypatch.setattr(kernels, "_NUMPY_ONLY", True)
+        leave_to_numpy()
     ours, (w, _) = getattr(optimizers, name)(**options), weights()
     ours.apply(next(gradients()), w)
     ours.apply([1e-19 * g for g in next(gradients())], w)  # squares below the smallest normal number

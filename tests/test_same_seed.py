@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import minikeras
 from minikeras import random
-from minikeras.kernels import philox
+from minikeras.functional import philox
 
 SHAPES = [(3,), (1, 1), (5, 7), (784, 300), (3, 3, 1, 32), (2, 3, 4)]
 SEEDS = [0, 1, 42, 2**31 + 5]

@@ -14,7 +14,7 @@ import pytest
 import threadpoolctl
 
 import minikeras
-from minikeras import kernels
+from minikeras import functional
 from minikeras.kernels import threads
 from minikeras.kernels.team import ASLEEP, TAKEN
 from minikeras.kernels.threads import one_blas_thread
@@ -103,7 +103,7 @@ def test_who_goes_to_sleep_and_who_wakes_him_need_no_interpreter():
     z, bias = np.empty((64, 64), np.float32), np.zeros(64, np.float32)
     before = sys.getswitchinterval()
     try:
-        kernels.dense.forward(z, x, w, bias, False)
+        functional.dense.forward(z, x, w, bias, False)
         board = threads.team()
         sys.setswitchinterval(100)  # this thread keeps the interpreter
         deadline = time.perf_counter() + 20
@@ -112,7 +112,7 @@ def test_who_goes_to_sleep_and_who_wakes_him_need_no_interpreter():
         assert board[ASLEEP] == 1
         # Seen awake once is enough: on a busy machine he may sleep again before this thread looks.
         while board[ASLEEP] and time.perf_counter() < deadline:
-            kernels.dense.forward(z, x, w, bias, False)
+            functional.dense.forward(z, x, w, bias, False)
         assert board[ASLEEP] == 0
     finally:
         sys.setswitchinterval(before)
@@ -143,7 +143,7 @@ def two_threads(function):
 def steps(w, g, count):
     """Do steps of gradient descent of length 1."""
     for _ in range(count):
-        kernels.updates.sgd.compiled(w, g, np.float32(1))
+        functional.updates.sgd.compiled(w, g, np.float32(1))
 
 
 @two_threads
@@ -252,9 +252,9 @@ def two_steps(w, g):
     def computes():
         assert min(blas_threads()) == 1
         with np.errstate(all="ignore"):
-            kernels.updates.sgd(w, g, np.float32(1))
+            functional.updates.sgd(w, g, np.float32(1))
             threads.computing(len, w, alone=True)
-            kernels.updates.sgd(w, g, np.float32(1))
+            functional.updates.sgd(w, g, np.float32(1))
 
     computes()
 
@@ -352,7 +352,7 @@ IDLE = """
 import sys, time
 import numpy as np
 import minikeras
-from minikeras import kernels
+from minikeras import functional
 from minikeras.kernels import threads
 from minikeras.kernels import team
 from numba import cfunc
@@ -373,18 +373,18 @@ minikeras.config.set_num_threads(3)
 x, w = np.ones((64, 512), np.float32), np.ones((512, 64), np.float32)
 z, bias = np.empty((64, 64), np.float32), np.zeros(64, np.float32)
 for _ in range(3):
-    kernels.dense.forward(z, x, w, bias, False)
+    functional.dense.forward(z, x, w, bias, False)
     assert (z == 512).all()
     time.sleep(0.2)
 start = time.process_time()
 time.sleep(2)
 spent = time.process_time() - start
 z[...] = 0
-kernels.dense.forward(z, x, w, bias, False)
+functional.dense.forward(z, x, w, bias, False)
 assert (z == 512).all()
 print(spent < 0.1, sum(thread.is_alive() for thread in threads._team.threads))
 minikeras.config.set_num_threads(2)
-kernels.dense.forward(z, x, w, bias, False)
+functional.dense.forward(z, x, w, bias, False)
 """
 
 

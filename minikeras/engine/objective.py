@@ -50,7 +50,7 @@ class Head:
 
 
 class SoftmaxCrossentropy(Head):
-    """A softmax and the crossentropy of integer classes, in one pass; see `functional.scores`."""
+    """A softmax and the crossentropy of integer classes, in one pass; see `functional.crossentropy`."""
 
     def value(self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None) -> tuple[float, np.ndarray]:
         value, _, p = self.value_and_gradient(y, z, sample_weight)
@@ -62,7 +62,7 @@ class SoftmaxCrossentropy(Head):
         rows = as_matrix(z)
         values, p, dz = np.empty(len(rows), z.dtype), np.empty_like(rows), np.empty_like(rows)
         classes = y if y.dtype is CLASSES and y.ndim == 1 else y.reshape(-1).astype(np.int64)
-        value = functional.scores.softmax_crossentropy(values, p, dz, rows, classes)
+        value = functional.crossentropy.softmax_crossentropy(values, p, dz, rows, classes)
         if rows is not z:
             p, dz = p.reshape(z.shape), dz.reshape(z.shape)
         if sample_weight is None:

@@ -143,7 +143,7 @@ def _cache(function: Callable[..., Any], name: str = "") -> Any:
 def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is compiled by `specialised` alone, or taken from the disk, and refuses all else."""
     dispatcher = njit(nogil=True, error_model="numpy")(function)
-    if kernels._NUMPY_ONLY:  # nobody calls it
+    if kernels.numpy_only:  # nobody calls it
         return dispatcher
     dispatcher._cache = _cache(function)
     dispatcher._compile_for_args, dispatcher.typeof_pyval = _refuse, _type_of
@@ -186,7 +186,7 @@ def called_by_name(name: str, function: Callable[..., Any], *arguments: str) -> 
         *arguments: the names of numba's types for them.
     """
     signature = types.void(*(getattr(types, argument) for argument in arguments))
-    if not kernels._NUMPY_ONLY:
+    if not kernels.numpy_only:
         try:
             compiled = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
             compiled._cache = _cache(function, name)

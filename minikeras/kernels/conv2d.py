@@ -1,388 +1,280 @@
-"""Two-dimensional convolution: each output cell is a weighted sum of the input cells under a small window.
+"""Convolution, rectifier and maximum of touching windows, one image at a time: what is between them stays in the cache.
 
-| name    | shape            | meaning                                                               |
-|---------|------------------|-----------------------------------------------------------------------|
-| x, dx   | (N, H, W, C)     | input: N images of H rows, W columns, C channels; d loss / d x        |
-| w, dw   | (KH, KW, C, F)   | kernel: F filters, each a window of KH rows and KW columns; its d     |
-| b       | (F,)             | bias, one number per filter                                           |
-| y, dy   | (N, OH, OW, F)   | output: OH rows, OW columns, a channel per filter; d loss / d y       |
-| strides, padding, dilation | (2,) | cells between windows; zeros before the first row and column; cells |
-|         |                  | between a kernel's neighbours (1: none left out)                      |
-
-Everywhere n counts images, (p, q) output cells, (i, j) kernel cells, c channels, f filters, and
-
-    y[n, p, q, f] = b[f] + sum over i, j, c of x[n, h, v, c] * w[i, j, c, f]
-    with h = p * strides[0] + i * dilation[0] - padding[0],  v = q * strides[1] + j * dilation[1] - padding[1]
-
-where x counts as zero outside the image.  (Mathematicians call this a cross-correlation.)
-
-Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or a
-few, as the kernel's rows and columns that lie outside the image are left out.  The images are shared out to the team.
+Layer by layer, a batch's feature maps are written to memory, read back by the next layer, and read twice more on the
+way back; they are far larger than what goes in and comes out.  Here an image's map lives only as long as it is needed,
+in a scratch array that each share of the work has for itself.  Large images, and few, are cut into bands of rows.  The
+rectifier runs after the maximum, on fewer numbers.  `functional.conv2d` says what is computed.
 """
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from . import twin
-from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
-from .team import SHARES, part, share_out, shared
-from .vectors import LANES, WIDE_TILE, add_to, agree, copy, fill, inner, load, store, turn
+from . import convolution
+from .products import NO_FLOOR
+from .team import MUCH, SHARES, part, share_out, shared
+from .vectors import LANES, add_to, agree, copy, either, equal, fill, greater, inner, load, missing, store, where
 
 Pair = tuple[int, int]
-NARROW = LANES // 2  # channels
-CHANNELS = WIDE_TILE[0]
-TALL = 10  # rows of outputs: of fewer, those at the edges are not worth products of their own
+ZERO = np.float32(0)
+IMAGES = 32  # shares: the smaller they are, the less a thread waits for the last one of another, slower core
+GROUP = 2**17  # numbers: half of a core's own cache
+SUMS = 2**20  # numbers, of all shares' dw: with larger ones there are fewer shares
 
 
-def padded(x: np.ndarray, reach: Pair, padding: Pair, fill: float = 0.0) -> np.ndarray:
-    """Return a copy of the images with `padding` cells of `fill` before them, and as many after as windows reach."""
-    N, H, W, C = x.shape
-    top, left = padding
-    frame = np.full((N, max(reach[0], top + H), max(reach[1], left + W), C), fill, x.dtype)
-    frame[:, top : top + H, left : left + W] = x
-    return frame
-
-
-def reach(outputs: Pair, window: Pair, strides: Pair, dilation: Pair = (1, 1)) -> Pair:
-    """Return how many padded rows and columns the windows cover, from the first cell of the first to the last."""
-    rows, columns = (
-        (o - 1) * s + (k - 1) * d + 1 for o, k, s, d in zip(outputs, window, strides, dilation, strict=True)
-    )
-    return rows, columns
-
-
-def seen_cells(
-    frame: np.ndarray, outputs: Pair, window: Pair, strides: Pair, dilation: Pair = (1, 1)
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield, for each window cell (i, j), the padded input cells that lie under it: a view (N, OH, OW, C)."""
-    (OH, OW), (sh, sw), (dh, dw) = outputs, strides, dilation
-    for i in range(window[0]):
-        for j in range(window[1]):
-            rows = slice(i * dh, i * dh + (OH - 1) * sh + 1, sh)
-            columns = slice(j * dw, j * dw + (OW - 1) * sw + 1, sw)
-            yield i, j, frame[:, rows, columns]
-
-
-def _forward(
-    y: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Fill y: y[p, q] = b + sum over i, j of x[h, v] @ w[i, j], for all images at once."""
-    outputs, window = y.shape[1:3], w.shape[:2]
-    frame = padded(x, reach(outputs, window, strides, dilation), padding)
-    y[...] = b
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        y += cells @ w[i, j]
-
-
-@twin(_forward)
-def forward(team, y, x, w, b, strides, padding, dilation):
-    """Do the same, image by image."""
-    agree(b.size == w.shape[3])
-    linked(x, w, y)
-    v, across = laid_out(team, w, y.size)
-    share_out(team, _forward_share, (y, x, w.shape, v, across, b, strides, padding, dilation))
+def forward(team, y, winner, x, w, b, strides, padding, dilation, pool, outputs, rectified):
+    """Go image by image; where these are large or fewer than shares, they are cut into bands of rows."""
+    agree(b.size == w.shape[3] and (winner.shape == y.shape or winner.size == 0))
+    convolution.linked(x, w, y)
+    agree(touching(y, pool, outputs))
+    v, across = convolution.laid_out(team, w, len(x) * outputs[0] * outputs[1] * w.shape[3])
+    N, PH = y.shape[:2]
+    bands = bands_of(N, PH, x.size // max(N, 1))
+    shares = min(N * bands, IMAGES)
+    share_out(
+        team, _forward_share,
+        (shares, bands, y, winner, x, w.shape, v, across, b, strides, padding, dilation, pool, outputs, rectified),
+        MUCH, shares,
+    )  # fmt: skip
 
 
 @inner
-def linked(x, w, y):
-    """Refuse a kernel that doesn't lead from the images x to the images y."""
-    agree(x.shape[3] == w.shape[2] and y.shape[3] == w.shape[3] and len(x) == len(y))
+def touching(y, pool, outputs):
+    """Return whether the windows of y lie within the feature map; it is y itself where nothing is pooled."""
+    rows, columns = y.shape[1] * pool[0], y.shape[2] * pool[1]
+    return rows <= outputs[0] and columns <= outputs[1] if pool != (1, 1) else (rows, columns) == outputs
 
 
 @shared
-def _forward_share(share, y, x, shape, w, across, b, strides, padding, dilation):
-    frame, size = new_frame(x, y.shape[1:3], shape[:2], strides, padding, dilation, y.shape[1])
-    steps = output_steps(y.shape[1:3], shape[3], size, shape[2], strides)
-    cells, axes = grids(y.shape[1:], steps), ((padding[0], x.shape[1]), (padding[1], x.shape[2]))
-    for n in range(*part(share, len(x))):
-        x_n = framed(frame, size, x, n, padding, 0)
-        z = y.reshape(y.size), n * y[0].size
-        convolve(z, y.shape[1:], steps, cells, x_n, size, axes, shape, w, across, b, strides, dilation, NO_FLOOR)
+def _forward_share(
+    share, shares, bands, y, winner, x, window, w, across, b, strides, padding, dilation, pool, outputs, rectified
+):  # fmt: skip
+    N, PH, PW, F = y.shape
+    band = (PH + bands - 1) // bands * pool[0]
+    frame, size = convolution.new_frame(x, outputs, window[:2], strides, padding, dilation, band)
+    steps = convolution.output_steps(outputs, F, size, x.shape[3], strides)
+    cells = convolution.grids((band, outputs[1], F), steps)
+    pooled = pool != (1, 1)
+    floor = ZERO if rectified and not pooled else NO_FLOOR
+    scratch = np.empty(band * outputs[1] * F if pooled else 0, y.dtype)
+    numbers = y.reshape(y.size)
+    for i in range(*part(share, N * bands, shares)):
+        n, top, bottom = i // bands, i % bands * PH // bands, (i % bands + 1) * PH // bands
+        first = top * pool[0] * strides[0]
+        x_n = convolution.framed(frame, size, x, n, padding, first)
+        axes = (padding[0] - first, x.shape[1]), (padding[1], x.shape[2])
+        place = (n * PH + top) * PW * F
+        z, shape = (scratch, 0) if pooled else (numbers, place), ((bottom - top) * pool[0], outputs[1], F)
+        convolution.convolve(z, shape, steps, cells, x_n, size, axes, window, w, across, b, strides, dilation, floor)
+        if pooled:
+            shape = bottom - top, PW, F
+            _pool(numbers, winner.reshape(winner.size), place, shape, scratch, outputs[1], pool, rectified)
 
 
 @inner
-def laid_out(team, w, outputs):
-    """Return the kernel as a vector, and the step from filter to filter: in strips, where many outputs need them."""
-    depth = w.size // w.shape[3]
-    if outputs < SHARES * MANY_ROWS * w.shape[3]:
-        return w.reshape(w.size), IN_ROWS
-    return in_strips(team, w, depth), depth
+def _pool(y, winner, start, shape, a, columns, pool, rectified):
+    """Fill rows of y, from position `start` on, with the maxima of a's windows."""
+    PH, PW, F = shape
+    zero, off = fill(ZERO), fill(np.float32(-1))
+    for p in range(PH):
+        for q in range(PW):
+            for f in range(0, F, LANES):
+                corner, left = ((p * pool[0]) * columns + q * pool[1]) * F + f, F - f
+                best, cell = load(a, corner, left), zero
+                for i in range(pool[0]):
+                    for j in range(pool[1]):
+                        value = load(a, corner + (i * columns + j) * F, left)
+                        wins = either(greater(value, best), missing(value))
+                        best = where(wins, value, best)
+                        cell = where(wins, fill(np.float32(i * pool[1] + j)), cell)
+                if rectified:
+                    on = either(greater(best, zero), missing(best))
+                    best, cell = where(on, best, zero), where(on, cell, off)
+                place = start + (p * PW + q) * F + f
+                store(y, place, left, best)
+                if winner.size:
+                    store(winner, place, left, cell)
 
 
-@inner
-def frame_size(x, outputs, window, strides, padding, dilation, band):
-    """Return whether an image needs a frame, and the rows and columns of what `band` rows of outputs see of it.
+def backward(team, dw, db, dx, dy, y, winner, x, w, strides, padding, dilation, pool, outputs, rectified, add):
+    """Go image by image or band by band; each share adds up its own, and then the shares are added.
 
-    The columns are the image's where it needs none.
+    Large sums allow few shares; those of dx are then apart, so that there are small ones to be done last.
     """
-    _, H, W, _ = x.shape
-    below, reach = (window[0] - 1) * dilation[0] + 1, (outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1
-    rows, columns = (band - 1) * strides[0] + below, max(reach, padding[1] + W)
-    return padding[0] > 0 or (outputs[0] - 1) * strides[0] + below > H or columns > W, (rows, columns)
-
-
-@inner
-def new_frame(x, outputs, window, strides, padding, dilation, band):
-    """Return a frame of zeros of that size, empty where no image needs one; and its rows and columns."""
-    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
-    return np.zeros(size[0] * size[1] * x.shape[3] if needed else 0, x.dtype), size
-
-
-@inner
-def framed(frame, size, x, n, padding, first):
-    """Copy into the frame what it holds of image n, from row `first` of the padded image on.
-
-    Return (vector, position) of what stands there, or of the image's own row where no frame is needed.
-    """
-    _, H, W, C = x.shape
-    pixels = x.reshape(x.size)
-    if frame.size == 0:
-        return pixels, (n * H + first) * W * C
-    for row in range(size[0]):
-        h = first + row - padding[0]
-        if 0 <= h < H:
-            copy(frame, (row * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
-    return frame, 0
-
-
-@inner
-def output_steps(outputs, filters, size, channels, strides):
-    """Return the steps from row to row and column to column of an output, and of the windows that it sees."""
-    return (outputs[1] * filters, filters), (strides[0] * size[1] * channels, strides[1] * channels)
-
-
-@inner
-def grids(shape, steps):
-    """Return where the cells of an output of (rows, columns, filters) stand, and where each finds its window in x."""
-    (OH, OW, _), (y_steps, starts) = shape, steps
-    return grid(OH, y_steps[0], OW, y_steps[1]), grid(OH, starts[0], OW, starts[1])
-
-
-@inner
-def convolve(y, shape, steps, cells, x, size, axes, window, w, across, b, strides, dilation, floor):
-    """Compute y = max(b + x * w, floor) for one framed image.
-
-    y and x are pairs (vector, position); `cells` are the `grids` of these `output_steps`, or those of more rows; w is
-    laid out, and `window` its shape; `axes` says how many rows of zeros stand above those of the image, and how many of
-    the image there are, and the same for columns.
-    """
-    KH, KW, C, _ = window
-    x_steps, w_steps = (dilation[0] * size[1] * C, dilation[1] * C, 1), (KW * C, C, 1)
-    windows(y, shape, steps, cells, b, x, x_steps, (w, 0), w_steps, across, (KH, KW, C), floor, strides, dilation, axes)
-
-
-@inner
-def windows(y, shape, steps, cells, b, x, x_steps, w, w_steps, across, depth, floor, strides, dilation, axes):
-    """Compute the products of these windows, but for the kernel's rows and columns that lie outside the image.
-
-    Outputs that see the image through the same cells of the kernel are computed at once.
-    """
-    (OH, OW, F), (y_steps, starts) = shape, steps
-    p = 0
-    while p < OH:
-        p_end, i, i_end = alike(p, OH, strides[0], depth[0], dilation[0], axes[0])
-        apart = across != IN_ROWS and p_end - p >= TALL and depth[0] * depth[2] >= LANES  # else it would not pay
-        q = 0
-        while q < OW:
-            q_end, j, j_end = alike(q, OW, strides[1], depth[1], dilation[1], axes[1]) if apart else (OW, 0, depth[1])
-            height, width = p_end - p, q_end - q
-            to, at = cells if width == OW else grids((height, width, F), steps)
-            product(
-                (y[0], y[1] + p * y_steps[0] + q * y_steps[1]), to, (b, 0), False,
-                (x[0], x[1] + p * starts[0] + q * starts[1] + i * x_steps[0] + j * x_steps[1]), at, x_steps,
-                (w[0], w[1], i * w_steps[0] + j * w_steps[1]), w_steps, across, (i_end - i, j_end - j, depth[2]), floor,
-                (height * width, F),
-            )  # fmt: skip
-            q = q_end
-        p = p_end
-
-
-@inner
-def alike(a, outputs, stride, count, step, axis):
-    """Return which outputs from a on see the image through the same cells of the kernel, along one axis.
-
-    As the one after the last of them, and the first of these cells and the one after the last.
-    """
-    i, i_end = inside(a, stride, count, step, axis)
-    end = a + 1
-    while end < outputs and inside(end, stride, count, step, axis) == (i, i_end):
-        end += 1
-    return end, i, i_end
-
-
-@inner
-def inside(a, a_step, count, step, axis):
-    """Return which i < count put a * a_step + i * step - padding inside an axis, given as (padding, cells).
-
-    As the first of them, and the one after the last.
-    """
-    start = a * a_step - axis[0]
-    first = max(-(start // step), 0)
-    return first, max(min((axis[1] - 1 - start) // step + 1, count), first)
-
-
-def _weight_gradient(
-    dw: np.ndarray, x: np.ndarray, dy: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Forward was y[p, q] += x[h, v] @ w[i, j], so now dw[i, j] += x[h, v].T @ dy[p, q], over all images and cells.
-
-    Adds into dw.  (The bias stood alone: its gradient is the sum of dy over images and cells.)
-    """
-    outputs, window = dy.shape[1:3], dw.shape[:2]
-    frame = padded(x, reach(outputs, window, strides, dilation), padding)
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        dw[i, j] += np.tensordot(cells, dy, axes=([0, 1, 2], [0, 1, 2]))
-
-
-@twin(_weight_gradient)
-def weight_gradient(team, dw, x, dy, strides, padding, dilation):
-    """Do the same; each share adds up its images, and then the shares are added."""
-    linked(x, dw, dy)
-    sums = np.empty((SHARES, dw.size), dw.dtype)
-    share_out(team, _weight_gradient_share, (sums, dw, x, dy, strides, padding, dilation))
-    share_out(team, add_sums, (dw, sums, True))
+    wants_dx = dx.size > 0
+    agree(dw.shape == w.shape and db.size == w.shape[3] and (dx.shape == x.shape or not wants_dx))
+    agree(y.shape == dy.shape and (winner.shape == dy.shape or (winner.size == 0 and pool == (1, 1))))
+    agree(touching(dy, pool, outputs))
+    convolution.linked(x, w, dy)
+    wt = convolution.reversed_kernel(team, w, strides, padding, dilation) if wants_dx else np.empty(0, w.dtype)
+    shares = SHARES
+    while 2 * shares <= IMAGES and 2 * shares * dw.size <= SUMS:
+        shares *= 2
+    apart = IMAGES if wants_dx and shares == SHARES else 0
+    sums, bias_sums = np.empty((shares, dw.size), dw.dtype), np.empty((shares, db.size), db.dtype)
+    share_out(
+        team, _backward_share,
+        (sums, bias_sums, apart, dx, dy, y, winner, x, w.shape, wt, strides, padding, dilation, pool, outputs,
+         rectified), MUCH, shares + apart,
+    )  # fmt: skip
+    share_out(team, convolution.add_sums, (dw, sums, add))
+    if not add:
+        db[:] = 0
+    for s in range(shares):
+        for f in range(db.size):
+            db[f] += bias_sums[s, f]
 
 
 @shared
-def _weight_gradient_share(share, sums, dw, x, dy, strides, padding, dilation):
-    _, OH, OW, F = dy.shape
-    copied, block, x_image, size = for_weights(x, (OH, OW), dw.shape[:2], strides, padding, dilation, OH)
-    frame = np.zeros(x_image if copied else 0, x.dtype)
-    dz, axis = (dy.reshape(dy.size), OH * OW * F, OW, (OH, OW)), (padding[0], x.shape[1])
-    first, last = part(share, len(x))
-    if first == last:
+def _backward_share(
+    share, sums, bias_sums, apart, dx, dy, y, winner, x, shape, wt, strides, padding, dilation, pool, outputs, rectified
+):
+    """Do the gradients of some images; the shares after those with sums do dx alone."""
+    window, F = shape[:2], shape[3]
+    (N, H, W, C), PH, wants_dw = x.shape, dy.shape[1], share < len(sums)
+    wants_dx = dx.size > 0 and wants_dw == (apart == 0)
+    bands = bands_of(N, PH, H * W * C + outputs[0] * outputs[1] * F)
+    most = (PH + bands - 1) // bands * pool[0] + outputs[0] - PH * pool[0]
+    needed, block, x_image, size = convolution.for_weights(x, outputs, window, strides, padding, dilation, most)
+    geometry, copied = (PH, (H, W), outputs, window, strides, padding, dilation, pool, wants_dx), needed and wants_dw
+    dz_image = 0
+    for k in range(bands):
+        size_k = _band(k, bands, *geometry).size
+        dz_image = max(dz_image, size_k[0] * size_k[1] * F)
+
+    # The larger the group of images, the fewer times the sums for dw are read and written; but they have to fit.
+    first, last = part(share, N * bands, len(sums)) if wants_dw else part(share - len(sums), N * bands, apart)
+    group = max(1, min(last - first, GROUP // (x_image + dz_image))) if bands == 1 and wants_dw else 1
+    frames, dz = np.zeros(group * x_image if copied else 0, x.dtype), np.zeros(group * dz_image, x.dtype)
+    bias_sum = np.zeros(F, x.dtype)
+    if wants_dw and first == last:
         sums[share] = 0
-    for n in range(first, last):
-        if copied:
-            frame_in_blocks(frame, size, block, x, n, padding, 0)
-        x_n = (frame, 0) if copied else (x.reshape(x.size), n * x_image)
-        start = n * OH * OW * F
-        correlate(sums[share], dw.shape, 1, x_n, 0, size, axis, block, dz, start, strides, dilation, n > first)
-
-
-# What is multiplied here are columns of x: its channels, each from pixel to pixel.  An image's pixels are further apart
-# than the nearest cache likes (see `products`), so the channels are cut into blocks as wide as a tile is high, and the
-# frame holds one block of all pixels after the other.  The tiles of a block, one for each cell of the window, then read
-# the same small piece of memory.
-
-
-@inner
-def for_weights(x, outputs, window, strides, padding, dilation, band):
-    """Return what the gradient of `band` rows wants of an image: whether a copy, and how many channels in a block.
-
-    Also how many numbers there are from one image to the next, and the rows and columns.
-    """
-    _, H, W, C = x.shape
-    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
-    block = CHANNELS if C > CHANNELS and window[0] * window[1] > 1 else C
-    copied = needed or block < C
-    return copied, block, size[0] * size[1] * ((C + block - 1) // block) * block if copied else H * W * C, size
-
-
-@inner
-def frame_in_blocks(frame, size, block, x, n, padding, first):
-    """Copy into the frame what it holds of image n, from row `first` of the padded image on, channels in blocks."""
-    _, H, W, C = x.shape
-    pixels, (rows, columns) = x.reshape(x.size), size
-    for row in range(rows):
-        h, cell = first + row - padding[0], row * columns + padding[1]
-        start = (n * H + h) * W * C
-        if not 0 <= h < H:
-            if block == C:  # else nobody reads it: see `correlate`
-                frame[cell * C : (cell + W) * C] = 0
-        elif block == C:
-            copy(frame, cell * C, pixels, start, W * C)
-        else:
-            for c in range(0, C, CHANNELS):
-                to = c * rows * columns + cell * CHANNELS
-                for v in range(W):
-                    copy(frame, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
+    for i in range(first, last, group):
+        n, images = i // bands, min(group, last - i)
+        band = _band(i % bands, bands, *geometry)
+        row = band.size[1] * F
+        start, top = band.border[0] * row + band.border[1] * F, band.map[0] * strides[0]
+        for image in range(images):
+            dz_n = dz[image * dz_image : (image + 1) * dz_image]
+            if copied:
+                frame = frames[image * x_image : (image + 1) * x_image]
+                convolution.frame_in_blocks(frame, size, block, x, n + image, padding, top)
+            if winner.size:
+                _unpool(dz_n, start, band.size[1], bias_sum, dy, winner, n + image, band.seen, band.own, pool)
+            else:
+                _gate(dz_n, start, band.size[1], bias_sum, dy, y, n + image, band.seen, band.own, rectified)
+            for q in range((band.seen[1] - band.seen[0]) * pool[0], band.cells[0]):  # below the last window
+                dz_n[start + q * row : start + q * row + outputs[1] * F] = 0
+            if wants_dx:
+                h, h_end = band.image
+                convolution.back(
+                    (dx.reshape(dx.size), ((n + image) * H + h) * W * C), (h_end - h, W, C), dz_n, band.size,
+                    band.border, band.cells, wt, F, window, strides, band.padding, dilation,
+                )  # fmt: skip
+        if wants_dw:
+            x_n = (frames, 0) if copied else (x.reshape(x.size), (n * H + top) * W * C)
+            all_dz = dz, dz_image, band.size[1], (band.map[1] - band.map[0], outputs[1])
+            start += (band.map[0] - band.seen[0] * pool[0]) * row
+            axis, going_on = (padding[0] - top, H), i > first
+            convolution.correlate(
+                sums[share], shape, images, x_n, x_image, size, axis, block, all_dz, start, strides, dilation, going_on
+            )
+    if wants_dw:
+        bias_sums[share] = bias_sum
 
 
 @inner
-def correlate(dw, shape, images, x, x_image, size, axis, block, dz, start, strides, dilation, add):
-    """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
-
-    Or write it there unless `add`.
-
-    Args:
-        dw: as a vector.
-        shape: of dw.
-        images: how many.
-        x: (vector, position) of the first framed image.
-        x_image: from one of these to the next.
-        size: rows and columns of its frame.
-        axis: rows of zeros above those of the image, and rows of the image.
-        block: channels in a block.
-        dz: (vector, from one image to the next, cells in a row, rows and columns that count).
-        start: position of the first dz.
-        strides, dilation: see above.
-    """
-    KH, KW, C, F = shape
-    gradients, dz_image, dz_row, outputs = dz
-    row = size[1] * block
-    x_steps, w_steps = (x_image, strides[0] * row, strides[1] * block), (dz_image // F, dz_row, 1)
-    # By rows of the kernel, as each sees other rows of dz; but few channels are too few rows for a table of their own.
-    together = KH if block == C else 1
-    rows, zeros = together * KW * C, np.zeros(F, dw.dtype)
-    at, to = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    for top in range(0, KH, together):
-        p, end = inside(top, dilation[0], outputs[0], strides[0], axis) if together == 1 else (0, outputs[0])
-        i = 0
-        for first in range(0, C, block):
-            for kh in range(top, top + together):
-                for kw in range(KW):
-                    for c in range(first, min(first + block, C)):
-                        cell = kh * dilation[0] * size[1] + kw * dilation[1]
-                        at[i] = first * size[0] * size[1] + cell * block + c - first
-                        to[i] = ((kh * KW + kw) * C + c) * F
-                        i += 1
-        product(
-            (dw, 0), to, (zeros, 0), add, (x[0], x[1] + p * strides[0] * row), at, x_steps,
-            (gradients, start + p * dz_row * F, 0), w_steps, IN_ROWS, (images, end - p, outputs[1]), NO_FLOOR,
-            (rows, F),
-        )  # fmt: skip
+def bands_of(images, rows, numbers):
+    """Return into how many bands of rows to cut images of so many numbers: to fit into the cache, for all shares."""
+    return max(1, min(rows, max((SHARES + images - 1) // max(images, 1), numbers // GROUP + 1)))
 
 
-@shared
-def add_sums(share, dw, sums, add):
-    """Add the sums of all shares, to what is in dw where `add`."""
-    flat, all_sums = dw.reshape(dw.size), sums.reshape(sums.size)
-    first, last = part(share, dw.size)
-    for i in range(first, last, LANES):
-        total = load(flat, i, last - i) if add else fill(np.float32(0))
-        for s in range(len(sums)):
-            total = total + load(all_sums, s * dw.size + i, last - i)
-        store(flat, i, last - i, total)
+# A band answers for some rows of y: for what they add to dw and db, and for about as many rows of dx.  But these were
+# also seen by windows of the rows around them.  So dz is made for more rows, with which the band's rows of dx are an
+# image of their own, at another distance from the first window.
 
 
-def _input_gradient(
-    dx: np.ndarray, dy: np.ndarray, w: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Forward was y[p, q] += x[h, v] @ w[i, j], so now dx[h, v] += dy[p, q] @ w[i, j].T, from each window over (h, v).
+class Band(NamedTuple):
+    """Rows of one band, each from the first to after the last, and the frame of its dz."""
 
-    Fills dx; what falls on the padding is dropped.
-    """
-    outputs, window = dy.shape[1:3], w.shape[:2]
-    frame = padded(np.zeros_like(dx), reach(outputs, window, strides, dilation), padding)
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        cells += dy @ w[i, j].T
-    (top, left), (_, H, W, _) = padding, dx.shape
-    dx[...] = frame[:, top : top + H, left : left + W]
+    own: Pair  # rows of y that it answers for; ...
+    map: Pair  # ... of the map, ...
+    image: Pair  # ... and of dx
+    seen: Pair  # rows of y that its dx needs
+    cells: Pair  # rows and columns of the map that they cover
+    size: Pair  # rows and columns of the frame
+    border: Pair  # where the map begins in the frame
+    padding: Pair  # of dx, seen from there
 
 
-# A cell h of the input was seen by the windows p with h = p s + i d - padding.  Cells with the same remainder of h / s,
-# one "phase" of the input, were seen through the same kernel rows i = first, first + step, ...; from one to the
-# next, p falls by `gap`.  So each phase of dx is itself a convolution, with stride 1: of dy, framed in zeros, with the
-# rows of the kernel that belong to it, in reverse order, and with C and F exchanged.
+@inner
+def _band(band, bands, PH, image, outputs, window, strides, padding, dilation, pool, wants_dx):
+    """Return a band of images of so many rows and columns, whose y has PH rows."""
+    own, last = (band * PH // bands, (band + 1) * PH // bands), band + 1 == bands
+    p, p_end = own[0] * pool[0], outputs[0] if last else own[1] * pool[0]
+    h, h_end = min(p * strides[0], image[0]), image[0] if last else min(p_end * strides[0], image[0])
+    seen = own
+    if wants_dx:
+        above = h + padding[0] - (window[0] - 1) * dilation[0]
+        first, end = (above + strides[0] - 1) // strides[0], (h_end - 1 + padding[0]) // strides[0] + 1
+        seen = max(min(first // pool[0], own[0]), 0), min(max((end + pool[0] - 1) // pool[0], own[1]), PH)
+    first, end = seen[0] * pool[0], outputs[0] if seen[1] == PH else seen[1] * pool[0]
+    cells, moved = (end - first, outputs[1]), (padding[0] + h - first * strides[0], padding[1])
+    size, border = cells, (0, 0)
+    if wants_dx:
+        size, border = convolution.gradient_frame_size((h_end - h, image[1]), cells, window, strides, moved, dilation)
+    return Band(own, (p, p_end), (h, h_end), seen, cells, size, border, moved)
 
 
-@twin(_input_gradient)
+@inner
+def _unpool(dz, start, columns, db, dy, winner, n, rows, counted, pool):
+    """Put each dy of these rows in its winner's place, and 0 in the others of the window; add some rows' dz to db."""
+    _, PH, PW, F = dy.shape
+    gradients, cells = dy.reshape(dy.size), winner.reshape(winner.size)
+    zero, off, row = fill(ZERO), fill(np.float32(-1)), np.zeros(F, dz.dtype)
+    for p in range(rows[0], rows[1]):
+        for q in range(PW):
+            for f in range(0, F, LANES):
+                place, left = ((n * PH + p) * PW + q) * F + f, F - f
+                d, cell = load(gradients, place, left), load(cells, place, left)
+                store(row, f, left, load(row, f, left) + where(equal(cell, off), zero, d))
+                corner = start + ((p - rows[0]) * pool[0] * columns + q * pool[1]) * F + f
+                for i in range(pool[0]):
+                    for j in range(pool[1]):
+                        wins = equal(cell, fill(np.float32(i * pool[1] + j)))
+                        store(dz, corner + (i * columns + j) * F, left, where(wins, d, zero))
+        _hand_over(db, row, counted[0] <= p < counted[1])
+
+
+@inner
+def _gate(dz, start, columns, db, dy, y, n, rows, counted, rectified):
+    """Let the dy of these rows pass where the rectifier was on; add some rows' dz to db."""
+    _, OH, OW, F = dy.shape
+    gradients, outcome = dy.reshape(dy.size), y.reshape(y.size)
+    zero, row = fill(ZERO), np.zeros(F, dz.dtype)
+    for p in range(rows[0], rows[1]):
+        for q in range(OW):
+            for f in range(0, F, LANES):
+                place, left = ((n * OH + p) * OW + q) * F + f, F - f
+                d = load(gradients, place, left)
+                if rectified:
+                    d = where(greater(load(outcome, place, left), zero), d, zero)
+                store(dz, start + ((p - rows[0]) * columns + q) * F + f, left, d)
+                store(row, f, left, load(row, f, left) + d)
+        _hand_over(db, row, counted[0] <= p < counted[1])
+
+
+@inner
+def _hand_over(db, row, counts):
+    """Add what a row of cells gave, if it counts, and forget it: adding up row by row rounds less."""
+    add_to(db, 0, row, 0, row.size if counts else 0)  # with a branch here, LLVM makes the callers' loops slower
+    row[:] = 0
+
+
 def input_gradient(team, dx, dy, w, strides, padding, dilation):
-    """Do the same as a convolution of dy with the reversed kernel, one for each phase of the strides."""
-    linked(dx, w, dy)
-    wt = reversed_kernel(team, w, strides, padding, dilation)
+    """Convolve dy with the reversed kernel, once for each phase of the strides."""
+    convolution.linked(dx, w, dy)
+    wt = convolution.reversed_kernel(team, w, strides, padding, dilation)
     share_out(team, _input_gradient_share, (dx, dy, wt, w.shape[:2], strides, padding, dilation))
 
 
@@ -390,143 +282,11 @@ def input_gradient(team, dx, dy, w, strides, padding, dilation):
 def _input_gradient_share(share, dx, dy, wt, window, strides, padding, dilation):
     _, OH, OW, F = dy.shape
     H, W, C = dx.shape[1:]
-    size, border = gradient_frame_size((H, W), (OH, OW), window, strides, padding, dilation)
+    size, border = convolution.gradient_frame_size((H, W), (OH, OW), window, strides, padding, dilation)
     frame = np.zeros(size[0] * size[1] * F, dx.dtype)
     dz = dy.reshape(dy.size)
     for n in range(*part(share, len(dx))):
         for p in range(OH):
             copy(frame, ((border[0] + p) * size[1] + border[1]) * F, dz, (n * OH + p) * OW * F, OW * F)
         place = dx.reshape(dx.size), n * H * W * C
-        back(place, (H, W, C), frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)
-
-
-@inner
-def phase(a, kernel, stride, padding, dilation):
-    """Return the kernel cells that the input cells a, a + stride, ... were seen through, along one axis.
-
-    As (first, step, count), and the output cell that saw cell a through the last of them, and the gap.
-    """
-    rest = (a + padding) % stride
-    first = 0
-    while first < kernel and first * dilation % stride != rest:
-        first += 1
-    step = 1
-    while step * dilation % stride:
-        step += 1
-    count = max((kernel - first + step - 1) // step, 0)
-    gap = step * dilation // stride
-    return first, step, count, (a + padding - (first + (count - 1) * step) * dilation) // stride, gap
-
-
-@inner
-def reversed_kernel(team, w, strides, padding, dilation):
-    """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
-
-    The channels stand in strips.  Of few, as `scatter` needs it: transposed to (F, KH KW C).
-    """
-    C = w.shape[2]
-    wt = np.empty(w.size if C <= NARROW else w.size // C * strip_columns(C), w.dtype)
-    share_out(team, _reverse, (wt, w, strides, padding, dilation), w.size)
-    return wt
-
-
-@shared
-def _reverse(share, wt, w, strides, padding, dilation):
-    """Do a share of the filters."""
-    KH, KW, C, F = w.shape
-    first, last = part(share, F)
-    kernel = w.reshape(w.size)
-    if C <= NARROW:
-        turn((wt, first * KH * KW * C), KH * KW * C, (kernel, first), F, KH * KW * C, last - first)
-        return
-    end = 0
-    for a in range(strides[0]):
-        i, i_step, rows, _, _ = phase(a, KH, strides[0], padding[0], dilation[0])
-        for b in range(strides[1]):
-            j, j_step, columns, _, _ = phase(b, KW, strides[1], padding[1], dilation[1])
-            cells = rows * columns
-            for place in range(cells):
-                row, column = (cells - 1 - place) // columns, (cells - 1 - place) % columns
-                cell = ((i + row * i_step) * KW + j + column * j_step) * C * F + first
-                for c in range(0, C, STRIP):
-                    width = strip_width(C, c)
-                    to = end + c * cells * F + (place * F + first) * width
-                    turn((wt, to), width, (kernel, cell + c * F), F, min(STRIP, C - c), last - first)
-            end += cells * F * strip_columns(C)
-
-
-@inner
-def _frame_along(cells, outputs, kernel, stride, padding, dilation):
-    """Return how many zeros the windows of all phases need before the output's cells, and how many cells in all."""
-    before, last = 0, outputs - 1
-    for a in range(min(stride, cells)):
-        _, _, count, p, gap = phase(a, kernel, stride, padding, dilation)
-        if count:
-            before = max(before, -p)
-            last = max(last, p + (cells - 1 - a) // stride + (count - 1) * gap)
-    return before, before + last + 1
-
-
-@inner
-def gradient_frame_size(cells, outputs, window, strides, padding, dilation):
-    """Return the rows and columns of a frame for the output gradient of one image, and where dy begins in it."""
-    top, rows = _frame_along(cells[0], outputs[0], window[0], strides[0], padding[0], dilation[0])
-    left, columns = _frame_along(cells[1], outputs[1], window[1], strides[1], padding[1], dilation[1])
-    return (rows, columns), (top, left)
-
-
-@inner
-def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
-    """Compute an image's input gradient at (vector, position) from its framed output gradient, phase by phase."""
-    H, W, C = shape
-    if C <= NARROW:
-        scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
-        return
-    zeros = np.zeros(C, dx[0].dtype)
-    row = size[1] * F
-    end = 0
-    for a in range(min(strides[0], H)):
-        _, _, rows, p, i_gap = phase(a, window[0], strides[0], padding[0], dilation[0])
-        for b in range(strides[1]):
-            _, _, columns, q, j_gap = phase(b, window[1], strides[1], padding[1], dilation[1])
-            if b < W:
-                height, width = (H - 1 - a) // strides[0] + 1, (W - 1 - b) // strides[1] + 1
-                start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
-                steps, part_of_dx = ((strides[0] * W * C, strides[1] * C), (row, F)), (height, width, C)
-                z, x_steps, w_steps = (dx[0], dx[1] + (a * W + b) * C), (i_gap * row, j_gap * F, 1), (columns * F, F, 1)
-                windows(
-                    z, part_of_dx, steps, grids(part_of_dx, steps), zeros, (frame, start), x_steps, (wt, end), w_steps,
-                    rows * columns * F, (rows, columns, F), NO_FLOOR, (1, 1), (i_gap, j_gap),
-                    ((-p, outputs[0]), (-q, outputs[1])),
-                )  # fmt: skip
-            end += rows * columns * F * strip_columns(C)
-
-
-@inner
-def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
-    """Compute the same where x has few channels, which would leave most of a register empty.
-
-    Then the kernel's cells fill the registers: dz[p, q] @ w^T is what one output cell hands to all cells under its
-    window, and is added to them row by row.
-    """
-    (cells, place), (H, W, C) = dx, shape
-    taps = window[0] * window[1] * C
-    rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
-    columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
-    total, handed = np.zeros(rows * columns * C, cells.dtype), np.empty(outputs[1] * taps, cells.dtype)
-    zeros = np.zeros(taps, cells.dtype)
-    to, at = grid(outputs[1], taps, 1, 0), grid(outputs[1], F, 1, 0)
-    together = window[1] if dilation[1] == 1 else 1  # cells of a row of the window that are neighbours in x
-    for p in range(outputs[0]):
-        x = frame, ((border[0] + p) * size[1] + border[1]) * F
-        product(
-            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0, 0), (0, 0, 1), IN_ROWS, (1, 1, F), NO_FLOOR,
-            (outputs[1], taps),
-        )  # fmt: skip
-        for q in range(outputs[1]):
-            for i in range(window[0]):
-                for j in range(0, window[1], together):
-                    there = (p * strides[0] + i * dilation[0]) * columns + q * strides[1] + j * dilation[1]
-                    add_to(total, there * C, handed, q * taps + (i * window[1] + j) * C, together * C)
-    for h in range(H):
-        copy(cells, place + h * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)
+        convolution.back(place, (H, W, C), frame, size, border, (OH, OW), wt, F, window, strides, padding, dilation)

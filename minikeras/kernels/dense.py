@@ -1,13 +1,4 @@
-"""Dense layers: every output sums every input.
-
-| name  | shape  | meaning                                                  |
-|-------|--------|----------------------------------------------------------|
-| x, dx | (N, I) | N samples of I inputs; d loss / d x                      |
-| w, dw | (I, O) | the weight of each input for each of O outputs; its d    |
-| b, db | (O,)   | bias, one number per output; its d                       |
-| z, dz | (N, O) | output; d loss / d z                                     |
-
-    z[n, o] = b[o] + sum over i of x[n, i] w[i, o]
+"""Dense layers, tile by tile; `functional.dense` says what they are.
 
 A dense layer is a convolution over images of one pixel, so `products` does the work here too.  The team shares out
 samples, or inputs where these are more.
@@ -15,7 +6,6 @@ samples, or inputs where these are more.
 
 import numpy as np
 
-from . import twin
 from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
 from .team import LITTLE, SHARES, part, share_out, shared
 from .vectors import LANES, agree, fill, greater, inner, load, store, turn, where
@@ -27,19 +17,8 @@ READING = 4  # a number: takes about as long as so many multiplications
 ROWS_OF_W = 3 * TILE_ROWS  # that are multiplied at once
 
 
-def _forward(z: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, rectified: bool) -> None:
-    """z = x w + b, or max(x w + b, 0) where `rectified`."""
-    np.matmul(x, w, out=z)
-    z += b
-    if rectified:
-        np.maximum(z, 0, out=z)
-
-
-@twin(_forward)
 def forward(team, z, x, w, b, rectified):
-    """Do the same, tile by tile.
-
-    Of few samples each share takes some of the inputs, so that w, by far the largest array then, is read once and in
+    """Of few samples each share takes some of the inputs, so that w, by far the largest array then, is read once and in
     the order of memory; the shares' sums are added at the end.  Of many samples each share takes some.
     """
     agree(x.shape == (len(z), len(w)) and z.shape[1] == w.shape[1] == b.size)
@@ -54,7 +33,7 @@ def forward(team, z, x, w, b, rectified):
 
 @inner
 def _multiply(team, z, x, w, b, floor):
-    """Do the same for many samples."""
+    """z = max(x w + b, floor)."""
     (N, I), O = x.shape, w.shape[1]
     shares = _shares_of(N)
     if N < SHARES * MANY_ROWS:
@@ -104,24 +83,9 @@ def _some_samples(share, shares, z, x, w, across, b, floor):
     )  # fmt: skip
 
 
-def _weight_gradient(dw: np.ndarray, x: np.ndarray, dz: np.ndarray) -> None:
-    """Forward was z[n, o] = sum of x[n, i] w[i, o], so now dw[i, o] += sum over n of x[n, i] dz[n, o].
-
-    (The bias was added to every sample: db is the sum of dz over n.)
-    """
-    dw += x.T @ dz
-
-
-@twin(_weight_gradient)
-def weight_gradient(team, dw, x, dz):
-    """Do the same, tile by tile."""
-    agree(dw.shape == (x.shape[1], dz.shape[1]) and len(x) == len(dz))
-    _add_weight_gradient(team, dw, x, dz, True)
-
-
 @inner
 def _add_weight_gradient(team, dw, x, dz, add):
-    """Do the same, or overwrite dw unless `add`."""
+    """dw = x^T dz, added to what is there where `add`."""
     N, work = len(dz), dw.size * len(dz)
     if N > MANY_SAMPLES:
         shares = _shares_of(len(dw))
@@ -157,20 +121,9 @@ def _some_rows(share, shares, dw, x, dz, across, add):
         )  # fmt: skip
 
 
-def _input_gradient(dx: np.ndarray, dz: np.ndarray, w: np.ndarray) -> None:
-    """Forward was z[n, o] = sum of x[n, i] w[i, o], so now dx[n, i] = sum over o of dz[n, o] w[i, o]."""
-    np.matmul(dz, w.T, out=dx)
-
-
-@twin(_input_gradient)
-def input_gradient(team, dx, dz, w):
-    """Do the same, tile by tile: as dz @ w^T, or where w is large and the samples are few, as rows of w times dz^T."""
-    agree(dx.shape == (len(dz), len(w)) and dz.shape[1] == w.shape[1])
-    _fill_dx(team, dx, dz, w)
-
-
 @inner
 def _fill_dx(team, dx, dz, w):
+    """dx = dz w^T; or, where w is large and the samples are few, dx^T = w dz^T."""
     (N, I), O = dx.shape, w.shape[1]
     if N > MANY_SAMPLES or w.size <= dx.size + dz.size:
         turned = np.empty((O, I), w.dtype)
@@ -207,26 +160,7 @@ def input_gradient_share(share, dx, w, dzt):
         turn((dx.reshape(dx.size), i), I, (turned, 0), N, rows, N)
 
 
-def _backward(
-    dw: np.ndarray, db: np.ndarray, dx: np.ndarray, dy: np.ndarray, y: np.ndarray, x: np.ndarray, w: np.ndarray,
-    rectified: bool, add: bool,
-) -> None:  # fmt: skip
-    """All three gradients, of y = max(z, 0) where `rectified`: then dz is dy where y > 0, and 0 elsewhere.
-
-    The weights' are added to dw and db where `add`, else written there; dx is left out where it has no elements.
-    """
-    dz = dy * (y > 0) if rectified else dy
-    if not add:
-        dw[...], db[...] = 0, 0
-    _weight_gradient(dw, x, dz)
-    db += dz.sum(axis=0)
-    if dx.size:
-        _input_gradient(dx, dz, w)
-
-
-@twin(_backward, writes="dw db dx")
 def backward(team, dw, db, dx, dy, y, x, w, rectified, add):
-    """Do the same, with the shares of the separate kernels."""
     agree(dw.shape == w.shape and x.shape == (len(dy), len(w)) and dy.shape[1] == w.shape[1] == db.size)
     agree((dx.shape == x.shape or dx.size == 0) and y.shape == dy.shape)
     dz = np.empty_like(dy) if rectified else dy

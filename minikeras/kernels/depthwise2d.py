@@ -1,40 +1,13 @@
-"""Depthwise convolution: as `conv2d`, but each channel is seen by filters of its own, and by no others.
-
-| name    | shape             | meaning                                                              |
-|---------|-------------------|----------------------------------------------------------------------|
-| x, dx   | (N, H, W, C)      | input: N images of H rows, W columns, C channels; d loss / d x       |
-| w, dw   | (KH, KW, C, M)    | kernel: M windows of KH rows and KW columns for each channel; its d  |
-| b       | (C M,)            | bias, one number per output channel                                  |
-| y, dy   | (N, OH, OW, C M)  | output: OH rows, OW columns; d loss / d y                            |
-| strides, padding, dilation | (2,) | see `conv2d`                                                   |
-
-With h and v as in `conv2d`, c counting channels and m a channel's windows,
-
-    y[n, p, q, c M + m] = b[c M + m] + sum over i, j of x[n, h, v, c] * w[i, j, c, m]
-"""
+"""Depthwise convolution, as loops; `functional.depthwise2d` says what it is."""
 
 import numpy as np
 
-from . import twin
-from .conv2d import Pair, add_sums, padded, reach, seen_cells
+from .convolution import add_sums
 from .team import SHARES, part, share_out, shared
 from .vectors import agree, inner
 
 
-def _forward(
-    y: np.ndarray, x: np.ndarray, w: np.ndarray, b: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Fill y: y[p, q] = b + sum over i, j of x[h, v] w[i, j], channel by channel."""
-    outputs, window = y.shape[1:3], w.shape[:2]
-    frame = padded(x, reach(outputs, window, strides, dilation), padding)
-    y[...] = b
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        y += (cells[..., None] * w[i, j]).reshape(y.shape)
-
-
-@twin(_forward)
 def forward(team, y, x, w, b, strides, padding, dilation):
-    """Do the same in loops."""
     agree(b.size == y.shape[3])
     linked(x, w, y)
     share_out(team, _forward_share, (y, x, w, b, strides, padding, dilation))
@@ -80,21 +53,6 @@ def _inside(shift, stride, W, OW):
     return max(0, -(shift // stride)), min(OW, (W - 1 - shift) // stride + 1)
 
 
-def _weight_gradient(
-    dw: np.ndarray, x: np.ndarray, dy: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Forward was y[p, q] += x[h, v] w[i, j], so now dw[i, j] += x[h, v] dy[p, q], over all images and cells.
-
-    Adds into dw.
-    """
-    outputs, window = dy.shape[1:3], dw.shape[:2]
-    frame = padded(x, reach(outputs, window, strides, dilation), padding)
-    by_channel = dy.reshape(*dy.shape[:3], *dw.shape[2:])
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        dw[i, j] += (cells[..., None] * by_channel).sum(axis=2).sum(axis=1).sum(axis=0)
-
-
-@twin(_weight_gradient)
 def weight_gradient(team, dw, x, dy, strides, padding, dilation):
     """Do the same in loops; each share adds up its images, and then the shares are added."""
     linked(x, dw, dy)
@@ -128,25 +86,7 @@ def _weight_gradient_share(share, sums, x, dy, strides, padding, dilation):
                                     rows[share, i, j, c * M + m] += x[n, h, v, c] * dy[n, p, q, c * M + m]
 
 
-def _input_gradient(
-    dx: np.ndarray, dy: np.ndarray, w: np.ndarray, strides: Pair, padding: Pair, dilation: Pair
-) -> None:
-    """Forward was y[p, q] += x[h, v] w[i, j], so now dx[h, v] += sum over m of dy[p, q] w[i, j].
-
-    Fills dx; what falls on the padding is dropped.
-    """
-    outputs, window = dy.shape[1:3], w.shape[:2]
-    frame = padded(np.zeros_like(dx), reach(outputs, window, strides, dilation), padding)
-    by_channel = dy.reshape(*dy.shape[:3], *w.shape[2:])
-    for i, j, cells in seen_cells(frame, outputs, window, strides, dilation):
-        cells += (by_channel * w[i, j]).sum(axis=-1)
-    (top, left), (_, H, W, _) = padding, dx.shape
-    dx[...] = frame[:, top : top + H, left : left + W]
-
-
-@twin(_input_gradient)
 def input_gradient(team, dx, dy, w, strides, padding, dilation):
-    """Do the same in loops."""
     linked(dx, w, dy)
     share_out(team, _input_gradient_share, (dx, dy, w, strides, padding, dilation))
 

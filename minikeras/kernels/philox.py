@@ -1,30 +1,10 @@
-"""Random numbers from a counter: block number b of a stream is a function of b and of a key, and of nothing else.
-
-A generator with a hidden state must be run through from its start; a counter-based one is asked for any block at any
-time, so that a seed means the same numbers whatever was drawn before, on any number of threads.  The function is
-Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): ten rounds, each of which
-multiplies two of four words, swaps the halves of the products about, and stirs in the key.
-
-| name    | shape  | meaning                                                                                       |
-|---------|--------|-----------------------------------------------------------------------------------------------|
-| key     | (2,)   | uint32: which of 2^64 streams                                                                 |
-| counter | (4,)   | uint32: where it starts, least significant word first; block b is made of counter + b         |
-| blocks  | (B,)   | uint64: the numbers b of the blocks asked for                                                 |
-| words   | (B, 4) | uint32: the blocks                                                                            |
-| bits    | (n,)   | uint32: words in order                                                                        |
-| out     | (n,)   | float32: numbers made of them                                                                 |
-
-    one round      (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0,  lo(M1 c2),  hi(M0 c0) ^ c3 ^ k1,  lo(M0 c0))
-    between them   k0 += W0,  k1 += W1
-
-All of it as TensorFlow does it, so that one seed gives the numbers of tf.keras bit for bit.
-"""
+"""Random numbers from a counter, as loops; `functional.philox` says what they are."""
 
 import math
 
 import numpy as np
 
-from . import Unfit, twin
+from . import Unfit
 
 M0, M1 = 0xD2511F53, 0xCD9E8D57  # the multipliers
 W0, W1 = 0x9E3779B9, 0xBB67AE85  # the key's increments: the golden ratio, and sqrt(3) - 1
@@ -32,25 +12,7 @@ ROUNDS = 10
 MASK = 0xFFFFFFFF
 
 
-def _stream(words: np.ndarray, key: np.ndarray, counter: np.ndarray, blocks: np.ndarray) -> None:
-    """Fill `words` with the blocks asked for, all at once."""
-    start, high = (np.uint64(int(counter[i]) | int(counter[i + 1]) << 32) for i in (0, 2))
-    low = start + blocks
-    high = high + (low < start)  # the carry of a 128-bit sum
-    mask, half = np.uint64(MASK), np.uint64(32)
-    c0, c1, c2, c3 = low & mask, low >> half, high & mask, high >> half
-    k0, k1 = int(key[0]), int(key[1])
-    for _ in range(ROUNDS):
-        p0, p1 = c0 * np.uint64(M0), c2 * np.uint64(M1)
-        c0, c1 = (p1 >> half) ^ c1 ^ np.uint64(k0), p1 & mask
-        c2, c3 = (p0 >> half) ^ c3 ^ np.uint64(k1), p0 & mask
-        k0, k1 = (k0 + W0) & MASK, (k1 + W1) & MASK
-    words[...] = np.stack([c0, c1, c2, c3], axis=1)
-
-
-@twin(_stream, same_bits=True, words="uint32", key="uint32", counter="uint32", blocks="uint64")
 def stream(words, key, counter, blocks):
-    """Do the same in loops."""
     if words.shape != (blocks.size, 4) or key.size != 2 or counter.size != 4:
         raise Unfit
     mask, half = np.uint64(MASK), np.uint64(32)
@@ -69,19 +31,7 @@ def stream(words, key, counter, blocks):
         words[b, 0], words[b, 1], words[b, 2], words[b, 3] = c0, c1, c2, c3
 
 
-def _unit(bits: np.ndarray) -> np.ndarray:
-    """Return float32 numbers u in [0, 1): 23 random bits behind the exponent of 1 give a number in [1, 2); minus 1."""
-    return ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
-
-
-def _uniform(out: np.ndarray, bits: np.ndarray, low: np.float32, high: np.float32) -> None:
-    """Fill `out` with u (high - low) + low."""
-    out[...] = _unit(bits) * (high - low) + low
-
-
-@twin(_uniform, same_bits=True, bits="uint32")
 def uniform(out, bits, low, high):
-    """Do the same in loops."""
     if out.size > bits.size:
         raise Unfit
     spread = high - low
@@ -90,21 +40,6 @@ def uniform(out, bits, low, high):
         out[i] = (number[i] - np.float32(1)) * spread + low
 
 
-def _normal(out: np.ndarray, bits: np.ndarray, mean: np.float32, stddev: np.float32) -> None:
-    """Fill `out` with v stddev + mean, v a standard normal number by Box and Muller (1958).
-
-        r = sqrt(-2 log(u1)),  angle = 2 pi u2,  v = sin(angle) r, then cos(angle) r
-
-    `bits` has an even number of words; a pair (u1, u2) gives two numbers.
-    """
-    u1, u2 = np.maximum(_unit(bits[0::2]), np.float32(1e-7)), _unit(bits[1::2]).astype(np.float64)
-    angle = (2 * math.pi * u2).astype(np.float32)
-    r = np.sqrt(np.float32(-2) * np.log(u1))
-    v = np.stack([np.sin(angle) * r, np.cos(angle) * r], axis=1).ravel()[: out.size]
-    out[...] = v * stddev + mean
-
-
-@twin(_normal, bits="uint32")
 def normal(out, bits, mean, stddev):
     """Do the same in loops, with the C library's log, sin and cos, as TensorFlow (NumPy's differ by an ulp)."""
     if out.size > bits.size or bits.size % 2:
@@ -119,18 +54,7 @@ def normal(out, bits, mean, stddev):
             out[i + 1] = math.cos(angle) * r * stddev + mean
 
 
-def _kept(out: np.ndarray, v: np.ndarray, mean: np.float32, stddev: np.float32) -> np.ndarray:
-    """Fill each row of `out` with the first four of its row of v that lie within (-2, 2); return their number."""
-    inside = np.abs(v) < 2
-    place = np.cumsum(inside, axis=1) - 1
-    rows, columns = np.nonzero(inside & (place < 4))
-    out[rows, place[rows, columns]] = v[rows, columns] * stddev + mean
-    return np.minimum(inside.sum(axis=1), 4)
-
-
-@twin(_kept)
 def kept(out, v, mean, stddev):
-    """Do the same in loops."""
     if len(out) != len(v) or out.shape[1] != 4:
         raise Unfit
     counts = np.zeros(len(out), np.int64)
@@ -142,20 +66,7 @@ def kept(out, v, mean, stddev):
     return counts
 
 
-def _permutation(order: np.ndarray, bits: np.ndarray) -> None:
-    """Shuffle `order` (n,) by n - 1 words: for i = 0, 1, ...: swap order[i], order[i + bits[i] mod (n - i)].
-
-    (Fisher and Yates; each of the n! orders is as likely as any other.)
-    """
-    n = len(order)
-    for i in range(n - 1):
-        j = i + int(bits[i]) % (n - i)
-        order[i], order[j] = order[j], order[i]
-
-
-@twin(_permutation, same_bits=True, order="int64", bits="uint32")
 def permutation(order, bits):
-    """Do the same in loops."""
     if bits.size < order.size - 1:
         raise Unfit
     n = len(order)

@@ -5,7 +5,6 @@
         for i in range(*part(share, len(x))):
             y[i] = 2 * x[i]
 
-    @twin(...)
     def double(team, y, x):
         share_out(team, doubled, (y, x))
 
@@ -23,7 +22,7 @@ sleep all the same leaves the team, as others can do his shares, but nobody want
 several threads of Python compute at once, the first has the team and the others do their
 shares alone.
 
-`Kernel` passes the board as `team`; `threads` starts the threads.
+The door passes the board as `team`; `threads` starts the threads.
 """
 
 import ctypes

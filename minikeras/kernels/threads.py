@@ -1,7 +1,7 @@
 """Who owns the processor's cores while a model computes: one team of threads, and NumPy's products run on one thread.
 
-The team is as many threads as `config.num_threads()` says, the calling one included; the others sleep until there is
-work, and go to sleep again some tenths of a millisecond after the last.  What they do is `kernels.team`'s.
+The team is as many threads as `number` says, the calling one included; the others sleep until there is work, and go to
+sleep again some tenths of a millisecond after the last.  What they do is `kernels.team`'s.
 
 NumPy's matrix products run on one thread within `one_blas_thread`, for two reasons: their sums come out a little
 different on another number of threads, and one seed shall give one result on any machine; and the threads of a BLAS
@@ -20,11 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import config
+from .. import kernels
 from .undisturbed import undisturbed
 
 #: For how many seconds a thread looks for work before it goes to sleep: longer than Python needs between two kernels.
 PATIENCE = 4e-4
+
+#: The board of no fields: where there is nobody to look at it.
+NOBODY = np.zeros(0, np.int64)
+
+
+def number() -> int:
+    """Return how many threads shall compute; whoever uses kernels puts another function in this one's place."""
+    return 1
 
 
 class Team:
@@ -38,11 +46,9 @@ class Team:
     """
 
     def __init__(self, size: int):
-        from .. import kernels
-
         self.size, self.threads = size, []
-        self.board = np.zeros(0, np.int64)
-        if kernels._NUMPY_ONLY or size == 1:
+        self.board = NOBODY
+        if kernels.numpy_only or size == 1:
             return
         from .cache import specialised
         from .team import dismiss, new_board, new_lock, watch, work
@@ -92,7 +98,6 @@ class _OfThisThread(threading.local):
 
 
 _of_this_thread = _OfThisThread()
-_nobody = np.zeros(0, np.int64)
 
 
 try:  # what NumPy does about errors, without the dictionary that takes it longer than a small kernel
@@ -121,7 +126,7 @@ class Visit:
     def enter(self, alone: bool, one_blas_thread: bool) -> None:
         """Change what is asked for."""
         if alone:
-            _of_this_thread.board = _nobody
+            _of_this_thread.board = NOBODY
         if one_blas_thread:
             _blas()  # takes long at first
             _visits.add(self)
@@ -186,13 +191,13 @@ def team() -> np.ndarray:
 
 def _formed() -> Team:
     team = _team
-    return undisturbed(_form) if team is None or team.size != config.num_threads() else team
+    return undisturbed(_form) if team is None or team.size != number() else team
 
 
 def _form() -> Team:
     global _team
     with _forming:
-        size = config.num_threads()
+        size = number()
         if _team is not None and _team.size != size:
             _team.dismiss()
             _team = None

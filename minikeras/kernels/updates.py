@@ -1,32 +1,7 @@
-"""Update rules: one step of an optimizer, in place, over a vector that holds all weights.
-
-| name    | shape | meaning                                                                     |
-|---------|-------|-----------------------------------------------------------------------------|
-| w       | (P,)  | weights, changed in place                                                   |
-| g       | (P,)  | gradient of the loss, d loss / d w; read only                               |
-| m, v, h | (P,)  | running moments of the gradient (first, second, largest second), in place   |
-| u       | (P,)  | running largest gradient (`adamax`), in place                               |
-| d       | (P,)  | running mean of squared steps (`adadelta`), in place                        |
-| a       | (P,)  | running mean (`rmsprop_*`) or sum (`adagrad`), in place                     |
-| lr      | ()    | learning rate                                                               |
-| t       | ()    | the number of the step, counted from 1                                      |
-| eps     | ()    | keeps divisions finite; must be positive                                    |
-
-Everything is elementwise.  Scalars come in the float type of the vectors (`np.float32` for float32): one
-specialisation is compiled, and nothing is computed in float64 on the way.  Complements such as 1 - beta come as
-arguments of their own, because 1 - 0.999 in float32 is wrong in the fifth digit.  The operations stand in the order of
-Keras's, so that roundings agree too.
-
-A moment whose weight gets no more gradient shrinks by a factor in each step, until after some hundred steps it is a
-subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
-to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subnormal numbers begin at 1.2e-38).
-
-Each loop runs over one share of the vectors.
-"""
+"""Update rules, as loops over one share of the vectors; `functional.updates` says what they are."""
 
 import numpy as np
 
-from . import twin
 from .team import part, share_out, shared
 from .vectors import LANES, agree, inner, one_size
 
@@ -43,22 +18,10 @@ def some(share, size):
     return slice(first * LANES, last * LANES)
 
 
-def flush(x: np.ndarray, tiny: np.float32) -> None:
-    """Set the elements below `tiny` to zero, in place; NaN stays, so that it is seen."""
-    x[np.abs(x) < tiny] = 0
-
-
 # Weight decay: w = w - w wd lr --------------------------------------------------------------------------------------
 
 
-def _decay(w: np.ndarray, wd: np.floating, lr: np.floating) -> None:
-    """Shrink the weights towards zero, before the rule and apart from the gradient (Loshchilov & Hutter, 2019)."""
-    w -= w * wd * lr
-
-
-@twin(_decay)
 def decay(team, w, wd, lr):
-    """Do the same in loops."""
     share_out(team, _decay_share, (w, wd, lr), WORK * w.size)
 
 
@@ -72,14 +35,7 @@ def _decay_share(share, w, wd, lr):
 # Gradient descent: w = w - lr g -------------------------------------------------------------------------------------
 
 
-def _sgd(w: np.ndarray, g: np.ndarray, lr: np.floating) -> None:
-    """Step down the slope."""
-    w -= g * lr
-
-
-@twin(_sgd)
 def sgd(team, w, g, lr):
-    """Do the same in loops."""
     agree(one_size((w, g)))
     share_out(team, _sgd_share, (w, g, lr), WORK * w.size)
 
@@ -95,16 +51,7 @@ def _sgd_share(share, w, g, lr):
 # Momentum: m = mu m - lr g;  w = w + m,  or with Nesterov's look ahead  w = w + mu m - lr g -------------------------
 
 
-def _momentum(w: np.ndarray, g: np.ndarray, m: np.ndarray, lr: np.floating, mu: np.floating, nesterov: bool) -> None:
-    """Keep rolling: the step is a running sum of past steps (Polyak, 1964; Sutskever et al., 2013)."""
-    m[...] = m * mu - g * lr
-    flush(m, TINY)
-    w += m * mu - g * lr if nesterov else m
-
-
-@twin(_momentum, writes="w m")
 def momentum(team, w, g, m, lr, mu, nesterov):
-    """Do the same in loops."""
     agree(one_size((w, g, m)))
     share_out(team, _momentum_share, (w, g, m, lr, mu, nesterov), WORK * w.size)
 
@@ -124,15 +71,7 @@ def _momentum_share(share, w, g, m, lr, mu, nesterov):
 # Adagrad: a = a + g^2;  w = w - lr g / sqrt(a + eps) ----------------------------------------------------------------
 
 
-def _adagrad(w: np.ndarray, g: np.ndarray, a: np.ndarray, lr: np.floating, eps: np.floating) -> None:
-    """Step less where gradients have been large (Duchi et al., 2011)."""
-    a += g * g
-    w -= lr * g / np.sqrt(a + eps)
-
-
-@twin(_adagrad, writes="w a")
 def adagrad(team, w, g, a, lr, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, a)))
     share_out(team, _adagrad_share, (w, g, a, lr, eps), WORK * w.size)
 
@@ -150,18 +89,7 @@ def _adagrad_share(share, w, g, a, lr, eps):
 # The options are built from the pieces of that line: a spread, a step, and what is done with the step.
 
 
-def _rmsprop(
-    w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: np.floating, rho: np.floating, rest: np.floating, eps: np.floating
-) -> None:
-    """Step in units of the gradient's recent size (Hinton's lecture 6, 2012); `rest` is 1 - rho."""
-    v[...] = rho * v + rest * (g * g)
-    flush(v, TINY_SQUARE)
-    w -= lr * g / np.sqrt(v + eps)
-
-
-@twin(_rmsprop, writes="w v")
 def rmsprop(team, w, g, v, lr, rho, rest, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, v)))
     share_out(team, _rmsprop_share, (w, g, v, lr, rho, rest, eps), WORK * w.size)
 
@@ -177,15 +105,7 @@ def _rmsprop_share(share, w, g, v, lr, rho, rest, eps):
         w[i] -= lr * g[i] / np.sqrt(new + eps)
 
 
-def _running_mean(a: np.ndarray, g: np.ndarray, rho: np.floating, rest: np.floating) -> None:
-    """a = rho a + (1 - rho) g: the mean that a centered RMSprop subtracts."""
-    a[...] = rho * a + rest * g
-    flush(a, TINY)
-
-
-@twin(_running_mean)
 def running_mean(team, a, g, rho, rest):
-    """Do the same in loops."""
     agree(one_size((a, g)))
     share_out(team, _running_mean_share, (a, g, rho, rest), WORK * a.size)
 
@@ -199,25 +119,7 @@ def _running_mean_share(share, a, g, rho, rest):
         a[i] = ZERO if abs(new) < TINY else new
 
 
-def _rmsprop_step(
-    s: np.ndarray,
-    g: np.ndarray,
-    v: np.ndarray,
-    a: np.ndarray,
-    lr: np.floating,
-    rho: np.floating,
-    rest: np.floating,
-    eps: np.floating,
-) -> None:
-    """v as above;  s = lr g / sqrt(v - a^2 + eps): a variance under the root where a is the mean, and 0 where not."""
-    v[...] = rho * v + rest * (g * g)
-    flush(v, TINY_SQUARE)
-    s[...] = lr * g / np.sqrt(v - a * a + eps)
-
-
-@twin(_rmsprop_step, writes="s v")
 def rmsprop_step(team, s, g, v, a, lr, rho, rest, eps):
-    """Do the same in loops."""
     agree(one_size((s, g, v, a)))
     share_out(team, _rmsprop_step_share, (s, g, v, a, lr, rho, rest, eps), WORK * s.size)
 
@@ -233,16 +135,7 @@ def _rmsprop_step_share(share, s, g, v, a, lr, rho, rest, eps):
         s[i] = lr * g[i] / np.sqrt(new - a[i] * a[i] + eps)
 
 
-def _rolling_step(w: np.ndarray, s: np.ndarray, m: np.ndarray, mu: np.floating) -> None:
-    """m = mu m + s;  w = w - m."""
-    m[...] = mu * m + s
-    flush(m, TINY)
-    w -= m
-
-
-@twin(_rolling_step, writes="w m")
 def rolling_step(team, w, s, m, mu):
-    """Do the same in loops."""
     agree(one_size((w, s, m)))
     share_out(team, _rolling_step_share, (w, s, m, mu), WORK * w.size)
 
@@ -262,43 +155,13 @@ def _rolling_step_share(share, w, s, m, mu):
 # alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t) makes up for moments that start at zero.
 
 
-def _corrected(lr: np.floating, t: np.floating, beta_1: np.floating, beta_2: np.floating) -> np.floating:
-    """Return alpha.  Powers in the weights' own float type: Keras's first steps show its roundings."""
+@inner
+def corrected(lr, t, beta_1, beta_2):
     one = type(lr)(1)
     return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
 
 
-corrected = inner(_corrected)
-
-
-def _adam(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    lr: np.floating,
-    t: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-    eps: np.floating,
-) -> None:
-    """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2).
-
-    `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; t counts the steps, this one included.
-    """
-    alpha = _corrected(lr, t, beta_1, beta_2)
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    w -= m * alpha / (np.sqrt(v) + eps)
-
-
-@twin(_adam, writes="w m v")
 def adam(team, w, g, m, v, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, m, v)))
     alpha = corrected(lr, t, beta_1, beta_2)
     share_out(team, _adam_share, (w, g, m, v, alpha, rest_1, rest_2, eps), WORK * w.size)
@@ -321,33 +184,7 @@ def _adam_share(share, w, g, m, v, alpha, rest_1, rest_2, eps):
 # AMSGrad: Adam with h = max(h, v) in the place of v -----------------------------------------------------------------
 
 
-def _amsgrad(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    h: np.ndarray,
-    lr: np.floating,
-    t: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-    eps: np.floating,
-) -> None:
-    """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018)."""
-    alpha = _corrected(lr, t, beta_1, beta_2)
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    np.maximum(h, v, out=h)
-    w -= m * alpha / (np.sqrt(h) + eps)
-
-
-@twin(_amsgrad, writes="w m v h")
 def amsgrad(team, w, g, m, v, h, lr, t, beta_1, rest_1, beta_2, rest_2, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, m, v, h)))
     alpha = corrected(lr, t, beta_1, beta_2)
     share_out(team, _amsgrad_share, (w, g, m, v, h, alpha, rest_1, rest_2, eps), WORK * w.size)
@@ -373,33 +210,7 @@ def _amsgrad_share(share, w, g, m, v, h, alpha, rest_1, rest_2, eps):
 # Nadam: Adam's m and v;  w = w - lr (look m + now g) / (sqrt(v / rest_t) + eps) -------------------------------------
 
 
-def _nadam(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    lr: np.floating,
-    rest_1: np.floating,
-    rest_2: np.floating,
-    look: np.floating,
-    now: np.floating,
-    rest_t: np.floating,
-    eps: np.floating,
-) -> None:
-    """Adam with Nesterov's look ahead (Dozat, 2016).
-
-    `look` and `now` are the shares of the mean and of the gradient, `rest_t` is 1 - beta_2^t; see `rules.Nadam`.
-    """
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    w -= (look * m + now * g) * lr / (np.sqrt(v / rest_t) + eps)
-
-
-@twin(_nadam, writes="w m v")
 def nadam(team, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, m, v)))
     share_out(team, _nadam_share, (w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps), WORK * w.size)
 
@@ -421,28 +232,7 @@ def _nadam_share(share, w, g, m, v, lr, rest_1, rest_2, look, now, rest_t, eps):
 # Adamax: m = m + (1 - beta_1)(g - m);  u = max(beta_2 u, |g|);  w = w - lr m / ((1 - beta_1^t)(u + eps)) -------------
 
 
-def _adamax(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    u: np.ndarray,
-    lr: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_t: np.floating,
-    eps: np.floating,
-) -> None:
-    """Momentum in units of the recent largest gradient (Kingma & Ba, 2015, section 7); `rest_t` is 1 - beta_1^t."""
-    m += (g - m) * rest_1
-    np.maximum(beta_2 * u, np.abs(g), out=u)
-    flush(m, TINY)
-    flush(u, TINY)
-    w -= lr * m / (rest_t * (u + eps))
-
-
-@twin(_adamax, writes="w m u")
 def adamax(team, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, m, u)))
     share_out(team, _adamax_share, (w, g, m, u, lr, rest_1, beta_2, rest_t, eps), WORK * w.size)
 
@@ -466,28 +256,7 @@ def _adamax_share(share, w, g, m, u, lr, rest_1, beta_2, rest_t, eps):
 # Adadelta: a = rho a + (1 - rho) g^2;  s = g sqrt(d + eps) / sqrt(a + eps);  d = rho d + (1 - rho) s^2;  w = w - lr s
 
 
-def _adadelta(
-    w: np.ndarray,
-    g: np.ndarray,
-    a: np.ndarray,
-    d: np.ndarray,
-    lr: np.floating,
-    rho: np.floating,
-    rest: np.floating,
-    eps: np.floating,
-) -> None:
-    """Steps whose size follows from the sizes of past steps and gradients (Zeiler, 2012); `rest` is 1 - rho."""
-    a[...] = rho * a + rest * (g * g)
-    flush(a, TINY_SQUARE)
-    s = np.sqrt(d + eps) * g / np.sqrt(a + eps)
-    d[...] = rho * d + rest * (s * s)
-    flush(d, TINY_SQUARE)
-    w -= lr * s
-
-
-@twin(_adadelta, writes="w a d")
 def adadelta(team, w, g, a, d, lr, rho, rest, eps):
-    """Do the same in loops."""
     agree(one_size((w, g, a, d)))
     share_out(team, _adadelta_share, (w, g, a, d, lr, rho, rest, eps), WORK * w.size)
 
@@ -509,25 +278,7 @@ def _adadelta_share(share, w, g, a, d, lr, rho, rest, eps):
 # Lion: w = w - lr sign(beta_1 m + (1 - beta_1) g);  m = beta_2 m + (1 - beta_2) g ------------------------------------
 
 
-def _lion(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    lr: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-) -> None:
-    """Steps of one size, in the direction of a running mean (Chen et al., 2023)."""
-    w -= lr * np.sign(m * beta_1 + g * rest_1)
-    m[...] = m * beta_2 + g * rest_2
-    flush(m, TINY)
-
-
-@twin(_lion, writes="w m")
 def lion(team, w, g, m, lr, beta_1, rest_1, beta_2, rest_2):
-    """Do the same in loops."""
     agree(one_size((w, g, m)))
     share_out(team, _lion_share, (w, g, m, lr, beta_1, rest_1, beta_2, rest_2), WORK * w.size)
 

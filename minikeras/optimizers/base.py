@@ -432,9 +432,7 @@ def _do_all(calls: list[Call], whole: bool) -> None:
     `whole` says whether each function is one of `functional`, or NumPy's own.
     """
     # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
-    ready: list[Any] = (
-        [c[0].ready(*c[1:]) if type(c[0]) is functional.Kernel else c for c in calls] if whole else [None]
-    )
+    ready: list[Any] = [functional.ready(*call) for call in calls] if whole else [None]
     if None not in ready:
         deque(starmap(operator.call, ready), 0)
         return

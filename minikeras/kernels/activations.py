@@ -1,20 +1,29 @@
-"""Activations of single numbers, and their derivatives, at the speed of memory.
+"""Activations and their derivatives, at the speed of memory; `functional.activations` says what they are.
 
-| name  | shape | meaning                                                |
-|-------|-------|--------------------------------------------------------|
-| x, dx | (n,)  | what the activation is applied to; d loss / d x        |
-| y, dy | (n,)  | what comes out; d loss / d y                           |
-
-Each is a formula of one register, which the team applies to its shares of the vectors.
+Each of single numbers is a formula of one register, which the team applies to its shares of the vectors.
 """
 
 import numpy as np
 
-from . import twin
 from .team import part, share_out, shared
-from .vectors import LANES, agree, exp, fill, greater, inner, load, multiplied, one_size, store, where
+from .vectors import (
+    LANES,
+    agree,
+    exp,
+    fill,
+    greater,
+    inner,
+    inside,
+    largest,
+    load,
+    multiplied,
+    one_size,
+    store,
+    total,
+    where,
+)  # fmt: skip
 
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO, ONE, INFINITY = np.float32(0), np.float32(1), np.float32(np.inf)
 WORK = 20  # for each number: about as many multiplications
 
 
@@ -65,26 +74,12 @@ def _rectified_gradient(dy, x):
 _relu_share, _relu_gradient_share = _each(_rectified), _each_pair(_rectified_gradient)
 
 
-def _relu(y: np.ndarray, x: np.ndarray) -> None:
-    """Fill y."""
-    np.maximum(x, 0, out=y)
-
-
-@twin(_relu)
 def relu(team, y, x):
-    """Do the same in registers."""
     agree(one_size((y, x)))
     share_out(team, _relu_share, (y, x), WORK * x.size)
 
 
-def _relu_gradient(dx: np.ndarray, dy: np.ndarray, x: np.ndarray) -> None:
-    """dx = dy where x > 0, else 0."""
-    dx[...] = np.where(x > 0, dy, 0)
-
-
-@twin(_relu_gradient)
 def relu_gradient(team, dx, dy, x):
-    """Do the same in registers."""
     agree(one_size((dx, dy, x)))
     share_out(team, _relu_gradient_share, (dx, dy, x), WORK * x.size)
 
@@ -105,27 +100,12 @@ def _logistic_gradient(dy, y):
 _sigmoid_share, _sigmoid_gradient_share = _each(_logistic), _each_pair(_logistic_gradient)
 
 
-def _sigmoid(y: np.ndarray, x: np.ndarray) -> None:
-    """Fill y."""
-    # sigmoid(-87) = 1.6e-38 is about the smallest normal float32: as good as 0, and exp(87) is still finite.
-    y[...] = 1 / (1 + np.exp(np.minimum(-x, 87)))
-
-
-@twin(_sigmoid)
 def sigmoid(team, y, x):
-    """Do the same in registers."""
     agree(one_size((y, x)))
     share_out(team, _sigmoid_share, (y, x), WORK * x.size)
 
 
-def _sigmoid_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
-    """dx = dy y (1 - y)."""
-    dx[...] = dy * y * (1 - y)
-
-
-@twin(_sigmoid_gradient)
 def sigmoid_gradient(team, dx, dy, y):
-    """Do the same in registers."""
     agree(one_size((dx, dy, y)))
     share_out(team, _sigmoid_gradient_share, (dx, dy, y), WORK * y.size)
 
@@ -164,25 +144,63 @@ def _hyperbolic_gradient(dy, y):
 _tanh_share, _tanh_gradient_share = _each(_hyperbolic), _each_pair(_hyperbolic_gradient)
 
 
-def _tanh(y: np.ndarray, x: np.ndarray) -> None:
-    """Fill y."""
-    np.tanh(x, out=y)
-
-
-@twin(_tanh)
 def tanh(team, y, x):
-    """Do the same in registers."""
     agree(one_size((y, x)))
     share_out(team, _tanh_share, (y, x), WORK * x.size)
 
 
-def _tanh_gradient(dx: np.ndarray, dy: np.ndarray, y: np.ndarray) -> None:
-    """dx = dy (1 - y^2)."""
-    dx[...] = dy * (1 - y * y)
-
-
-@twin(_tanh_gradient)
 def tanh_gradient(team, dx, dy, y):
-    """Do the same in registers."""
     agree(one_size((dx, dy, y)))
     share_out(team, _tanh_gradient_share, (dx, dy, y), WORK * y.size)
+
+
+# Softmax: y = exp(x) / sum of exp(x) ---------------------------------------------------------------------------------
+
+
+def softmax(team, p, z):
+    agree(p.shape == z.shape)
+    share_out(team, _softmax_share, (p, z), WORK * p.size)
+
+
+@shared
+def _softmax_share(share, p, z):
+    C, probabilities, scores = z.shape[1], p.reshape(p.size), z.reshape(z.size)
+    for n in range(*part(share, len(z))):
+        fill_probabilities(probabilities, scores, n * C, C)
+
+
+@inner
+def fill_probabilities(p, z, start, C):
+    """Fill p for the sample that begins at `start`; return the largest score, and the sum of the exponentials."""
+    most = fill(-INFINITY)
+    for c in range(0, C, LANES):
+        scores = inside(C - c, load(z, start + c, C - c), most)
+        most = where(greater(scores, most), scores, most)
+    top = largest(most)
+    sums = fill(ZERO)
+    for c in range(0, C, LANES):
+        e = inside(C - c, exp(load(z, start + c, C - c) - fill(top)), fill(ZERO))
+        store(p, start + c, C - c, e)
+        sums = sums + e
+    sum_of_all = total(sums)
+    for c in range(0, C, LANES):
+        store(p, start + c, C - c, load(p, start + c, C - c) / fill(sum_of_all))
+    return top, sum_of_all
+
+
+def softmax_gradient(team, dz, dp, p):
+    agree(dz.shape == dp.shape == p.shape)
+    share_out(team, _softmax_gradient_share, (dz, dp, p), WORK * p.size)
+
+
+@shared
+def _softmax_gradient_share(share, dz, dp, p):
+    C, result, gradients, probabilities = p.shape[1], dz.reshape(dz.size), dp.reshape(dp.size), p.reshape(p.size)
+    for n in range(*part(share, len(p))):
+        sums = fill(ZERO)
+        for c in range(0, C, LANES):
+            sums = multiplied(load(gradients, n * C + c, C - c), load(probabilities, n * C + c, C - c), sums)
+        mean = fill(total(sums))
+        for c in range(0, C, LANES):
+            i, left = n * C + c, C - c
+            store(result, i, left, load(probabilities, i, left) * (load(gradients, i, left) - mean))
