@@ -158,7 +158,7 @@ def test_arrays_are_shuffled_alike_whole_or_batch_by_batch(shuffle, monkeypatch)
         return list(data.batches(X, Y, X[:, 0], batch_size=4, shuffle=shuffle))
 
     whole = epoch()
-    monkeypatch.setattr(data, "FEW_BYTES", 0)
+    monkeypatch.setattr(data.epochs, "FEW_BYTES", 0)
     for a, b in zip(whole, epoch(), strict=True):
         for one, other in zip(a, b, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -260,7 +260,7 @@ def test_lists_and_array_likes():
 
 @pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
 def test_one_bad_number_of_a_million_is_seen(bad):
-    x = np.zeros((data.LARGE // 2 + 1, 2), np.float32)
+    x = np.zeros((data.checks.LARGE // 2 + 1, 2), np.float32)
     if bad is None:
         data.batches(x)
         return
