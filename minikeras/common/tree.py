@@ -1,7 +1,7 @@
 """Several arrays where a simple model has one: a list, tuple or dictionary of them, also one inside another.
 
-    flat    the arrays in one order: dictionaries by their sorted keys, as Keras does
-    packed  the same in the form that the user gave or expects
+    flatten  the arrays in one order: dictionaries by their sorted keys, as Keras does
+    pack     the same in the form that the user gave or expects
 
 Inside the engine several arrays travel as a `Bundle`, in the order of the model's inputs or outputs.  `data` cuts and
 shuffles bundles without looking into them.  Keras's counterpart: `keras.tree`.
@@ -50,26 +50,23 @@ class Bundle:
         return [None if a is None else a.shape for a in self.arrays]
 
 
-def flat(structure: Any) -> list[Any]:
+def flatten(structure: Any) -> list[Any]:
     """Return the leaves of nested lists, tuples and dictionaries; of the latter by sorted keys."""
     if isinstance(structure, dict):
-        return [leaf for key in sorted(structure) for leaf in flat(structure[key])]
+        return [leaf for key in sorted(structure) for leaf in flatten(structure[key])]
     if isinstance(structure, (list, tuple)):
-        return [leaf for part in structure for leaf in flat(part)]
+        return [leaf for part in structure for leaf in flatten(part)]
     return [structure]
 
 
-def packed(structure: Any, leaves: Iterable[Any]) -> Any:
-    """Return the leaves in the form of a structure: what `flat` takes apart."""
-    return _packed(structure, iter(leaves))
-
-
-def _packed(structure: Any, leaves: Iterator[Any]) -> Any:
+def pack(structure: Any, leaves: Iterable[Any]) -> Any:
+    """Return the leaves in the form of a structure: what `flatten` takes apart."""
+    leaves = iter(leaves)
     if isinstance(structure, dict):
-        filled = {key: _packed(structure[key], leaves) for key in sorted(structure)}
+        filled = {key: pack(structure[key], leaves) for key in sorted(structure)}
         return {key: filled[key] for key in structure}
     if isinstance(structure, (list, tuple)):
-        return type(structure)([_packed(part, leaves) for part in structure])
+        return type(structure)([pack(part, leaves) for part in structure])
     return next(leaves)
 
 
@@ -78,10 +75,10 @@ def is_nested(structure: Any) -> bool:
     return isinstance(structure, (list, tuple, dict))
 
 
-def aligned(
+def flatten_like(
     structure: Any, given: Any, names: Sequence[Sequence[str]], owner: str, optional: Sequence[bool] | None = None
 ) -> list[Any]:
-    """Return the leaves of what was given, in the order of `flat(structure)`.
+    """Return the leaves of what was given, in the order of `flatten(structure)`.
 
     Args:
         structure: of the model's inputs or outputs.
@@ -96,9 +93,8 @@ def aligned(
     count = len(names)
     optional = [False] * count if optional is None else optional
     if isinstance(given, dict):
-        if isinstance(structure, dict) and any(map(is_nested, structure.values())):
-            _check_keys(structure, given, owner)
-            return flat([_in_form(structure[k], given[k], f"{owner}[{k!r}]") for k in sorted(structure)])
+        if isinstance(structure, dict) and _is_deep(structure):
+            return _in_form(structure, given, owner)
         if isinstance(structure, dict):
             names = [(key, *others) for key, others in zip(sorted(structure), names, strict=True)]
         if all(optional):
@@ -171,4 +167,4 @@ def _listed(names: Sequence[Sequence[str]]) -> str:
     return ", ".join(known[0] for known in names)
 
 
-__all__ = ["Bundle", "aligned", "flat", "is_nested", "packed"]
+__all__ = ["Bundle", "flatten", "flatten_like", "is_nested", "pack"]

@@ -11,7 +11,7 @@ from .. import losses, metrics
 from ..common.arguments import ArgumentError, is_number, shown
 from ..common.names import did_you_mean
 from ..common.serialization import custom_object, deserialize
-from ..common.tree import is_nested
+from ..common.tree import flatten, is_nested
 
 
 def losses_of(loss: Any, structure: Any, names: Sequence[str]) -> dict[int, Any]:
@@ -31,9 +31,9 @@ def metrics_of(given: Any, structure: Any, names: Sequence[str], argument: str) 
     if not given:
         return []
     if len(names) == 1 and not isinstance(structure, dict):  # courses also write `metrics="accuracy"`
-        return [(0, [m for m in leaves(given) if m is not None])]
+        return [(0, [m for m in flatten(given) if m is not None])]
     each = _for_each(given, structure, names, argument)
-    return [(i, [m for m in leaves(each[i]) if m is not None]) for i in sorted(each)]
+    return [(i, [m for m in flatten(each[i]) if m is not None]) for i in sorted(each)]
 
 
 def labels_of(structure: Any, names: Sequence[str]) -> list[str]:
@@ -91,13 +91,6 @@ def _only(given: Any, name: str, argument: str) -> Any:
     return given
 
 
-def leaves(given: Any) -> list[Any]:
-    """Return the losses or metrics in lists and dictionaries, in the order of their entries."""
-    if isinstance(given, dict):
-        given = list(given.values())
-    return [leaf for part in given for leaf in leaves(part)] if is_nested(given) else [given]
-
-
 def from_config(value: Any) -> Any:
     """Build the objects that an argument of `compile` consists of: one, or a list or dictionary of them."""
     if isinstance(value, list):
@@ -122,7 +115,7 @@ def check_order(optimizer: Any, loss_weights: Any) -> None:
     order = "The order is compile(optimizer, loss, loss_weights, metrics)"
     if isinstance(optimizer, losses.Loss) or (isinstance(optimizer, str) and losses.is_known(optimizer)):
         raise ArgumentError(f"compile: received the loss {shown(optimizer)} as `optimizer`. {order}.")
-    for weight in leaves(loss_weights):
+    for weight in flatten(loss_weights):
         if weight is not None and not is_number(weight):
             raise ArgumentError(
                 f"compile: `loss_weights` are numbers, received {shown(weight)}. {order}; write metrics=..."

@@ -7,10 +7,11 @@ from .. import data, losses, optimizers
 from ..callbacks import History
 from ..common.arguments import checked
 from ..common.serialization import serialize
+from ..common.tree import flatten
 from ..metrics import Mean, Metric
 from ..metrics.base import as_number
 from ..variables import Variable
-from .compile_arguments import as_given, check_metric, check_order, from_config, is_by_shape, leaves, losses_of
+from .compile_arguments import as_given, check_metric, check_order, from_config, is_by_shape, losses_of
 from .objective import Objective
 from .predicting import Predictor
 
@@ -96,10 +97,10 @@ class Compiled(Predictor):
         """
         check_order(optimizer, loss_weights)
         new_optimizer = optimizers.get(optimizer)
-        for one in leaves(loss):
+        for one in flatten(loss):
             if not (one is None or is_by_shape(one)):
                 losses.as_loss(one)
-        for identifier in leaves([metrics, weighted_metrics]):
+        for identifier in flatten([metrics, weighted_metrics]):
             if identifier is not None:
                 check_metric(identifier)
         if self._has_several_outputs and loss is not None:

@@ -14,7 +14,7 @@ from collections import deque
 from typing import Any
 
 from ..common.serialization import deserialize, serialize
-from ..common.tree import flat
+from ..common.tree import flatten
 from ..layers.base import Layer
 from ..layers.core import InputLayer
 from ..layers.symbols import Node, Symbol
@@ -35,7 +35,7 @@ def graph_config(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
     for node in sorted((c for c in graph.calls if isinstance(c, Node)), key=lambda node: node.number):
         calls[node.layer].append(node)
     index = {node: i for nodes in calls.values() for i, node in enumerate(nodes)}
-    entrances = set(flat(inputs))
+    entrances = set(flatten(inputs))
 
     def place(symbol: Symbol) -> list[Any]:
         node = symbol.node
@@ -238,6 +238,6 @@ def _training(calls: list[Any]) -> bool | None:
         for name, value in _checked(kwargs, dict, "kwargs").items():
             if name == "training" and isinstance(value, bool):
                 training = value
-            elif any(leaf is not None for leaf in flat(value)):  # Keras writes the absent masks of inner models
+            elif any(leaf is not None for leaf in flatten(value)):  # Keras writes the absent masks of inner models
                 raise ValueError(f"a layer is called with {name}={value!r:.40}, which is not supported.")
     return training

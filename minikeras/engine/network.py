@@ -12,7 +12,7 @@ import numpy as np
 from ..common.arguments import as_truth, checked
 from ..common.lending import owned
 from ..common.names import did_you_mean
-from ..common.tree import aligned, flat, is_nested, packed
+from ..common.tree import flatten, flatten_like, is_nested, pack
 from ..layers.base import Layer, set_all
 from ..layers.core import InputLayer
 from ..layers.shapes import Shape
@@ -35,12 +35,12 @@ class Network(Layer):
         self._outputs: Any = None
         if inputs is not None or outputs is not None:
             for argument, symbols in (("inputs", inputs), ("outputs", outputs)):
-                if not (flat(symbols) and all(isinstance(s, Symbol) for s in flat(symbols))):
+                if not (flatten(symbols) and all(isinstance(s, Symbol) for s in flatten(symbols))):
                     raise TypeError(
                         f"Model: `{argument}` are symbols, as `keras.Input(...)` and calls of layers return them, or a "
                         f"list or dictionary of symbols; received {symbols!r}."
                     )
-            kinds = [s.dtype for s in flat(inputs) if s.dtype.startswith("float")]
+            kinds = [s.dtype for s in flatten(inputs) if s.dtype.startswith("float")]
             if "dtype" not in options and kinds:
                 self.dtype = kinds[0]
             self._connect(*_from_inputs(inputs, outputs))
@@ -49,7 +49,7 @@ class Network(Layer):
 
     def _connect(self, inputs: Any, outputs: Any) -> None:
         self._inputs, self._outputs = inputs, outputs
-        entrances, exits = flat(inputs), flat(outputs)
+        entrances, exits = flatten(inputs), flatten(outputs)
         alone = len(exits) == 1 and not isinstance(outputs, dict)
         graph = Graph(entrances[0] if len(entrances) == 1 else entrances, exits[0] if alone else exits)
         self._has_several_inputs, self._has_several_outputs = len(entrances) > 1, not alone
@@ -132,7 +132,7 @@ class Network(Layer):
             raise ValueError(f"Model {self.name!r}: the shape of its output is not known; it has no graph.")
         several = isinstance(input_shape, (list, dict)) or (input_shape and isinstance(input_shape[0], (list, tuple)))
         shapes = self._shapes_of(input_shape if several else [input_shape])
-        return shapes[0] if not is_nested(self._outputs) else packed(self._outputs, shapes)
+        return shapes[0] if not is_nested(self._outputs) else pack(self._outputs, shapes)
 
     def _shapes_of(self, input_shapes: Any) -> list[Shape]:
         """Return the shapes of all outputs."""
@@ -197,7 +197,7 @@ class Network(Layer):
         x, writes_call = inputs, self.graph is None and self._writes_call
         self._refuse(others, {} if writes_call else arguments, training)
         if writes_call:
-            if any(isinstance(a, Symbol) for a in flat(x)):
+            if any(isinstance(a, Symbol) for a in flatten(x)):
                 return self._call(x, training, **arguments)  # its layers become part of the graph themselves
             self.built = True
             with np.errstate(all="ignore"):
@@ -205,7 +205,7 @@ class Network(Layer):
         if self.graph is None:
             return super().__call__(x, training=training)
         single = not (self._has_several_inputs or is_nested(x))
-        xs = [x] if single else aligned(self._inputs, x, self._input_names, f"Model {self.name!r}")
+        xs = [x] if single else flatten_like(self._inputs, x, self._input_names, f"Model {self.name!r}")
         kinds = {isinstance(a, Symbol) for a in xs}
         if len(kinds) > 1:
             raise ValueError(f"Model {self.name!r}: its inputs are symbols or arrays, not some of each.")
@@ -213,7 +213,7 @@ class Network(Layer):
             self.check_input([a.shape for a in xs])
             node = Node(self, tuple(xs), self._shapes_of([a.shape for a in xs]), x, training)
             self.nodes.append(node)
-            return packed(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
+            return pack(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
         entrances = self.graph.entrances
         xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
         self.check_input([a.shape for a in xs])
@@ -231,7 +231,7 @@ class Network(Layer):
         """
         if self.graph is not None:
             return list(self.graph.layers)
-        return list(dict.fromkeys(a for a in flat([*map(_contents, vars(self).values())]) if isinstance(a, Layer)))
+        return list(dict.fromkeys(a for a in flatten([*map(_contents, vars(self).values())]) if isinstance(a, Layer)))
 
     @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -361,7 +361,7 @@ class Network(Layer):
 
     def _as_outputs(self, y: Any) -> Any:
         """Return what the graph computed in the form of the model's outputs."""
-        return packed(self._outputs, y) if self._has_several_outputs else y
+        return pack(self._outputs, y) if self._has_several_outputs else y
 
 
 def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
@@ -370,7 +370,7 @@ def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     For a symbol from the middle of another graph, an input of the same shape takes its place, and the calls up to the
     outputs are repeated from there: the layers are the same, and their weights.
     """
-    entrances, exits = flat(inputs), flat(outputs)
+    entrances, exits = flatten(inputs), flatten(outputs)
     if all(symbol.node is None for symbol in entrances):
         return inputs, outputs
     calls = Graph(entrances, exits).calls
@@ -380,12 +380,12 @@ def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     }
     for node in calls:
         if isinstance(node, Node):
-            given = packed(node.given, [twin[s] for s in flat(node.given)])
+            given = pack(node.given, [twin[s] for s in flatten(node.given)])
             shapes = [s.shape for s in node.outputs]
             again = Node(node.layer, tuple(twin[s] for s in node.inputs), shapes, given, node.training)
             node.layer.nodes.append(again)
             twin.update(zip(node.outputs, again.outputs, strict=True))
-    return packed(inputs, [twin[s] for s in entrances]), packed(outputs, [twin[s] for s in exits])
+    return pack(inputs, [twin[s] for s in entrances]), pack(outputs, [twin[s] for s in exits])
 
 
 def _contents(value: Any) -> Any:
@@ -397,9 +397,9 @@ def _contents(value: Any) -> Any:
 
 def _as_arrays(x: Any, dtype: str) -> Any:
     """Return a batch for a `call` of the user's own: its arrays, in its form."""
-    leaves = flat(x) if isinstance(x, dict) or any(getattr(a, "ndim", 0) for a in x) else [x]
+    leaves = flatten(x) if isinstance(x, dict) or any(getattr(a, "ndim", 0) for a in x) else [x]
     arrays = [np.ascontiguousarray(np.asarray(a), dtype) for a in leaves]
-    return packed(x, arrays) if len(leaves) > 1 or isinstance(x, dict) else arrays[0]
+    return pack(x, arrays) if len(leaves) > 1 or isinstance(x, dict) else arrays[0]
 
 
 def _reshape_advice(shape: Shape, expected: Shape) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from .. import data
 from ..callbacks import CallbackList
 from ..common.lending import lent, owned
-from ..common.tree import Bundle, aligned, flat, is_nested, packed
+from ..common.tree import Bundle, flatten, flatten_like, is_nested, pack
 from ..functional import computing, one_blas_thread
 from .network import Network
 
@@ -26,14 +26,14 @@ class Predictor(Network):
         if not (named or self._has_several_inputs or self._has_several_outputs):
             return x, y, sample_weight
         if self.graph is None:
-            return Bundle(flat(x)) if isinstance(x, dict) else x, y, sample_weight
+            return Bundle(flatten(x)) if isinstance(x, dict) else x, y, sample_weight
         if isinstance(x, Bundle) or isinstance(y, Bundle):
             return x, y, sample_weight  # arranged already, for a validation split
-        xs = aligned(self._inputs, x, self._input_names, f"Model {self.name!r}, x")
+        xs = flatten_like(self._inputs, x, self._input_names, f"Model {self.name!r}, x")
         x = xs[0] if len(xs) == 1 else Bundle(xs)
         names = [(name,) for name in self.output_names]
         if y is not None:
-            ys = aligned(self._outputs, y, names, f"Model {self.name!r}, y", self._may_lack_targets())
+            ys = flatten_like(self._outputs, y, names, f"Model {self.name!r}, y", self._may_lack_targets())
             y = Bundle(ys) if self._has_several_outputs else ys[0]
         if isinstance(sample_weight, dict) or (
             self._has_several_outputs
@@ -41,7 +41,7 @@ class Predictor(Network):
             and all(w is None or getattr(w, "ndim", 1) for w in sample_weight)
         ):
             owner = f"Model {self.name!r}, sample_weight"
-            ws = aligned(self._outputs, sample_weight, names, owner, [True] * len(names))
+            ws = flatten_like(self._outputs, sample_weight, names, owner, [True] * len(names))
             sample_weight = Bundle(ws) if self._has_several_outputs else ws[0]
         return x, y, sample_weight
 
@@ -145,7 +145,7 @@ class Predictor(Network):
     def _computed(self, x: Any, given: Any) -> Any:
         """Return the outputs of a batch; `given` shows the form of the inputs to a `call` of the user's own."""
         if self.graph is None:
-            return self(packed(given, x) if isinstance(x, Bundle) else x)
+            return self(pack(given, x) if isinstance(x, Bundle) else x)
         return self._as_outputs(self.graph.forward(x))
 
     def _callback_list(
@@ -172,4 +172,4 @@ def _concatenated(outputs: list[Any]) -> Any:
     """Return the outputs of several batches as those of one."""
     if not is_nested(outputs[0]):
         return np.concatenate(outputs)
-    return packed(outputs[0], map(np.concatenate, zip(*map(flat, outputs), strict=True)))
+    return pack(outputs[0], map(np.concatenate, zip(*map(flatten, outputs), strict=True)))

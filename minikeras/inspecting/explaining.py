@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common import console
-from ..common.tree import aligned
+from ..common.tree import flatten_like
 from ..engine.compile_arguments import loss_weights_of, losses_of
 from ..engine.objective import paired as head
 from ..losses import as_loss
@@ -120,7 +120,7 @@ def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | 
     if y is not None and not (model.compiled and model.loss is not None):
         raise ValueError(f"explain: a target needs a loss: call compile(loss=...) on model {model.name!r}.")
     names = [(symbol.layer.name, symbol.name) for symbol in model.inputs]
-    xs = aligned(model.input, x, names, f"explain: model {model.name!r}, x")
+    xs = flatten_like(model.input, x, names, f"explain: model {model.name!r}, x")
     xs = [one_sample(symbol, value, "explain") for symbol, value in zip(model.inputs, xs, strict=True)]
     wires = wiring(model)
     with np.errstate(all="ignore"):
@@ -170,7 +170,7 @@ def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float,
     wires, names = forward.wires, model.output_names
     given = losses_of(model.loss, model.output, names)
     factors = loss_weights_of(model._compile_arguments["loss_weights"], model.output, names)
-    ys = aligned(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
+    ys = flatten_like(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
                  [i not in given for i in range(len(names))])  # fmt: skip
     parts = {}
     for i, loss in given.items():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import losses
-from ..common.tree import packed
+from ..common.tree import pack
 from ..inspecting.wiring import Origin, Run, as_list, wiring
 from ..layers.base import Layer
 from ..layers.core import Input
@@ -441,7 +441,7 @@ def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], 
         for stream, state in zip(streams(layer), states, strict=False):
             stream.state[...] = state
     twin.compile_from_config(twin.get_compile_config())
-    twin.train_on_batch(packed(twin.input, xs), packed(twin.output, ys))
+    twin.train_on_batch(pack(twin.input, xs), pack(twin.output, ys))
     return [layer.get_weights() for layer in layers]
 
 
