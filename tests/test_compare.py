@@ -782,7 +782,7 @@ def test_misuse_is_explained(name):
     ],
 )
 def test_diagnoses(change, hint):
-    from minikeras.testing.comparing import diagnosis
+    from minikeras.testing.diagnosis import diagnosis
 
     e = np.random.default_rng(0).normal(size=(5, 5))
     assert re.search(hint, diagnosis(e, change(e), 1e-6, batch=5))

@@ -72,7 +72,6 @@ NOT_YET = {
     "test_no_file_imports_itself_in_a_circle",
     *(f"test_no_file_is_long[{name}.py]" for name in (
         "activations", "optimizers/base", "saving/untrusted",
-        "testing/comparing", "testing/tracing",
     )),
     "test_the_engine_is_an_afternoons_reading", "test_one_step_is_a_short_way", "test_the_package_stays_small",
     "test_the_reading_list_is_what_runs",

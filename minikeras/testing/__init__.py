@@ -6,6 +6,7 @@ and `comparing` holds two such records, ours and Keras's, against each other.
 
 from .comparing import Difference, Report, compare
 from .gradients import check_gradients, check_loss_gradients
-from .tracing import Trace, trace
+from .records import Trace
+from .tracing import trace
 
 __all__ = ["Difference", "Report", "Trace", "check_gradients", "check_loss_gradients", "compare", "trace"]

@@ -1,0 +1,166 @@
+"""The record of a model of Keras: TensorFlow's GradientTape tells what its layers return to each other."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import losses
+from ..inspecting.wiring import Origin, as_list, wiring
+from .records import (
+    Trace,
+    TracedCall,
+    TracedLayer,
+    by_place,
+    converted,
+    layers_of,
+    losses_for,
+    names_of,
+    randomized,
+    streams,
+)
+
+
+def trace_keras(
+    model: Any, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
+) -> Trace:
+    """Do as `tracing.trace`, for a model of Keras."""
+    import keras
+    import tensorflow as tf
+    from keras import tree
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "trace: a model of Keras is traced with TensorFlow's GradientTape; set KERAS_BACKEND=tensorflow."
+        )
+    if not hasattr(model, "layers"):
+        inputs = [keras.Input(np.shape(a)[1:]) for a in as_list(x)]
+        model = keras.Model(inputs, model(inputs if isinstance(x, (list, tuple)) else inputs[0]))
+    if not model.built:
+        model.build(np.shape(x))
+    xs, ys = by_place(x, names_of(model.inputs)), by_place(y, names_of(model.outputs))
+    wires = wiring(model, origin=_keras_origin)
+    layers = layers_of(wires)
+    variables = list({id(v): v for v in [*model.variables, *(s.state for v in layers for s in streams(v))]}.values())
+    before = [v.numpy() for v in variables]
+    try:
+        if randomize:
+            for v in model.weights:
+                v.assign(randomized(v.numpy(), generator))
+        weights = [[v.numpy() for v in _weights(layer)] for layer in layers]
+        seeds = [[s.state.numpy() for s in streams(layer)] for layer in layers]
+        with tf.GradientTape() as tape:
+            values: list[Any] = [
+                tf.convert_to_tensor(np.asarray(a, s.dtype)) for a, s in zip(xs, model.inputs, strict=True)
+            ]
+            values += [None] * (wires.size - len(values))
+            tape.watch([v for v in values[: len(xs)] if v.dtype.is_floating])
+            inputs = []
+            for call in wires.calls:
+                # A copy for each that takes it: so its gradient is this call's share of the sum.
+                inputs.append([tf.identity(values[p]) for p in call.inputs])
+                copies, given = iter(inputs[-1]), call.origin.node.arguments
+                arguments, options = tree.map_structure(
+                    lambda a, copies=copies: next(copies) if isinstance(a, keras.KerasTensor) else a,
+                    (given.args, given.kwargs),
+                )
+                if getattr(call.layer, "_call_has_training_arg", False):
+                    options["training"] = training
+                made = tree.flatten(call.layer(*arguments, **options))
+                for place, value in zip(call.outputs, made, strict=True):
+                    values[place] = value
+            # A copy has no logits attached: the loss is taken from the output itself, as for ours.
+            outputs = [tf.identity(values[p]) for p in wires.outputs]
+            states = [[None if v.trainable else v.numpy() for v in _weights(layer)] for layer in layers]
+            functions = losses_for(loss, model, "keras", outputs) if ys else []
+            if functions:
+                total = tf.add_n(
+                    [tf.convert_to_tensor(f(t, o)) for f, t, o in zip(functions, ys, outputs, strict=True)]
+                )
+            else:
+                random_dy = [generator.normal(size=o.shape).astype(o.dtype.as_numpy_dtype) for o in outputs]
+                total = tf.add_n([tf.reduce_sum(d * o) for d, o in zip(random_dy, outputs, strict=True)])
+        sources = [outputs, inputs, [[values[p] for p in c.outputs] for c in wires.calls]]
+        parameters = [[v.value if v.trainable else None for v in _weights(layer)] for layer in layers]
+        dys, dxs, call_dys, gradients = _gradients(tape, total, [*sources, parameters])
+        after = _keras_step(model, weights, seeds, xs, ys) if step else [[] for _ in layers]
+    finally:
+        for v, value in zip(variables, before, strict=True):
+            v.assign(value)
+    calls = [
+        TracedCall(
+            call.name,
+            type(call.layer).__name__,
+            layers.index(call.layer),
+            [v.numpy() for v in inputs[i]],
+            [values[p].numpy() for p in call.outputs],
+            call_dys[i],
+            dxs[i],
+        )
+        for i, call in enumerate(wires.calls)
+    ]
+    traced = [
+        TracedLayer(layer.name, [v.name for v in _weights(layer)], *rest)
+        for layer, *rest in zip(layers, weights, gradients, states, after, seeds, strict=True)
+    ]
+    configs = [losses.serialize(converted(f, "minikeras")) for f in functions]
+    results = [o.numpy() for o in outputs]
+    ys = [np.asarray(a) for a in ys]
+    return Trace("keras", training, [np.asarray(a) for a in xs], ys, configs, float(total), results, dys, calls, traced)
+
+
+def _gradients(tape: Any, total: Any, sources: Any) -> Any:
+    """Return d total / d source as arrays, in the same lists of lists; None where there is none."""
+    import tensorflow as tf
+
+    flat: list[Any] = []
+
+    def collect(value: Any) -> Any:
+        if isinstance(value, list):
+            return [collect(v) for v in value]
+        if value is None or not value.dtype.is_floating:
+            return None
+        flat.append(value)
+        return len(flat) - 1
+
+    places = collect(sources)
+    found = [None if g is None else tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, flat)]
+
+    def pick(place: Any) -> Any:
+        return [pick(p) for p in place] if isinstance(place, list) else None if place is None else found[place]
+
+    return pick(places)
+
+
+def _keras_origin(symbol: Any) -> Origin | None:
+    history = symbol._keras_history
+    if history.operation is None:
+        return None
+    node = history.operation._inbound_nodes[history.node_index]
+    if not node.input_tensors:
+        return None
+    return Origin(node, history.operation, tuple(node.input_tensors), tuple(node.output_tensors))
+
+
+def _weights(layer: Any) -> list[Any]:
+    return list(getattr(layer, "weights", ()))  # an operation of Keras that is no layer has none
+
+
+def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
+    import keras
+    from keras import tree
+
+    twin = keras.models.clone_model(model)
+    layers = layers_of(wiring(twin, origin=_keras_origin))
+    for layer, values, states in zip(layers, weights, seeds, strict=True):
+        if values:
+            layer.set_weights(values)
+        for stream, state in zip(streams(layer), states, strict=True):
+            stream.state.assign(state)
+    twin.compile_from_config(model.get_compile_config())
+    twin.run_eagerly = True
+    if hasattr(twin, "_inputs_struct"):  # a functional model's; a Sequential has one of each
+        xs, ys = (tree.pack_sequence_as(s, v) for s, v in ((twin._inputs_struct, xs), (twin._outputs_struct, ys)))
+    else:
+        xs, ys = xs[0], ys[0]
+    twin.train_on_batch(xs, ys)
+    return [layer.get_weights() for layer in layers]
