@@ -7,7 +7,7 @@ Notation: x_i is the i-th input; d stands for the derivative of the loss, so tha
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,10 @@ class Merge(Layer):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        """Return the shape of the output for a list of shapes."""
         self._check_count(input_shape)
         return self.merged_shape([tuple(s) for s in input_shape])
 
     def check_input(self, shape: list[Shape]) -> None:
-        """Raise ValueError where the number or the shapes of the inputs don't fit."""
         self.compute_output_shape(shape)
 
     def _check_count(self, shapes: Any) -> None:
@@ -56,12 +54,11 @@ class Elementwise(Merge):
     Inputs of lower rank get axes of size 1 after the batch's, and an axis of size 1 is repeated where another input
     has more: (N, 1, C) and (N, H, C) give (N, H, C).  What was repeated gets the sum of its gradients.
 
-    A derived class writes `merge` and `gradients` for inputs of one rank, where NumPy's broadcasting does the rest.
+    A derived class names `operation` and writes `gradients` for inputs of one rank, where NumPy's broadcasting does
+    the rest.
     """
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return y."""
-        raise NotImplementedError
+    operation: np.ufunc  #: y = operation(operation(x_0, x_1), x_2) ...
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """Return d loss / d x_i, each as if x_i had been repeated to the shape of y beforehand."""
@@ -84,10 +81,10 @@ class Elementwise(Merge):
         return (batches.pop() if batches else None, *sizes)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """y = merge(x_0, x_1, ...)."""
+        """y = x_0 o x_1 o ..., where o is the operation."""
         rank = max(a.ndim for a in x)
         xs = [a.reshape(_with_rank(a.shape, rank)) for a in x]
-        return self.merge(xs), (xs, [a.shape for a in x])
+        return functools.reduce(self.operation, xs), (xs, [a.shape for a in x])
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
         """Forward repeated x_i along axes of size 1, so dx_i is the sum over them."""
@@ -107,9 +104,7 @@ def _with_rank(shape: Shape, rank: int) -> Shape:
 class Add(Elementwise):
     """y = x_0 + x_1 + ...: the join of residual networks."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the sum."""
-        return functools.reduce(np.add, xs)
+    operation = np.add
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = sum x_i, so dx_i = dy."""
@@ -121,10 +116,7 @@ class Subtract(Elementwise):
     """y = x_0 - x_1."""
 
     inputs = 2
-
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the difference."""
-        return xs[0] - xs[1]
+    operation = np.subtract
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = x_0 - x_1, so dx_0 = dy and dx_1 = -dy."""
@@ -135,9 +127,7 @@ class Subtract(Elementwise):
 class Multiply(Elementwise):
     """y = x_0 x_1 ..., element by element."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the product."""
-        return functools.reduce(np.multiply, xs)
+    operation = np.multiply
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = x_i times the others, so dx_i = dy times the others; never y / x_i, as x_i may be 0."""
@@ -148,9 +138,12 @@ class Multiply(Elementwise):
 class Average(Elementwise):
     """y = (x_0 + x_1 + ...) / n for n inputs."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the mean."""
-        return functools.reduce(np.add, xs) / len(xs)
+    operation = np.add
+
+    def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
+        """y = (x_0 + x_1 + ...) / n."""
+        y, cache = super().forward(x, training)
+        return y / len(x), cache
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = sum x_i / n, so dx_i = dy / n."""
@@ -160,13 +153,11 @@ class Average(Elementwise):
 class Extreme(Elementwise):
     """Joins that let one input through; of equal ones the first, as in TensorFlow."""
 
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return which input each element of y came from."""
-        raise NotImplementedError
+    winner: Callable[..., np.ndarray]  #: which input each element of y came from
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
-        """Y is one of the x_i, so that one has dx_i = dy, and the others 0."""
-        winner = self._winner(np.broadcast_arrays(*xs))
+        """y is one of the x_i, so that one has dx_i = dy, and the others 0."""
+        winner = self.winner(np.broadcast_arrays(*xs), axis=0)
         return [np.where(winner == i, dy, 0) for i in range(len(xs))]
 
 
@@ -174,24 +165,16 @@ class Extreme(Elementwise):
 class Maximum(Extreme):
     """y = max(x_0, x_1, ...), element by element."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the largest."""
-        return functools.reduce(np.maximum, xs)
-
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        return np.argmax(xs, axis=0)
+    operation = np.maximum
+    winner = staticmethod(np.argmax)
 
 
 @keras_class("keras.layers")
 class Minimum(Extreme):
     """y = min(x_0, x_1, ...), element by element."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the smallest."""
-        return functools.reduce(np.minimum, xs)
-
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        return np.argmin(xs, axis=0)
+    operation = np.minimum
+    winner = staticmethod(np.argmin)
 
 
 @keras_class("keras.layers")
@@ -225,7 +208,7 @@ class Concatenate(Merge):
         return tuple(merged)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """Y holds the inputs one behind the other."""
+        """y holds the inputs one behind the other."""
         return np.concatenate(x, axis=self.axis), [a.shape[self.axis] for a in x]
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
@@ -315,34 +298,17 @@ def _length(x: np.ndarray) -> np.ndarray:
 # The same as functions ------------------------------------------------------------------------------------------------
 
 
-def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Add(**kwargs)(inputs)`."""
-    return Add(**kwargs)(inputs)
+def _function(layer: type[Merge]) -> Callable[..., Any]:
+    def function(inputs: Sequence[Any], **kwargs: Any) -> Any:
+        return layer(**kwargs)(inputs)
+
+    function.__name__ = function.__qualname__ = layer.__name__.lower()
+    function.__doc__ = f"Return `{layer.__name__}(**kwargs)(inputs)`."
+    return function
 
 
-def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Subtract(**kwargs)(inputs)`."""
-    return Subtract(**kwargs)(inputs)
-
-
-def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Multiply(**kwargs)(inputs)`."""
-    return Multiply(**kwargs)(inputs)
-
-
-def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Average(**kwargs)(inputs)`."""
-    return Average(**kwargs)(inputs)
-
-
-def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Maximum(**kwargs)(inputs)`."""
-    return Maximum(**kwargs)(inputs)
-
-
-def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Minimum(**kwargs)(inputs)`."""
-    return Minimum(**kwargs)(inputs)
+add, subtract, multiply = _function(Add), _function(Subtract), _function(Multiply)
+average, maximum, minimum = _function(Average), _function(Maximum), _function(Minimum)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:

@@ -1,7 +1,5 @@
 """Layers that put a frame around images or cut it off: ZeroPadding2D, Cropping2D; backwards, each is the other.
 
-Models chain them.
-
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
 
@@ -71,7 +69,7 @@ class ZeroPadding2D(Frame):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x where x stands, and zero around it."""
+        """y is x where x stands, and zero around it."""
         return framed(x, self.padding), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -98,7 +96,6 @@ class Cropping2D(Frame):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def check_input(self, shape: Shape) -> None:
-        """Raise ValueError where the input has another rank, or is no larger than the frame."""
         super().check_input(shape)
         self.compute_output_shape(shape)
 
@@ -113,7 +110,7 @@ class Cropping2D(Frame):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x without the frame."""
+        """y is x without the frame."""
         return unframed(x, self.cropping), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
