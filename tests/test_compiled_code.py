@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import minikeras
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -47,6 +49,19 @@ def kept(tmp_path_factory):
     assert run(folder) == ("compiled machine code", [])
     assert run(folder) == ("loaded machine code", [])
     return folder
+
+
+def test_what_a_rule_says_is_compiled_anew_when_it_says_something_else(tmp_path):
+    package, kept = tmp_path / "minikeras", tmp_path / "machine code"
+    shutil.copytree(Path(minikeras.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}  # the copy, wherever this is run
+    assert run(kept, **environment) == ("compiled machine code", [])
+    assert run(kept, **environment) == ("loaded machine code", [])
+    rules = package / "functional" / "updates.py"
+    text = rules.read_text()
+    assert "return w - g * lr\n" in text
+    rules.write_text(text.replace("return w - g * lr\n", "return w - lr * g\n"))
+    assert run(kept, **environment) == ("compiled machine code", [])
 
 
 def bits_turned(data):

@@ -13,7 +13,8 @@
 
 Each function fills arrays that it is given; its gradient stands directly under it.  Where a function is decorated with
 `fast`, loops of the same name in the room of the same name of `kernels` do its work, as machine code: it is made at the
-first call that needs it, numba being imported for that, and kept on disk.  The NumPy function answers instead
+first call that needs it, numba being imported for that, and kept on disk.  What is `elementwise` needs no loops of its
+own: they are made of the function itself.  The NumPy function answers instead
 
 - for float64 arrays, so that gradient checks need no second compilation,
 - where it gives the same bits, until something else has imported numba, and
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Filters", "Images", "Matrix", "Operation", "Pair", "Vector", "activations", "computing", "conv2d", "crossentropy",
-    "dense", "depthwise2d", "fast", "one_blas_thread", "philox", "pool2d", "ready", "reference", "updates",
+    "dense", "depthwise2d", "elementwise", "fast", "one_blas_thread", "philox", "pool2d", "ready", "reference",
+    "updates",
 ]  # fmt: skip
 
 threads.number = config.num_threads
@@ -52,11 +54,14 @@ ROOMS = ("activations", "conv2d", "crossentropy", "dense", "depthwise2d", "philo
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
 #: Arrays of one, two and four axes: machine code is made for one number of them.
-Vector, Matrix = Annotated[np.ndarray, 1], Annotated[np.ndarray, 2]
-Images, Filters = Annotated[np.ndarray, 4], Annotated[np.ndarray, 4]
+Vector = Annotated[np.ndarray, 1]
+Matrix = Annotated[np.ndarray, 2]
+Images = Annotated[np.ndarray, 4]
+Filters = Annotated[np.ndarray, 4]
 Pair = tuple[int, int]
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: All operations, by "room.name".
 operations: dict[str, "Operation"] = {}
@@ -75,6 +80,31 @@ def fast(*, writes: str = "", same_bits: bool = False, **dtypes: str) -> Callabl
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         return function if kernels.numpy_only else Operation(function, writes, same_bits, dtypes)
+
+    return decorate
+
+
+def elementwise(*, writes: str) -> Callable[[Callable[P, Any]], Callable[P, None]]:
+    """Decorate a function that NumPy runs on vectors, and of whose own lines machine code is made, for single numbers.
+
+    It returns what is new.  Whoever calls it gets nothing: that stands in the vectors, written last to first.
+
+    Args:
+        writes: names of the vectors for what it returns; all vectors come before the numbers.
+    """
+    names = writes.split()
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., None]:
+        parameters = list(inspect.signature(function).parameters)
+        places = [parameters.index(name) for name in names]
+
+        @functools.wraps(function)
+        def written(*arguments: Any) -> None:
+            new = function(*arguments)
+            for place, values in reversed(list(zip(places, new if len(places) > 1 else [new], strict=True))):
+                arguments[place][...] = values
+
+        return written if kernels.numpy_only else Operation(written, writes, False, {}, function)
 
     return decorate
 
@@ -106,7 +136,8 @@ class Operation:
 
     Attributes:
         reference: the NumPy function.
-        name: "room.name"; the loops have the same in `kernels`.
+        name: "room.name"; the loops have the same in `kernels`, where they aren't made of a formula.
+        formula: a function of single numbers to make the loops of, or None.
         parameters: of the function: by name, what each argument shall be (an array, a number, numbers).
         writes: names of the arrays that are written to.
         dtypes: by name, of the arrays that don't hold floats.
@@ -114,9 +145,16 @@ class Operation:
         has_team: whether its first argument are the threads that share its work (see `kernels.team`).
     """
 
-    def __init__(self, reference: Callable[..., Any], writes: str, same_bits: bool, dtypes: dict[str, str]):
+    def __init__(
+        self,
+        reference: Callable[..., Any],
+        writes: str,
+        same_bits: bool,
+        dtypes: dict[str, str],
+        formula: Callable[..., Any] | None = None,
+    ):
         functools.update_wrapper(self, reference)
-        self.reference, self.same_bits = reference, same_bits
+        self.reference, self.same_bits, self.formula = reference, same_bits, formula
         self.name = f"{reference.__module__.rpartition('.')[2]}.{reference.__name__}"
         self.parameters = {name: p.annotation for name, p in inspect.signature(reference).parameters.items()}
         first = next(iter(self.parameters))
@@ -173,7 +211,13 @@ class Operation:
     def compile(self) -> None:
         """Make the machine code, or take it from the disk; where that fails, NumPy computes from now on."""
         room, _, name = self.name.partition(".")
-        loops = getattr(importlib.import_module(f"{kernels.__name__}.{room}"), name)
+        if self.formula is None:
+            loops = getattr(importlib.import_module(f"{kernels.__name__}.{room}"), name)
+        else:
+            from ..kernels.elementwise import looped
+
+            vectors = [name for name, kind in self.parameters.items() if _is_array(kind)]
+            loops = looped(self.formula, vectors, [name for name in vectors if name in self.writes])
         from ..kernels.cache import kept_on_disk, specialised
 
         if kernels.numpy_only:

@@ -1,21 +1,22 @@
-"""Update rules: one step of an optimizer, in place, over a vector that holds all weights.
+"""Update rules: one step of an optimizer, elementwise, over a vector that holds all weights.
 
-| name    | shape | meaning                                                                     |
-|---------|-------|-----------------------------------------------------------------------------|
-| w       | (P,)  | weights, changed in place                                                   |
-| g       | (P,)  | gradient of the loss, d loss / d w; read only                               |
-| m, v, h | (P,)  | running moments of the gradient (first, second, largest second), in place   |
-| u       | (P,)  | running largest gradient (`adamax`), in place                               |
-| d       | (P,)  | running mean of squared steps (`adadelta`), in place                        |
-| a       | (P,)  | running mean (`rmsprop_*`) or sum (`adagrad`), in place                     |
-| lr      | ()    | learning rate                                                               |
-| t       | ()    | the number of the step, counted from 1                                      |
-| eps     | ()    | keeps divisions finite; must be positive                                    |
+| name    | shape | meaning                                                           |
+|---------|-------|-------------------------------------------------------------------|
+| w       | (P,)  | weights                                                           |
+| g       | (P,)  | gradient of the loss, d loss / d w                                |
+| m, v, h | (P,)  | running moments of the gradient (first, second, largest second)   |
+| u       | (P,)  | running largest gradient (`adamax`)                               |
+| d       | (P,)  | running mean of squared steps (`adadelta`)                        |
+| a       | (P,)  | running mean (`rmsprop_*`, `adadelta`) or sum (`adagrad`)         |
+| lr      | ()    | learning rate                                                     |
+| eps     | ()    | keeps divisions finite; must be positive                          |
 
-Everything is elementwise.  Scalars come in the float type of the vectors (`np.float32` for float32): one
-specialisation is compiled, and nothing is computed in float64 on the way.  Complements such as 1 - beta come as
-arguments of their own, because 1 - 0.999 in float32 is wrong in the fifth digit.  The operations stand in the order of
-Keras's, so that roundings agree too.
+A rule returns the new weights, and what is new of the state; who calls it finds them in the vectors that it was given.
+NumPy runs it on whole vectors, and machine code is made of the same lines for one weight after the other.
+
+Numbers come in the float type of the vectors (`np.float32` for float32), so that nothing is computed in float64 on the
+way.  Complements such as 1 - beta come as arguments of their own, because 1 - 0.999 in float32 is wrong in the fifth
+digit.  The operations stand in the order of Keras's, so that roundings agree too.
 
 A moment whose weight gets no more gradient shrinks by a factor in each step, until after some hundred steps it is a
 subnormal number, on which a processor is about ten times slower.  Moments that can no longer matter are therefore set
@@ -24,251 +25,182 @@ to zero: first moments below 1e-30, second moments below 1e-36 (in float32 subno
 
 import numpy as np
 
-from . import Vector, fast
+from . import Vector, elementwise
+
+Number = np.floating
+New = tuple[Vector, ...]
 
 TINY = np.float32(1e-30)  # below it a first moment is zero
 TINY_SQUARE = np.float32(1e-36)  # below it a second moment is zero
 
 
-def flush(x: np.ndarray, tiny: np.float32) -> None:
-    """Set the elements below `tiny` to zero, in place; NaN stays, so that it is seen."""
-    x[np.abs(x) < tiny] = 0
+def flush(x: Vector, tiny: np.float32) -> Vector:
+    """Return x with 0 in place of what is below `tiny`; NaN stays, so that it is seen."""
+    return np.where(np.abs(x) < tiny, 0, x)
 
 
-# Weight decay: w = w - w wd lr --------------------------------------------------------------------------------------
+# Weight decay: w = w - w wd lr ----------------------------------------------------------------------------------------
 
 
-@fast()
-def decay(w: Vector, wd: np.floating, lr: np.floating) -> None:
+@elementwise(writes="w")
+def decay(w: Vector, wd: Number, lr: Number) -> Vector:
     """Shrink the weights towards zero, before the rule and apart from the gradient (Loshchilov & Hutter, 2019)."""
-    w -= w * wd * lr
+    return w - w * wd * lr
 
 
-# Gradient descent: w = w - lr g -------------------------------------------------------------------------------------
+# Gradient descent: w = w - lr g ---------------------------------------------------------------------------------------
 
 
-@fast()
-def sgd(w: Vector, g: Vector, lr: np.floating) -> None:
+@elementwise(writes="w")
+def sgd(w: Vector, g: Vector, lr: Number) -> Vector:
     """Step down the slope."""
-    w -= g * lr
+    return w - g * lr
 
 
-# Momentum: m = mu m - lr g;  w = w + m,  or with Nesterov's look ahead  w = w + mu m - lr g -------------------------
+# Momentum: m = mu m - lr g;  w = w + m, or with Nesterov's look ahead  w = w + mu m - lr g ----------------------------
 
 
-@fast(writes="w m")
-def momentum(w: Vector, g: Vector, m: Vector, lr: np.floating, mu: np.floating, nesterov: bool) -> None:
-    """Keep rolling: the step is a running sum of past steps (Polyak, 1964; Sutskever et al., 2013)."""
-    m[...] = m * mu - g * lr
-    flush(m, TINY)
-    w += m * mu - g * lr if nesterov else m
+@elementwise(writes="w m")
+def momentum(w: Vector, g: Vector, m: Vector, lr: Number, mu: Number) -> New:
+    """Keep rolling: the step is a running sum of past steps (Polyak, 1964)."""
+    m = flush(m * mu - g * lr, TINY)
+    return w + m, m
 
 
-# Adagrad: a = a + g^2;  w = w - lr g / sqrt(a + eps) ----------------------------------------------------------------
+@elementwise(writes="w m")
+def nesterov(w: Vector, g: Vector, m: Vector, lr: Number, mu: Number) -> New:
+    """Roll, and look one step ahead (Sutskever et al., 2013)."""
+    m = flush(m * mu - g * lr, TINY)
+    return w + (m * mu - g * lr), m
 
 
-@fast(writes="w a")
-def adagrad(w: Vector, g: Vector, a: Vector, lr: np.floating, eps: np.floating) -> None:
-    """Step less where gradients have been large (Duchi et al., 2011)."""
-    a += g * g
-    w -= lr * g / np.sqrt(a + eps)
+# RMSprop: v = rho v + (1 - rho) g^2;  w = w - lr g / sqrt(v + eps) ----------------------------------------------------
+# centered: a = rho a + (1 - rho) g, and v - a^2, a variance, in the place of v;  with momentum: m = mu m + the step.
+# `rest` is 1 - rho.
 
 
-# RMSprop: v = rho v + (1 - rho) g^2;  w = w - lr g / sqrt(v + eps) --------------------------------------------------
+@elementwise(writes="w v")
+def rmsprop(w: Vector, g: Vector, v: Vector, lr: Number, rho: Number, rest: Number, eps: Number) -> New:
+    """Step in units of the gradient's recent size (Hinton's lecture 6, 2012)."""
+    v = flush(rho * v + rest * (g * g), TINY_SQUARE)
+    return w - lr * g / np.sqrt(v + eps), v
 
 
-@fast(writes="w v")
-def rmsprop(
-    w: Vector, g: Vector, v: Vector, lr: np.floating, rho: np.floating, rest: np.floating, eps: np.floating
-) -> None:
-    """Step in units of the gradient's recent size (Hinton's lecture 6, 2012); `rest` is 1 - rho."""
-    v[...] = rho * v + rest * (g * g)
-    flush(v, TINY_SQUARE)
-    w -= lr * g / np.sqrt(v + eps)
+@elementwise(writes="w v m")
+def rmsprop_momentum(
+    w: Vector, g: Vector, v: Vector, m: Vector, lr: Number, rho: Number, rest: Number, eps: Number, mu: Number
+) -> New:
+    """Keep rolling, by such steps."""
+    v = flush(rho * v + rest * (g * g), TINY_SQUARE)
+    m = flush(mu * m + lr * g / np.sqrt(v + eps), TINY)
+    return w - m, v, m
 
 
-@fast()
-def running_mean(a: Vector, g: Vector, rho: np.floating, rest: np.floating) -> None:
-    """a = rho a + (1 - rho) g: the mean that a centered RMSprop subtracts."""
-    a[...] = rho * a + rest * g
-    flush(a, TINY)
+@elementwise(writes="w v a")
+def rmsprop_centered(
+    w: Vector, g: Vector, v: Vector, a: Vector, lr: Number, rho: Number, rest: Number, eps: Number
+) -> New:
+    """Step in units of the gradient's recent standard deviation (Graves, 2013)."""
+    v = flush(rho * v + rest * (g * g), TINY_SQUARE)
+    a = flush(rho * a + rest * g, TINY)
+    return w - lr * g / np.sqrt(v - a * a + eps), v, a
 
 
-@fast(writes="s v")
-def rmsprop_step(
-    s: Vector,
-    g: Vector,
-    v: Vector,
-    a: Vector,
-    lr: np.floating,
-    rho: np.floating,
-    rest: np.floating,
-    eps: np.floating,
-) -> None:
-    """v as above;  s = lr g / sqrt(v - a^2 + eps): a variance under the root where a is the mean, and 0 where not."""
-    v[...] = rho * v + rest * (g * g)
-    flush(v, TINY_SQUARE)
-    s[...] = lr * g / np.sqrt(v - a * a + eps)
+@elementwise(writes="w v m a")
+def rmsprop_centered_momentum(
+    w: Vector, g: Vector, v: Vector, m: Vector, a: Vector, lr: Number, rho: Number, rest: Number, eps: Number,
+    mu: Number,
+) -> New:  # fmt: skip
+    """Keep rolling, by such steps."""
+    v = flush(rho * v + rest * (g * g), TINY_SQUARE)
+    a = flush(rho * a + rest * g, TINY)
+    m = flush(mu * m + lr * g / np.sqrt(v - a * a + eps), TINY)
+    return w - m, v, m, a
 
 
-@fast(writes="w m")
-def rolling_step(w: Vector, s: Vector, m: Vector, mu: np.floating) -> None:
-    """m = mu m + s;  w = w - m."""
-    m[...] = mu * m + s
-    flush(m, TINY)
-    w -= m
+# Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps) ----------------
+# `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2.
 
 
-# Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps) --------------
-# alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t) makes up for moments that start at zero.
+@elementwise(writes="w m v")
+def adam(w: Vector, g: Vector, m: Vector, v: Vector, alpha: Number, rest_1: Number, rest_2: Number, eps: Number) -> New:
+    """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2)."""
+    m = flush(m + (g - m) * rest_1, TINY)
+    v = flush(v + (g * g - v) * rest_2, TINY_SQUARE)
+    return w - m * alpha / (np.sqrt(v) + eps), m, v
 
 
-def _corrected(lr: np.floating, t: np.floating, beta_1: np.floating, beta_2: np.floating) -> np.floating:
-    """Return alpha.  Powers in the weights' own float type: Keras's first steps show its roundings."""
-    one = type(lr)(1)
-    return lr * np.sqrt(one - beta_2**t) / (one - beta_1**t)
-
-
-@fast(writes="w m v")
-def adam(
-    w: Vector,
-    g: Vector,
-    m: Vector,
-    v: Vector,
-    lr: np.floating,
-    t: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-    eps: np.floating,
-) -> None:
-    """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2).
-
-    `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; t counts the steps, this one included.
-    """
-    alpha = _corrected(lr, t, beta_1, beta_2)
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    w -= m * alpha / (np.sqrt(v) + eps)
-
-
-# AMSGrad: Adam with h = max(h, v) in the place of v -----------------------------------------------------------------
-
-
-@fast(writes="w m v h")
+@elementwise(writes="w m v h")
 def amsgrad(
-    w: Vector,
-    g: Vector,
-    m: Vector,
-    v: Vector,
-    h: Vector,
-    lr: np.floating,
-    t: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-    eps: np.floating,
-) -> None:
-    """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018)."""
-    alpha = _corrected(lr, t, beta_1, beta_2)
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    np.maximum(h, v, out=h)
-    w -= m * alpha / (np.sqrt(h) + eps)
+    w: Vector, g: Vector, m: Vector, v: Vector, h: Vector, alpha: Number, rest_1: Number, rest_2: Number, eps: Number
+) -> New:
+    """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018): h = max(h, v) in v's place."""
+    m = flush(m + (g - m) * rest_1, TINY)
+    v = flush(v + (g * g - v) * rest_2, TINY_SQUARE)
+    h = np.maximum(h, v)
+    return w - m * alpha / (np.sqrt(h) + eps), m, v, h
 
 
-# Nadam: Adam's m and v;  w = w - lr (look m + now g) / (sqrt(v / rest_t) + eps) -------------------------------------
+# Nadam: Adam's m and v;  w = w - lr (look m + now g) / (sqrt(v / rest_t) + eps) ---------------------------------------
 
 
-@fast(writes="w m v")
+@elementwise(writes="w m v")
 def nadam(
-    w: Vector,
-    g: Vector,
-    m: Vector,
-    v: Vector,
-    lr: np.floating,
-    rest_1: np.floating,
-    rest_2: np.floating,
-    look: np.floating,
-    now: np.floating,
-    rest_t: np.floating,
-    eps: np.floating,
-) -> None:
+    w: Vector, g: Vector, m: Vector, v: Vector, lr: Number, rest_1: Number, rest_2: Number, look: Number, now: Number,
+    rest_t: Number, eps: Number,
+) -> New:  # fmt: skip
     """Adam with Nesterov's look ahead (Dozat, 2016).
 
-    `look` and `now` are the shares of the mean and of the gradient, `rest_t` is 1 - beta_2^t; see `rules.Nadam`.
+    `look` and `now` are the shares of the mean and of the gradient, `rest_t` is 1 - beta_2^t; see `optimizers.Nadam`.
     """
-    m += (g - m) * rest_1
-    v += (g * g - v) * rest_2
-    flush(m, TINY)
-    flush(v, TINY_SQUARE)
-    w -= (look * m + now * g) * lr / (np.sqrt(v / rest_t) + eps)
+    m = flush(m + (g - m) * rest_1, TINY)
+    v = flush(v + (g * g - v) * rest_2, TINY_SQUARE)
+    return w - (look * m + now * g) * lr / (np.sqrt(v / rest_t) + eps), m, v
 
 
-# Adamax: m = m + (1 - beta_1)(g - m);  u = max(beta_2 u, |g|);  w = w - lr m / ((1 - beta_1^t)(u + eps)) -------------
+# Adamax: m = m + (1 - beta_1)(g - m);  u = max(beta_2 u, |g|);  w = w - lr m / ((1 - beta_1^t)(u + eps)) --------------
 
 
-@fast(writes="w m u")
+@elementwise(writes="w m u")
 def adamax(
-    w: Vector,
-    g: Vector,
-    m: Vector,
-    u: Vector,
-    lr: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_t: np.floating,
-    eps: np.floating,
-) -> None:
+    w: Vector, g: Vector, m: Vector, u: Vector, lr: Number, rest_1: Number, beta_2: Number, rest_t: Number, eps: Number
+) -> New:
     """Momentum in units of the recent largest gradient (Kingma & Ba, 2015, section 7); `rest_t` is 1 - beta_1^t."""
-    m += (g - m) * rest_1
-    np.maximum(beta_2 * u, np.abs(g), out=u)
-    flush(m, TINY)
-    flush(u, TINY)
-    w -= lr * m / (rest_t * (u + eps))
+    m = flush(m + (g - m) * rest_1, TINY)
+    u = flush(np.maximum(beta_2 * u, np.abs(g)), TINY)
+    return w - lr * m / (rest_t * (u + eps)), m, u
 
 
-@fast(writes="w a d")
-def adadelta(
-    w: Vector,
-    g: Vector,
-    a: Vector,
-    d: Vector,
-    lr: np.floating,
-    rho: np.floating,
-    rest: np.floating,
-    eps: np.floating,
-) -> None:
+# Adagrad: a = a + g^2;  w = w - lr g / sqrt(a + eps) ------------------------------------------------------------------
+
+
+@elementwise(writes="w a")
+def adagrad(w: Vector, g: Vector, a: Vector, lr: Number, eps: Number) -> New:
+    """Step less where gradients have been large (Duchi et al., 2011)."""
+    a = a + g * g
+    return w - lr * g / np.sqrt(a + eps), a
+
+
+# Adadelta: a = rho a + (1 - rho) g^2;  s = g sqrt(d + eps) / sqrt(a + eps);  d = rho d + (1 - rho) s^2;  w = w - lr s -
+
+
+@elementwise(writes="w a d")
+def adadelta(w: Vector, g: Vector, a: Vector, d: Vector, lr: Number, rho: Number, rest: Number, eps: Number) -> New:
     """Steps whose size follows from the sizes of past steps and gradients (Zeiler, 2012); `rest` is 1 - rho."""
-    a[...] = rho * a + rest * (g * g)
-    flush(a, TINY_SQUARE)
+    a = flush(rho * a + rest * (g * g), TINY_SQUARE)
     s = np.sqrt(d + eps) * g / np.sqrt(a + eps)
-    d[...] = rho * d + rest * (s * s)
-    flush(d, TINY_SQUARE)
-    w -= lr * s
+    d = flush(rho * d + rest * (s * s), TINY_SQUARE)
+    return w - lr * s, a, d
 
 
-# Lion: w = w - lr sign(beta_1 m + (1 - beta_1) g);  m = beta_2 m + (1 - beta_2) g ------------------------------------
+# Lion: w = w - lr sign(beta_1 m + (1 - beta_1) g);  m = beta_2 m + (1 - beta_2) g -------------------------------------
 
 
-@fast(writes="w m")
+@elementwise(writes="w m")
 def lion(
-    w: Vector,
-    g: Vector,
-    m: Vector,
-    lr: np.floating,
-    beta_1: np.floating,
-    rest_1: np.floating,
-    beta_2: np.floating,
-    rest_2: np.floating,
-) -> None:
+    w: Vector, g: Vector, m: Vector, lr: Number, beta_1: Number, rest_1: Number, beta_2: Number, rest_2: Number
+) -> New:
     """Steps of one size, in the direction of a running mean (Chen et al., 2023)."""
-    w -= lr * np.sign(m * beta_1 + g * rest_1)
-    m[...] = m * beta_2 + g * rest_2
-    flush(m, TINY)
+    step = lr * np.sign(m * beta_1 + g * rest_1)
+    m = flush(m * beta_2 + g * rest_2, TINY)
+    return w - step, m

@@ -7,7 +7,7 @@
     activations activations and their derivatives
     crossentropy of a softmax, with its gradient
     pool2d      the largest or the mean cell under a window
-    updates     the rules of the optimizers
+    elementwise loops made of a formula for one element: the rules of the optimizers
     philox      random numbers
     vectors     what the processor's vector registers do
     products    the one kernel that multiplies

@@ -27,14 +27,14 @@ from . import Unfit, tell
 
 
 @functools.cache
-def _digest() -> str:
-    """Return a digest of the sources of all kernels."""
+def _digest(*others: str) -> str:
+    """Return a digest of the sources of all kernels, and of other files."""
     folder = os.path.dirname(__file__)
+    own = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".py")]
     digest = hashlib.sha256()
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".py"):
-            with open(os.path.join(folder, name), "rb") as file:
-                digest.update(file.read())
+    for path in (*own, *others):
+        with open(path, "rb") as file:
+            digest.update(file.read())
     return digest.hexdigest()
 
 
@@ -73,14 +73,14 @@ class _Cache(FunctionCache):
     """The machine code of one function for several types of arguments and processors.
 
     Args:
-        function: what was compiled.
+        function: what was compiled; its `sources`, where it has such, are files that it was made of besides.
         name: stands for what the function has in its closure, which numba can't recognize in another process where
             it is compiled functions.
     """
 
     def __init__(self, function: Callable[..., Any], name: str = ""):
         super().__init__(function)
-        self._known_as = name
+        self._known_as, self._sources = name, getattr(function, "sources", ())
         stamp = self._cache_file._source_stamp
         self._cache_file = _File(self._cache_path, f"{self._impl.filename_base}-checked", stamp)
 
@@ -113,7 +113,7 @@ class _Cache(FunctionCache):
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         if self._known_as:
             return sig, codegen.magic_tuple(), self._known_as, _digest()
-        return (*super()._index_key(sig, codegen), _digest())
+        return (*super()._index_key(sig, codegen), _digest(*self._sources))
 
 
 def _short(error: Exception) -> str:

@@ -337,7 +337,7 @@ class Optimizer(Configurable):
                 given = w, g, number(rate), *slots
                 calls += self.calls(*given) if own is None else [(own, *given)]
             calls += self.counting()
-        _do_all(calls, whole=own is None)
+        _do_all(calls)
 
     def counting(self) -> list[Call]:
         """Return the calls that end a step: they count it."""
@@ -426,13 +426,10 @@ def _by_home(variables: Iterable[Variable]) -> dict[Parameters, list[Variable]]:
     return homes
 
 
-def _do_all(calls: list[Call], whole: bool) -> None:
-    """Do all of these calls, or none; what they change are arrays among the arguments, or whose methods they are.
-
-    `whole` says whether each function is one of `functional`, or NumPy's own.
-    """
+def _do_all(calls: list[Call]) -> None:
+    """Do all of these calls, or none; what they change are arrays among the arguments, or whose methods they are."""
     # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
-    ready: list[Any] = [functional.ready(*call) for call in calls] if whole else [None]
+    ready: list[Any] = [functional.ready(*call) for call in calls]
     if None not in ready:
         deque(starmap(operator.call, ready), 0)
         return

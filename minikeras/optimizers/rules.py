@@ -10,6 +10,7 @@ so on.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,8 +52,8 @@ class SGD(Optimizer):
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
         if self.momentum:
-            mu = w.dtype.type(self.momentum)
-            return [(functional.updates.momentum, w, g, *slots, learning_rate, mu, bool(self.nesterov))]
+            rule = functional.updates.nesterov if self.nesterov else functional.updates.momentum
+            return [(rule, w, g, *slots, learning_rate, w.dtype.type(self.momentum))]
         return [(functional.updates.sgd, w, g, learning_rate)]
 
 
@@ -98,17 +99,14 @@ class RMSprop(Optimizer):
         return [(name,) for name in names]
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
-        number = w.dtype.type
-        rho, rest, epsilon = number(self.rho), number(1 - self.rho), number(self.epsilon)
-        v, *others = slots
-        if not others:
-            return [(functional.updates.rmsprop, w, g, v, learning_rate, rho, rest, epsilon)]
-        s, a = np.empty_like(w), others[-1] if self.centered else np.zeros_like(w)
-        mean = [(functional.updates.running_mean, a, g, rho, rest)] if self.centered else []
-        size = (functional.updates.rmsprop_step, s, g, v, a, learning_rate, rho, rest, epsilon)
+        rule: Callable[..., None]
+        updates, numbers = functional.updates, [w.dtype.type(x) for x in (self.rho, 1 - self.rho, self.epsilon)]
         if self.momentum:
-            return [*mean, size, (functional.updates.rolling_step, w, s, others[0], number(self.momentum))]
-        return [*mean, size, (np.subtract, w, s, w)]
+            rule = updates.rmsprop_centered_momentum if self.centered else updates.rmsprop_momentum
+            numbers.append(w.dtype.type(self.momentum))
+        else:
+            rule = updates.rmsprop_centered if self.centered else updates.rmsprop
+        return [(rule, w, g, *slots, learning_rate, *numbers)]
 
 
 @entered
@@ -153,12 +151,15 @@ class Adam(Optimizer):
         return [("momentum", "velocity"), *[("velocity_hat",)] * bool(self.amsgrad)]
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
+        # Powers in the weights' own float type: Keras's first steps show its roundings.
         t = w.dtype.type(self.iterations.value.item() + 1)
+        one, beta_1, beta_2, *numbers = _numbers(w.dtype, self.beta_1, self.beta_2, self.epsilon)
+        alpha = learning_rate * np.sqrt(one - beta_2**t) / (one - beta_1**t)
         rule = functional.updates.amsgrad if self.amsgrad else functional.updates.adam
-        return [(rule, w, g, *slots, learning_rate, t, *_rates(w.dtype, self.beta_1, self.beta_2, self.epsilon))]
+        return [(rule, w, g, *slots, alpha, *numbers)]
 
 
 @functools.lru_cache
-def _rates(dtype: np.dtype, beta_1: float, beta_2: float, epsilon: float) -> tuple[np.floating, ...]:
-    """Return beta_1, 1 - beta_1, beta_2, 1 - beta_2 and epsilon in the weights' float type."""
-    return tuple(dtype.type(x) for x in (beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon))
+def _numbers(dtype: np.dtype, beta_1: float, beta_2: float, epsilon: float) -> tuple[np.floating, ...]:
+    """Return 1, beta_1, beta_2, 1 - beta_1, 1 - beta_2 and epsilon in the weights' float type."""
+    return tuple(dtype.type(x) for x in (1, beta_1, beta_2, 1 - beta_1, 1 - beta_2, epsilon))
