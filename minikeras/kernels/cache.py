@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding
+from llvmlite import binding, ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError
 from numba.core.typing.typeof import Purpose, typeof
+from numba.extending import intrinsic
 
 from .. import kernels
 from . import Unfit, tell
@@ -175,20 +177,20 @@ def specialised(dispatcher: Any, arguments: Iterable[Any]) -> Any:
     return dispatcher
 
 
-def called_by_name(name: str, function: Callable[..., Any], *arguments: str) -> Any:
-    """Compile a function of plain numbers now, or take it from the disk; return what stands for it in others.
+def called_by_name(name: str, function: Callable[..., Any], *arguments: types.Type) -> Any:
+    """Compile a function of numbers and tuples of them now, or take it from the disk; return what stands for it.
 
     Others are linked to it by its name when they are loaded: they would otherwise contain, and compile, a copy of it.
+    They hand over all arguments as one tuple.
 
     Args:
         name: unique.
         function: it returns nothing.
-        *arguments: the names of numba's types for them.
+        *arguments: numba's types for its arguments.
     """
-    signature = types.void(*(getattr(types, argument) for argument in arguments))
     if not kernels.numpy_only:
         try:
-            compiled = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+            compiled = CFunc(function, (arguments, types.void), {}, {"error_model": "numpy"})
             compiled._cache = _cache(function, name)
             compiled.compile()
             _kept_alive.append(compiled)
@@ -197,7 +199,18 @@ def called_by_name(name: str, function: Callable[..., Any], *arguments: str) -> 
             raise
         except Exception as error:
             kernels.do_without(error)
-    return types.ExternalFunction(f"minikeras.{name}", signature)
+
+    def emit(context: Any, b: Any, signature: Any, given: Any) -> Any:
+        there = ir.FunctionType(ir.VoidType(), [context.get_value_type(argument) for argument in arguments])
+        code = cgutils.get_or_insert_function(b.module, there, f"minikeras.{name}")
+        b.call(code, cgutils.unpack_tuple(b, given[0]))
+        return context.get_dummy_value()
+
+    @intrinsic
+    def call(typing: Any, given: Any) -> Any:
+        return types.void(types.Tuple(arguments)), emit
+
+    return call
 
 
 _kept_alive: list[CFunc] = []

@@ -6,7 +6,20 @@ few, as the kernel's rows and columns that lie outside the image are left out.
 
 import numpy as np
 
-from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, STRIP, grid, in_strips, product, strip_columns, strip_width
+from .products import (
+    IN_ROWS,
+    MANY_ROWS,
+    NO_FLOOR,
+    PANEL,
+    Inputs,
+    Table,
+    Weights,
+    grid,
+    in_panels,
+    panel_columns,
+    panel_width,
+    product,
+)  # fmt: skip
 from .team import SHARES, part, share_out, shared
 from .vectors import LANES, WIDE_TILE, add_to, agree, copy, fill, inner, load, store, turn
 
@@ -23,11 +36,11 @@ def linked(x, w, y):
 
 @inner
 def laid_out(team, w, outputs):
-    """Return the kernel as a vector, and the step from filter to filter: in strips, where many outputs need them."""
+    """Return the kernel as a vector, and the step from filter to filter: in panels, where many outputs need them."""
     depth = w.size // w.shape[3]
     if outputs < SHARES * MANY_ROWS * w.shape[3]:
         return w.reshape(w.size), IN_ROWS
-    return in_strips(team, w, depth), depth
+    return in_panels(team, w, depth), depth
 
 
 @inner
@@ -109,10 +122,10 @@ def windows(y, shape, steps, cells, b, x, x_steps, w, w_steps, across, depth, fl
             height, width = p_end - p, q_end - q
             to, at = cells if width == OW else grids((height, width, F), steps)
             product(
-                (y[0], y[1] + p * y_steps[0] + q * y_steps[1]), to, (b, 0), False,
-                (x[0], x[1] + p * starts[0] + q * starts[1] + i * x_steps[0] + j * x_steps[1]), at, x_steps,
-                (w[0], w[1], i * w_steps[0] + j * w_steps[1]), w_steps, across, (i_end - i, j_end - j, depth[2]), floor,
-                (height * width, F),
+                Table(y[0], y[1] + p * y_steps[0] + q * y_steps[1], to, b, False),
+                Inputs(x[0], x[1] + p * starts[0] + q * starts[1] + i * x_steps[0] + j * x_steps[1], at, x_steps),
+                Weights(w[0], w[1], i * w_steps[0] + j * w_steps[1], w_steps, across),
+                (i_end - i, j_end - j, depth[2]), floor, (height * width, F),
             )  # fmt: skip
             q = q_end
         p = p_end
@@ -220,9 +233,9 @@ def correlate(dw, shape, images, x, x_image, size, axis, block, dz, start, strid
                         to[i] = ((kh * KW + kw) * C + c) * F
                         i += 1
         product(
-            (dw, 0), to, (zeros, 0), add, (x[0], x[1] + p * strides[0] * row), at, x_steps,
-            (gradients, start + p * dz_row * F, 0), w_steps, IN_ROWS, (images, end - p, outputs[1]), NO_FLOOR,
-            (rows, F),
+            Table(dw, 0, to, zeros, add), Inputs(x[0], x[1] + p * strides[0] * row, at, x_steps),
+            Weights(gradients, start + p * dz_row * F, 0, w_steps, IN_ROWS),
+            (images, end - p, outputs[1]), NO_FLOOR, (rows, F),
         )  # fmt: skip
 
 
@@ -266,10 +279,10 @@ def phase(a, kernel, stride, padding, dilation):
 def reversed_kernel(team, w, strides, padding, dilation):
     """Return the kernel as the phases need it: for each of them, its cells in reverse order, transposed to (F, C).
 
-    The channels stand in strips.  Of few, as `scatter` needs it: transposed to (F, KH KW C).
+    The channels stand in panels.  Of few, as `scatter` needs it: transposed to (F, KH KW C).
     """
     C = w.shape[2]
-    wt = np.empty(w.size if C <= NARROW else w.size // C * strip_columns(C), w.dtype)
+    wt = np.empty(w.size if C <= NARROW else w.size // C * panel_columns(C), w.dtype)
     share_out(team, _reverse, (wt, w, strides, padding, dilation), w.size)
     return wt
 
@@ -292,11 +305,11 @@ def _reverse(share, wt, w, strides, padding, dilation):
             for place in range(cells):
                 row, column = (cells - 1 - place) // columns, (cells - 1 - place) % columns
                 cell = ((i + row * i_step) * KW + j + column * j_step) * C * F + first
-                for c in range(0, C, STRIP):
-                    width = strip_width(C, c)
+                for c in range(0, C, PANEL):
+                    width = panel_width(C, c)
                     to = end + c * cells * F + (place * F + first) * width
-                    turn((wt, to), width, (kernel, cell + c * F), F, min(STRIP, C - c), last - first)
-            end += cells * F * strip_columns(C)
+                    turn((wt, to), width, (kernel, cell + c * F), F, min(PANEL, C - c), last - first)
+            end += cells * F * panel_columns(C)
 
 
 @inner
@@ -343,7 +356,7 @@ def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, paddin
                     rows * columns * F, (rows, columns, F), NO_FLOOR, (1, 1), (i_gap, j_gap),
                     ((-p, outputs[0]), (-q, outputs[1])),
                 )  # fmt: skip
-            end += rows * columns * F * strip_columns(C)
+            end += rows * columns * F * panel_columns(C)
 
 
 @inner
@@ -362,10 +375,10 @@ def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, pad
     to, at = grid(outputs[1], taps, 1, 0), grid(outputs[1], F, 1, 0)
     together = window[1] if dilation[1] == 1 else 1  # cells of a row of the window that are neighbours in x
     for p in range(outputs[0]):
-        x = frame, ((border[0] + p) * size[1] + border[1]) * F
+        x = ((border[0] + p) * size[1] + border[1]) * F
         product(
-            (handed, 0), to, (zeros, 0), False, x, at, (0, 0, 1), (wt, 0, 0), (0, 0, 1), IN_ROWS, (1, 1, F), NO_FLOOR,
-            (outputs[1], taps),
+            Table(handed, 0, to, zeros, False), Inputs(frame, x, at, (0, 0, 1)), Weights(wt, 0, 0, (0, 0, 1), IN_ROWS),
+            (1, 1, F), NO_FLOOR, (outputs[1], taps),
         )  # fmt: skip
         for q in range(outputs[1]):
             for i in range(window[0]):

@@ -6,7 +6,7 @@ samples, or inputs where these are more.
 
 import numpy as np
 
-from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, grid, in_strips, product
+from .products import IN_ROWS, MANY_ROWS, NO_FLOOR, TILE_ROWS, Inputs, Table, Weights, grid, in_panels, product
 from .team import LITTLE, SHARES, part, share_out, shared
 from .vectors import LANES, agree, fill, greater, inner, load, store, turn, where
 
@@ -14,6 +14,7 @@ ZERO = np.float32(0)
 FEW_SAMPLES, MANY_SAMPLES, MANY_INPUTS = 256, 64, 128
 TURNED = 1024  # samples whose inputs are turned at once, and then still in the cache
 READING = 4  # a number: takes about as long as so many multiplications
+STEPS = 0, 0, 1  # of neighbours: there are no s and t
 ROWS_OF_W = 3 * TILE_ROWS  # that are multiplied at once
 
 
@@ -39,7 +40,7 @@ def _multiply(team, z, x, w, b, floor):
     if N < SHARES * MANY_ROWS:
         share_out(team, _some_samples, (shares, z, x, w.reshape(w.size), IN_ROWS, b, floor), N * I * O, shares)
     else:
-        share_out(team, _some_samples, (shares, z, x, in_strips(team, w, I), I, b, floor), N * I * O, shares)
+        share_out(team, _some_samples, (shares, z, x, in_panels(team, w, I), I, b, floor), N * I * O, shares)
 
 
 @inner
@@ -53,9 +54,10 @@ def _some_inputs(share, sums, x, w):
     (N, I), O = x.shape, w.shape[1]
     first, last = part(share, I)
     product(
-        (sums[share], 0), grid(N, O, 1, 0), (np.zeros(O, w.dtype), 0), False, (x.reshape(x.size), first),
-        grid(N, I, 1, 0), (0, 0, 1), (w.reshape(w.size), 0, first), (0, 0, 1), IN_ROWS, (1, 1, last - first), NO_FLOOR,
-        (N, O),
+        Table(sums[share], 0, grid(N, O, 1, 0), np.zeros(O, w.dtype), False),
+        Inputs(x.reshape(x.size), first, grid(N, I, 1, 0), STEPS),
+        Weights(w.reshape(w.size), 0, first, STEPS, IN_ROWS),
+        (1, 1, last - first), NO_FLOOR, (N, O),
     )  # fmt: skip
 
 
@@ -78,8 +80,9 @@ def _some_samples(share, shares, z, x, w, across, b, floor):
     n = first * TILE_ROWS
     rows = min(N, last * TILE_ROWS) - n
     product(
-        (z.reshape(z.size), n * O), grid(rows, O, 1, 0), (b, 0), False, (x.reshape(x.size), n * I),
-        grid(rows, I, 1, 0), (0, 0, 1), (w, 0, 0), (0, 0, 1), across, (1, 1, I), floor, (rows, O),
+        Table(z.reshape(z.size), n * O, grid(rows, O, 1, 0), b, False),
+        Inputs(x.reshape(x.size), n * I, grid(rows, I, 1, 0), STEPS), Weights(w, 0, 0, STEPS, across),
+        (1, 1, I), floor, (rows, O),
     )  # fmt: skip
 
 
@@ -89,7 +92,7 @@ def _add_weight_gradient(team, dw, x, dz, add):
     N, work = len(dz), dw.size * len(dz)
     if N > MANY_SAMPLES:
         shares = _shares_of(len(dw))
-        share_out(team, _some_rows, (shares, dw, x, in_strips(team, dz, N), N, add), work, shares)
+        share_out(team, _some_rows, (shares, dw, x, in_panels(team, dz, N), N, add), work, shares)
     else:
         share_out(team, _some_rows, (SHARES, dw, x, dz.reshape(dz.size), IN_ROWS, add), work)
 
@@ -102,11 +105,11 @@ def _some_rows(share, shares, dw, x, dz, across, add):
     first, last = part(share, tiles, shares)
     i = first * TILE_ROWS
     rows = min(I, last * TILE_ROWS) - i
-    z, to, zeros = (dw.reshape(dw.size), i * O), grid(rows, O, 1, 0), (np.zeros(O, dw.dtype), 0)
+    z, to, zeros = dw.reshape(dw.size), grid(rows, O, 1, 0), np.zeros(O, dw.dtype)
     if N <= MANY_SAMPLES:
         product(
-            z, to, zeros, add, (x.reshape(x.size), i), grid(rows, 1, 1, 0), (0, 0, I), (dz, 0, 0), (0, 0, 1), across,
-            (1, 1, N), NO_FLOOR, (rows, O),
+            Table(z, i * O, to, zeros, add), Inputs(x.reshape(x.size), i, grid(rows, 1, 1, 0), (0, 0, I)),
+            Weights(dz, 0, 0, STEPS, across), (1, 1, N), NO_FLOOR, (rows, O),
         )  # fmt: skip
         return
     most = min(N, TURNED)
@@ -116,8 +119,8 @@ def _some_rows(share, shares, dw, x, dz, across, add):
         samples = min(most, N - n)
         turn((turned, 0), width, (x.reshape(x.size), n * I + i), I, samples, rows)
         product(
-            z, to, zeros, add or n > 0, (turned, 0), at, (0, 0, 1), (dz, 0, n), (0, 0, 1), across, (1, 1, samples),
-            NO_FLOOR, (rows, O),
+            Table(z, i * O, to, zeros, add or n > 0), Inputs(turned, 0, at, STEPS), Weights(dz, 0, n, STEPS, across),
+            (1, 1, samples), NO_FLOOR, (rows, O),
         )  # fmt: skip
 
 
@@ -154,8 +157,8 @@ def input_gradient_share(share, dx, w, dzt):
         i = tile * ROWS_OF_W
         rows = min(ROWS_OF_W, I - i)
         product(
-            (turned, 0), to, (zeros, 0), False, (w.reshape(w.size), i * O), at, (0, 0, 1),
-            (dzt.reshape(dzt.size), 0, 0), (0, 0, 1), IN_ROWS, (1, 1, O), NO_FLOOR, (rows, N),
+            Table(turned, 0, to, zeros, False), Inputs(w.reshape(w.size), i * O, at, STEPS),
+            Weights(dzt.reshape(dzt.size), 0, 0, STEPS, IN_ROWS), (1, 1, O), NO_FLOOR, (rows, N),
         )  # fmt: skip
         turn((dx.reshape(dx.size), i), I, (turned, 0), N, rows, N)
 

@@ -28,8 +28,8 @@ there are tiles of one row less, too: 32 rows are two tiles of 6 and four of 5.
 **The cache.**  A column of tiles needs 64 columns of w, again and again: pieces of 256 bytes, each a row of w away
 from the next.  The nearest cache (32 KiB) has few places for addresses that are a power of two apart, and forgets them
 before the next tile comes.  So where z has many rows, `product` first copies these pieces one behind the other, into a
-strip; as many strips as the cache may hold are used for all rows before the next ones are made.  A w that many products
-need is laid out `in_strips` beforehand.  Where a strip would have more numbers than DEPTH full rows, k is cut, and
+panel; as many panels as the cache may hold are used for all rows before the next ones are made.  A w that many products
+need is laid out `in_panels` beforehand.  Where a panel would have more numbers than DEPTH full rows, k is cut, and
 the sums are taken up again.
 
 Where z has few rows, each number of w is read once, and memory has to deliver it: then k is cut into so few rows of w
@@ -37,6 +37,7 @@ that they are read in the order of memory.  Everywhere they are asked for AHEAD 
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -64,14 +65,14 @@ from .vectors import (
     store_vector,
 )
 
-STRIP = WIDE_TILE[1] * LANES  # columns of a wide tile
+PANEL = WIDE_TILE[1] * LANES  # columns of a wide tile
 TILE_ROWS = 8  # of the narrower tiles; also the least that a share should have
 ROW = 8 * LANES  # columns of a tile of one row
 MANY_ROWS = 36  # of z: copying w pays
-DEPTH, SHORT = 1280, 64  # the most rows of a strip, if it is not narrower; the least that k is cut to
-PANEL = 2**14  # numbers: how much of w is copied at once, if not a single strip is larger
+DEPTH, SHORT = 1280, 64  # the most rows of a panel, if it is not narrower; the least that k is cut to
+COPIED = 2**14  # numbers: how much of w is copied at once, if not a single panel is larger
 BLOCK = 2**15  # numbers: how much of w is read at once where it is not copied
-IN_ROWS = 1  # from column to column of a w that is not in strips: its rows are as long as those of z
+IN_ROWS = 1  # from column to column of a w that is not in panels: its rows are as long as those of z
 AHEAD, FAR = 8, 40  # rows of w that are asked for before they are needed, as memory takes that long; the most of these
 NO_FLOOR = np.float32(-np.inf)
 
@@ -86,20 +87,25 @@ def grid(rows, row_step, columns, column_step):
     return positions
 
 
+def _integers(count):
+    return types.UniTuple(types.int64, count)
+
+
 def _tile(height, registers, wide):
     """Return a function that computes the tile of z whose upper left corner is `corner`; see `product`.
 
-    z, to, start, x, at and w are addresses; w that of the tile's own columns, all of which exist in a `wide` tile.
+    It gets addresses and steps: z = (z, rows, start, add), x = (x, rows, steps for s, t and k), and w = (the address of
+    the tile's own columns, all of which exist in a `wide` tile, how far ahead to ask for them, steps).
     """
     together = 2 if wide else 1  # values of k in a round of the innermost loop, to count less: 1 or 2
 
     def emit(context, b, signature, arguments):
-        z, to, start, add, x, at, x_steps, w, w_steps, ahead, depth, floor, corner, size = arguments
-        z, start, x, w = (b.inttoptr(place, FLOAT.as_pointer()) for place in (z, start, x, w))
-        to, at = (b.inttoptr(place, INT.as_pointer()) for place in (to, at))
-        x_steps, w_steps, depth, (i, j), (last, width) = (
-            cgutils.unpack_tuple(b, numbers) for numbers in (x_steps, w_steps, depth, corner, size)
+        *tuples, floor, corner, size = arguments
+        (z, to, start, add), (x, at, *x_steps), (w, ahead, *w_steps), depth, (i, j), (last, width) = (
+            cgutils.unpack_tuple(b, numbers) for numbers in (*tuples, corner, size)
         )
+        z, start, x, w = (b.inttoptr(address, FLOAT.as_pointer()) for address in (z, start, x, w))
+        to, at = (b.inttoptr(address, INT.as_pointer()) for address in (to, at))
         last = b.sub(last, INT(1))
         rows = [b.add(i, INT(r)) for r in range(height)]
         rows = [b.select(b.icmp_signed("<", row, last), row, last) for row in rows]
@@ -115,7 +121,7 @@ def _tile(height, registers, wide):
 
         # LLVM turns these memory cells into registers, as nobody asks for their addresses.
         sums = {cell: cgutils.alloca_once(b, VECTOR) for cell in cells}
-        with b.if_else(add) as (going_on, beginning):
+        with b.if_else(b.icmp_signed("!=", add, INT(0))) as (going_on, beginning):
             with going_on:
                 for r, v in cells:
                     b.store(load_vector(b, place[r, v], inside[v]), sums[r, v])
@@ -162,10 +168,8 @@ def _tile(height, registers, wide):
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing, z, to, start, add, x, at, x_steps, w, w_steps, ahead, depth, floor, corner, size):
-        place, pair, triple = types.int64, types.UniTuple(types.int64, 2), types.UniTuple(types.int64, 3)
-        numbers = (triple, place, triple, place, triple, types.float32, pair, pair)
-        return types.void(place, place, place, types.boolean, place, place, *numbers), emit
+    def tile(typing, z, x, w, depth, floor, corner, size):
+        return types.void(*map(_integers, (4, 5, 5, 3)), types.float32, *map(_integers, (2, 2))), emit
 
     return tile
 
@@ -178,18 +182,16 @@ def _rows_of_tiles(height, registers, wide):
     tile, width = _tile(height, registers, wide), registers * LANES
 
     @inner
-    def rows_of_tiles(z, to, start, add, x, at, x_steps, w, across, w_steps, ahead, depth, floor, corner, end, size):
+    def rows_of_tiles(z, x, w, depth, floor, corner, end, size):
         heights, widths = (end[0] - corner[0] + height - 1) // height, (end[1] - corner[1] + width - 1) // width
+        address, across, ahead, s, t, k = w
         for row in range(heights):
             for column in range(widths):
                 i, j = corner[0] + row * height, corner[1] + column * width
-                w_here = w + column * width * across
-                tile(z, to, start, add, x, at, x_steps, w_here, w_steps, ahead, depth, floor, (i, j), size)
+                here = address + column * width * across, ahead, s, t, k
+                tile(z, x, here, depth, floor, (i, j), size)
 
     return rows_of_tiles
-
-
-_TYPES = (*["int64"] * 3, "boolean", *["int64"] * 13, "float32", *["int64"] * 4)
 
 
 def _sweep(height, registers, wide=False):
@@ -197,22 +199,22 @@ def _sweep(height, registers, wide=False):
     upper = _rows_of_tiles(height, registers, wide)
     lower = _rows_of_tiles(height - 1, registers, wide) if height > 1 else upper
 
-    def sweep(
-        z, to, start, add, x, at, x0, x1, x2, w, across, w0, w1, w2, d0, d1, d2, floor, first, end, rows, columns
-    ):
-        x_steps, w_steps, depth, size = (x0, x1, x2), (w0, w1, w2), (d0, d1, d2), (rows, columns)
+    def sweep(z, x, w, depth, floor, columns, size):
+        (first, end), (rows, _), (address, across, s, t, k) = columns, size, w
         # Tiles of full height have so many rows too many; each of these can be left out of another tile.
         tiles = (rows + height - 1) // height
         over = tiles * height - rows
         top = rows - rows  # a 0 of its type
         full = max(tiles - over, top) * height
         # Where there is a gap after the last k of each t, what is asked for is the same k of the next t.
-        ahead = w1 if d2 * w2 < w1 <= FAR * w2 else AHEAD * w2
-        table = z, to, start, add, x, at, x_steps, w, across, w_steps, ahead, depth, floor
-        upper(*table, (top, first), (full, end), size)
-        lower(*table, (full, first), (rows, end), size)
+        ahead = t if depth[2] * k < t <= FAR * k else AHEAD * k
+        w_ahead = address, across, ahead, s, t, k
+        upper(z, x, w_ahead, depth, floor, (top, first), (full, end), size)
+        lower(z, x, w_ahead, depth, floor, (full, first), (rows, end), size)
 
-    return called_by_name(f"sweep_{height}_{registers}", sweep, *_TYPES)
+    return called_by_name(
+        f"sweep_{height}_{registers}", sweep, *map(_integers, (4, 5, 5, 3)), types.float32, _integers(2), _integers(2)
+    )
 
 
 sweep_wide, sweep_1, sweep_row = _sweep(*WIDE_TILE, wide=True), _sweep(TILE_ROWS, 1), _sweep(1, ROW // LANES)
@@ -235,135 +237,152 @@ def _move(typing, to, source, left):
 
 
 @inner
-def strip_width(columns, j):
-    """Return the width of the strip that begins at column j of so many: the last one is as wide as it must be."""
-    return min(STRIP, (columns - j + LANES - 1) // LANES * LANES)
+def panel_width(columns, j):
+    """Return the width of the panel that begins at column j of so many: the last one is as wide as it must be."""
+    return min(PANEL, (columns - j + LANES - 1) // LANES * LANES)
 
 
 @inner
-def _copy_strips(numbers, w, w_steps, row, depth, columns):
-    """Copy columns of w, whose rows have `row` numbers, to strips one behind the other; return where they begin."""
-    panel = place(numbers, 0)
-    for j in range(0, columns, STRIP):
-        width = strip_width(columns, j)
+def _copy_panels(numbers, w, w_steps, row, depth, columns):
+    """Copy columns of w, whose rows have `row` numbers, to panels one behind the other; return where they begin."""
+    to = place(numbers, 0)
+    for j in range(0, columns, PANEL):
+        width = panel_width(columns, j)
         for s in range(depth[0]):
             for t in range(depth[1]):
                 source = w + 4 * ((s * w_steps[0] + t * w_steps[1]) * row + j)
                 for _ in range(depth[2]):
                     for lane in range(0, width, LANES):
-                        _move(panel + 4 * lane, source + 4 * lane, columns - j - lane)
+                        _move(to + 4 * lane, source + 4 * lane, columns - j - lane)
                     source += 4 * w_steps[2] * row
-                    panel += 4 * width
+                    to += 4 * width
     return place(numbers, 0)
 
 
-@inner
-def _times(steps, width):
-    return steps[0] * width, steps[1] * width, steps[2] * width
-
-
-def _product(z, to, start, add, x, at, x0, x1, x2, w, row, w0, w1, w2, across, d0, d1, d2, floor, rows, columns):
-    """Compute the table of sums above, of addresses and plain numbers; an address counts bytes, 4 for a number."""
+def _product(z, x, w, depth, floor, size):
+    """Compute the table of sums above, of addresses; an address counts bytes, 4 for a number."""
+    (z, to, start, add), (x, at, x0, x1, x2), (w, row, across, w0, w1, w2) = z, x, w
+    (d0, d1, d2), (rows, columns) = depth, size
     if x1 == d2 * x2 and w1 == d2 * w2:  # t goes on where k ends: one long k
         d1, d2 = 1, d1 * d2
     if d1 == 1 and x0 == d2 * x2 and w0 == d2 * w2:
         d0, d2 = 1, d0 * d2
-    w_steps = w0, w1, w2
     in_rows = across == IN_ROWS
     in_order = in_rows and (rows < MANY_ROWS or d0 * d1 * d2 == 0)
     one_row = in_rows and rows == 1
-    copied = in_rows and not in_order and columns > STRIP  # rows of less are a strip
-    most = DEPTH * STRIP // max(strip_width(columns, 0), LANES)
+    copied = in_rows and not in_order and columns > PANEL  # rows of less are a panel
+    most = DEPTH * PANEL // max(panel_width(columns, 0), LANES)
     parts = max((d0 * d1 * d2 + most - 1) // most, 1)
     longest = max((d2 + parts - 1) // parts, SHORT)
     if in_order:
         longest = min(DEPTH, max(BLOCK // max(d0 * d1 * columns, 1), AHEAD))
-    strip = d0 * d1 * min(longest, d2) * STRIP
-    group = max(columns, 1) if in_order else max(1, PANEL // max(strip, 1)) * STRIP
-    numbers = np.empty(strip * ((min(group, columns) + STRIP - 1) // STRIP) if copied else 0, np.float32)
+    panel = d0 * d1 * min(longest, d2) * PANEL
+    group = max(columns, 1) if in_order else max(1, COPIED // max(panel, 1)) * PANEL
+    numbers = np.empty(panel * ((min(group, columns) + PANEL - 1) // PANEL) if copied else 0, np.float32)
     for k in range(0, max(d2, 1), longest):
-        k_x, depth = x + 4 * k * x2, (d0, d1, min(longest, d2 - k))
-        going_on, least = add or k > 0, floor if k + longest >= d2 else NO_FLOOR
+        part_of_depth = d0, d1, min(longest, d2 - k)
+        least = floor if k + longest >= d2 else NO_FLOOR
+        z_k, x_k = (z, to, start, 1 if k > 0 else add), (x + 4 * k * x2, at, x0, x1, x2)
         for j in range(0, columns, group):
             end = min(j + group, columns)
-            last = end - (end - j) % (ROW if one_row else STRIP)  # the wide tiles end there
-            if one_row and end - last > STRIP - LANES:
+            last = end - (end - j) % (ROW if one_row else PANEL)  # the wide tiles end there
+            if one_row and end - last > PANEL - LANES:
                 last = end
-            wide, narrow = (columns, columns) if in_rows else (STRIP, strip_width(columns, last))
+            wide, narrow = (columns, columns) if in_rows else (PANEL, panel_width(columns, last))
             w_row = row + k * w2
             wide_w, narrow_w = w + 4 * (j * across + w_row * wide), w + 4 * (last * across + w_row * narrow)
-            w_across, steps = across, w_steps
+            w_across, steps = across, (w0, w1, w2)
             if copied:
-                wide_w = _copy_strips(numbers, wide_w, w_steps, columns, depth, end - j)
-                w_across, steps = d0 * d1 * depth[2], (d1 * depth[2], depth[2], np.int64(1))
-                wide, narrow = STRIP, strip_width(end - j, last - j)
+                wide_w = _copy_panels(numbers, wide_w, steps, columns, part_of_depth, end - j)
+                w_across, steps = d0 * d1 * part_of_depth[2], (d1 * part_of_depth[2], part_of_depth[2], np.int64(1))
+                wide, narrow = PANEL, panel_width(end - j, last - j)
                 narrow_w = wide_w + 4 * (last - j) * w_across
-            shared, sizes = (z, to, start, going_on, k_x, at, x0, x1, x2), (*depth, least)
-            many = (*shared, wide_w, 4 * w_across, *_times(steps, wide), *sizes, j, last, rows, columns)
+            many = wide_w, 4 * w_across, steps[0] * wide, steps[1] * wide, steps[2] * wide
             if j < last and one_row:
-                sweep_row(*many)
+                sweep_row((z_k, x_k, many, part_of_depth, least, (j, last), size))
             elif j < last:
-                sweep_wide(*many)
-            rest = (*shared, narrow_w, 4, *_times(steps, narrow), *sizes, last, end, rows, columns)
+                sweep_wide((z_k, x_k, many, part_of_depth, least, (j, last), size))
+            rest = narrow_w, 4, steps[0] * narrow, steps[1] * narrow, steps[2] * narrow
             if 2 * LANES < end - last <= 3 * LANES:
-                sweep_3(*rest)
+                sweep_3((z_k, x_k, rest, part_of_depth, least, (last, end), size))
             elif end - last > LANES:
-                sweep_2(*rest)
+                sweep_2((z_k, x_k, rest, part_of_depth, least, (last, end), size))
             elif end > last:
-                sweep_1(*rest)
+                sweep_1((z_k, x_k, rest, part_of_depth, least, (last, end), size))
     keep(numbers)
 
 
-_machine_code = called_by_name("product", _product, *_TYPES[:4], "int64", *_TYPES[4:-2])
+_machine_code = called_by_name("product", _product, *map(_integers, (4, 5, 6, 3)), types.float32, _integers(2))
+
+
+class Table(NamedTuple):
+    """Where the sums go."""
+
+    vector: np.ndarray
+    position: int  # where the table begins
+    rows: np.ndarray  # position of each row, counted from there; its columns are neighbours
+    start: np.ndarray  # the starting values, one for each column; ...
+    add: bool  # ... unless True: then the table's own numbers are what it starts from
+
+
+class Inputs(NamedTuple):
+    """Where x is read."""
+
+    vector: np.ndarray
+    position: int
+    rows: np.ndarray  # position of each row's first input, counted from there
+    steps: tuple[int, int, int]  # for s, t and k
+
+
+class Weights(NamedTuple):
+    """Where w is read."""
+
+    vector: np.ndarray
+    position: int
+    row: int  # the first row that counts
+    steps: tuple[int, int, int]  # for s, t and k, in rows of w
+    across: int  # from column to column: IN_ROWS, or the number of rows where w stands in panels
 
 
 @inner
-def product(z, to, start, add, x, at, x_steps, w, w_steps, across, depth, floor, size):
+def product(z, x, w, depth, floor, size):
     """Compute the table of sums above.
 
     Args:
-        z: (vector, position): where the table begins.
-        to: position of each row of the table, counted from there; its columns are neighbours.
-        start: (vector, position): the table's starting values, one for each column; ...
-        add: ... unless True: then the table's own numbers are what it starts from.
-        x: (vector, position): the inputs.
-        at: position of each row's first input, counted from there.
-        x_steps: of x, for s, t and k.
-        w: (vector, position, row): the weights, and the first row of them that counts, ...
-        w_steps: ... their steps for s, t and k, in rows of w, ...
-        across: ... and from column to column: IN_ROWS, or the number of rows where w stands in strips.
+        z, x, w: a Table, Inputs and Weights.
         depth: how many s, t and k there are.
         floor: the smallest number that z may hold; 0 is a rectifier, `NO_FLOOR` none.
         size: how many rows and columns.
     """
-    _machine_code(
-        place(z[0], z[1]), place(to, 0), place(start[0], start[1]), add, place(x[0], x[1]), place(at, 0),
-        x_steps[0], x_steps[1], x_steps[2], place(w[0], w[1]), w[2], w_steps[0], w_steps[1], w_steps[2],
-        across, depth[0], depth[1], depth[2], floor, size[0], size[1],
-    )  # fmt: skip
+    _machine_code((
+        (place(z.vector, z.position), place(z.rows, 0), place(z.start, 0), 1 if z.add else 0),
+        (place(x.vector, x.position), place(x.rows, 0), *x.steps),
+        (place(w.vector, w.position), w.row, w.across, *w.steps),
+        depth, floor, size,
+    ))  # fmt: skip
 
 
 @inner
-def in_strips(team, w, depth):
-    """Return the columns of w in strips of STRIP columns or less, each of `depth` rows one behind the other.
+def in_panels(team, w, depth):
+    """Return the columns of w in panels of PANEL columns or less, each of `depth` rows one behind the other.
 
-    Row k of column j, the first of a strip, stands at j * depth + k * strip_width(columns, j).
+    Row k of column j, the first of a panel, stands at j * depth + k * panel_width(columns, j).
     """
     columns = w.size // depth
-    strips = np.empty(strip_columns(columns) * depth, w.dtype)
-    share_out(team, _strips_share, (strips, w.reshape(w.size), depth, columns), w.size)
-    return strips
+    panels = np.empty(panel_columns(columns) * depth, w.dtype)
+    share_out(team, _panels_share, (panels, w.reshape(w.size), depth, columns), w.size)
+    return panels
 
 
 @inner
-def strip_columns(columns):
-    """Return how many columns there are in the strips of a table of so many."""
+def panel_columns(columns):
+    """Return how many columns there are in the panels of a table of so many."""
     return (columns + LANES - 1) // LANES * LANES
 
 
 @shared
-def _strips_share(share, strips, w, depth, columns):
+def _panels_share(share, panels, w, depth, columns):
     for k in range(*part(share, depth)):
-        for j in range(0, columns, STRIP):
-            width = strip_width(columns, j)
-            copy(strips, j * depth + k * width, w, k * columns + j, min(width, columns - j))
+        for j in range(0, columns, PANEL):
+            width = panel_width(columns, j)
+            copy(panels, j * depth + k * width, w, k * columns + j, min(width, columns - j))

@@ -297,7 +297,7 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
     todo, given = _addresses(function, _without_owners(arguments))
-    _machine_code(place(team, 0) if len(team) else 0, todo, given, work, shares)
+    _machine_code((place(team, 0) if len(team) else 0, todo, given, work, shares))
     keep(arguments)
 
 
@@ -388,7 +388,7 @@ def _look(board, me):
     return _read(board, TAKEN) != 0
 
 
-_machine_code = called_by_name("hand_out", _hand_out, *["int64"] * 5)
+_machine_code = called_by_name("hand_out", _hand_out, *[types.int64] * 5)
 
 
 @inner

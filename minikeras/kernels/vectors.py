@@ -353,13 +353,13 @@ def _turn_rows(y, y_step, x, x_step, rows, columns):
             turn_square(to, y_step, start, x_step, min(LANES, rows - r), min(LANES, columns - c))
 
 
-_turn_by_name = called_by_name("turn", _turn_rows, *["int64"] * 6)
+_turn_by_name = called_by_name("turn", _turn_rows, *[types.int64] * 6)
 
 
 @inner
 def turn(y, y_step, x, x_step, rows, columns):
     """Let y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; y and x are (vector, position)."""
-    _turn_by_name(place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns)
+    _turn_by_name((place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns))
 
 
 @inner
