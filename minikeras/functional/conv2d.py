@@ -67,10 +67,10 @@ def backward(
         dw[i, j] = sum of x[h, v].T @ dz[p, q],  db = sum of dz[p, q],  dx as in `input_gradient`
 
     The weights' gradients are added to dw and db where `add`, else written there; dx is left out where it has no
-    elements.  Where nothing was pooled, `winner` may have none.
+    elements.  Where nothing was pooled, `winner` is not read, and y says where the rectifier was on.
     """
     dz = np.zeros((len(x), *outputs, w.shape[3]), x.dtype)
-    if winner.size:
+    if pool != (1, 1):
         for i, j, cells in seen_cells(dz, dy.shape[1:3], pool, pool):
             cells += np.where(winner == i * pool[1] + j, dy, 0)
     else:

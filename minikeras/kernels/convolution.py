@@ -1,8 +1,10 @@
 """Convolutions of single images, made of products: what `conv2d` does image by image, or band by band.
 
-Each image is copied into a frame of zeros, so that no window reaches outside, and is then one `products.product`, or a
+Each image is copied into a padded one, so that no window reaches outside, and is then one `products.product`, or a
 few, as the kernel's rows and columns that lie outside the image are left out.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +30,21 @@ CHANNELS = WIDE_TILE[0]
 TALL = 10  # rows of outputs: of fewer, those at the edges are not worth products of their own
 
 
+Pair = tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """What is the same for all images of a convolution; see `functional.conv2d`."""
+
+    window: Pair
+    strides: Pair
+    padding: Pair
+    dilation: Pair
+    pool: Pair
+    outputs: Pair
+    rectified: bool
+
+
 @inner
 def linked(x, w, y):
     """Refuse a kernel that doesn't lead from the images x to the images y."""
@@ -44,88 +61,85 @@ def laid_out(team, w, outputs):
 
 
 @inner
-def frame_size(x, outputs, window, strides, padding, dilation, band):
-    """Return whether an image needs a frame, and the rows and columns of what `band` rows of outputs see of it.
+def padded_size(x, geometry, band):
+    """Return whether an image must be padded, and the rows and columns of what `band` rows of outputs see of it.
 
-    The columns are the image's where it needs none.
+    The columns are the image's where it need not.
     """
-    _, H, W, _ = x.shape
+    (_, H, W, _), (window, strides, padding, dilation, _, outputs, _) = x.shape, geometry
     below, reach = (window[0] - 1) * dilation[0] + 1, (outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1
     rows, columns = (band - 1) * strides[0] + below, max(reach, padding[1] + W)
     return padding[0] > 0 or (outputs[0] - 1) * strides[0] + below > H or columns > W, (rows, columns)
 
 
 @inner
-def new_frame(x, outputs, window, strides, padding, dilation, band):
-    """Return a frame of zeros of that size, empty where no image needs one; and its rows and columns."""
-    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
+def new_padded(x, geometry, band):
+    """Return zeros for a padded image, empty where none must be; and its rows and columns."""
+    needed, size = padded_size(x, geometry, band)
     return np.zeros(size[0] * size[1] * x.shape[3] if needed else 0, x.dtype), size
 
 
 @inner
-def framed(frame, size, x, n, padding, first):
-    """Copy into the frame what it holds of image n, from row `first` of the padded image on.
+def pad(padded, size, x, n, padding, first):
+    """Copy into the padded image what it holds of image n, from row `first` of all padded rows on.
 
-    Return (vector, position) of what stands there, or of the image's own row where no frame is needed.
+    Return (vector, position) of what stands there, or of the image's own row where none is needed.
     """
     _, H, W, C = x.shape
     pixels = x.reshape(x.size)
-    if frame.size == 0:
+    if padded.size == 0:
         return pixels, (n * H + first) * W * C
     for row in range(size[0]):
         h = first + row - padding[0]
         if 0 <= h < H:
-            copy(frame, (row * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
-    return frame, 0
+            copy(padded, (row * size[1] + padding[1]) * C, pixels, (n * H + h) * W * C, W * C)
+    return padded, 0
+
+
+class Windows(NamedTuple):
+    """The windows of an image, or of some of its rows."""
+
+    shape: tuple[int, int, int]  # rows, columns and filters of the outputs
+    steps: Pair  # in memory, from row to row and column to column of the outputs ...
+    x_steps: Pair  # ... and of the windows
+    strides: Pair
+    dilation: Pair
+    axes: tuple[Pair, Pair]  # by rows and by columns: how many zeros stand before the image, and its size
 
 
 @inner
-def output_steps(outputs, filters, size, channels, strides):
-    """Return the steps from row to row and column to column of an output, and of the windows that it sees."""
-    return (outputs[1] * filters, filters), (strides[0] * size[1] * channels, strides[1] * channels)
+def cells_of(seen):
+    """Return where the outputs stand in memory, and where each finds its window in x."""
+    (OH, OW, _), to, at = seen.shape, seen.steps, seen.x_steps
+    return grid(OH, to[0], OW, to[1]), grid(OH, at[0], OW, at[1])
 
 
 @inner
-def grids(shape, steps):
-    """Return where the cells of an output of (rows, columns, filters) stand, and where each finds its window in x."""
-    (OH, OW, _), (y_steps, starts) = shape, steps
-    return grid(OH, y_steps[0], OW, y_steps[1]), grid(OH, starts[0], OW, starts[1])
-
-
-@inner
-def convolve(y, shape, steps, cells, x, size, axes, window, w, across, b, strides, dilation, floor):
-    """Compute y = max(b + x * w, floor) for one framed image.
-
-    y and x are pairs (vector, position); `cells` are the `grids` of these `output_steps`, or those of more rows; w is
-    laid out, and `window` its shape; `axes` says how many rows of zeros stand above those of the image, and how many of
-    the image there are, and the same for columns.
-    """
-    KH, KW, C, _ = window
-    x_steps, w_steps = (dilation[0] * size[1] * C, dilation[1] * C, 1), (KW * C, C, 1)
-    windows(y, shape, steps, cells, b, x, x_steps, (w, 0), w_steps, across, (KH, KW, C), floor, strides, dilation, axes)
-
-
-@inner
-def windows(y, shape, steps, cells, b, x, x_steps, w, w_steps, across, depth, floor, strides, dilation, axes):
+def convolve(z, x, w, depth, floor, seen):
     """Compute the products of these windows, but for the kernel's rows and columns that lie outside the image.
 
-    Outputs that see the image through the same cells of the kernel are computed at once.
+    Outputs that see the image through the same cells of the kernel are computed at once.  z, x, w, depth and floor are
+    those of `product`, of all outputs, or of more rows.
     """
-    (OH, OW, F), (y_steps, starts) = shape, steps
+    (OH, OW, F), steps, starts, strides, dilation, axes = seen
     p = 0
     while p < OH:
         p_end, i, i_end = alike(p, OH, strides[0], depth[0], dilation[0], axes[0])
-        apart = across != IN_ROWS and p_end - p >= TALL and depth[0] * depth[2] >= LANES  # else it would not pay
+        apart = w.across != IN_ROWS and p_end - p >= TALL and depth[0] * depth[2] >= LANES  # else it would not pay
         q = 0
         while q < OW:
             q_end, j, j_end = alike(q, OW, strides[1], depth[1], dilation[1], axes[1]) if apart else (OW, 0, depth[1])
             height, width = p_end - p, q_end - q
-            to, at = cells if width == OW else grids((height, width, F), steps)
+            to, at = z.rows, x.rows
+            if width < OW:
+                to, at = cells_of(Windows((height, width, F), steps, starts, strides, dilation, axes))
+            there = z.position + p * steps[0] + q * steps[1]
+            start = x.position + p * starts[0] + q * starts[1] + i * x.steps[0] + j * x.steps[1]
+            row = i * w.steps[0] + j * w.steps[1]
             product(
-                Table(y[0], y[1] + p * y_steps[0] + q * y_steps[1], to, b, False),
-                Inputs(x[0], x[1] + p * starts[0] + q * starts[1] + i * x_steps[0] + j * x_steps[1], at, x_steps),
-                Weights(w[0], w[1], i * w_steps[0] + j * w_steps[1], w_steps, across),
-                (i_end - i, j_end - j, depth[2]), floor, (height * width, F),
+                Table(z.vector, there, to, z.start, False), Inputs(x.vector, start, at, x.steps),
+                Weights(w.vector, w.position, row, w.steps, w.across), (i_end - i, j_end - j, depth[2]), floor,
+                (height * width, F),
             )  # fmt: skip
             q = q_end
         p = p_end
@@ -157,65 +171,79 @@ def inside(a, a_step, count, step, axis):
 
 # What is multiplied here are columns of x: its channels, each from pixel to pixel.  An image's pixels are further apart
 # than the nearest cache likes (see `products`), so the channels are cut into blocks as wide as a tile is high, and the
-# frame holds one block of all pixels after the other.  The tiles of a block, one for each cell of the window, then read
-# the same small piece of memory.
+# padded image holds one block of all pixels after the other.  The tiles of a block, one for each cell of the window,
+# then read the same small piece of memory.
+
+
+class Blocks(NamedTuple):
+    """Padded images, channels in blocks."""
+
+    image: int  # numbers from one image to the next
+    size: Pair  # rows and columns
+    block: int  # channels in a block
 
 
 @inner
-def for_weights(x, outputs, window, strides, padding, dilation, band):
-    """Return what the gradient of `band` rows wants of an image: whether a copy, and how many channels in a block.
-
-    Also how many numbers there are from one image to the next, and the rows and columns.
-    """
+def blocks_for(x, geometry, band):
+    """Return whether the gradient of `band` rows wants copies of the images; and how these, or they, are laid out."""
     _, H, W, C = x.shape
-    needed, size = frame_size(x, outputs, window, strides, padding, dilation, band)
-    block = CHANNELS if C > CHANNELS and window[0] * window[1] > 1 else C
+    needed, size = padded_size(x, geometry, band)
+    block = CHANNELS if C > CHANNELS and geometry.window[0] * geometry.window[1] > 1 else C
     copied = needed or block < C
-    return copied, block, size[0] * size[1] * ((C + block - 1) // block) * block if copied else H * W * C, size
+    image = size[0] * size[1] * ((C + block - 1) // block) * block if copied else H * W * C
+    return copied, Blocks(image, size, block)
 
 
 @inner
-def frame_in_blocks(frame, size, block, x, n, padding, first):
-    """Copy into the frame what it holds of image n, from row `first` of the padded image on, channels in blocks."""
+def pad_in_blocks(padded, blocks, x, n, padding, first):
+    """Copy into the padded image what it holds of image n, from row `first` of all padded rows on."""
     _, H, W, C = x.shape
-    pixels, (rows, columns) = x.reshape(x.size), size
+    pixels, (_, (rows, columns), block) = x.reshape(x.size), blocks
     for row in range(rows):
         h, cell = first + row - padding[0], row * columns + padding[1]
         start = (n * H + h) * W * C
         if not 0 <= h < H:
             if block == C:  # else nobody reads it: see `correlate`
-                frame[cell * C : (cell + W) * C] = 0
+                padded[cell * C : (cell + W) * C] = 0
         elif block == C:
-            copy(frame, cell * C, pixels, start, W * C)
+            copy(padded, cell * C, pixels, start, W * C)
         else:
             for c in range(0, C, CHANNELS):
                 to = c * rows * columns + cell * CHANNELS
                 for v in range(W):
-                    copy(frame, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
+                    copy(padded, to + v * CHANNELS, pixels, start + v * C + c, CHANNELS if c + CHANNELS <= C else C - c)
+
+
+class Gradients(NamedTuple):
+    """The gradients of some images' feature maps, or of bands of these."""
+
+    vector: np.ndarray
+    position: int  # of the first cell that counts
+    images: int
+    image: int  # numbers from one image to the next
+    columns: int  # cells from row to row
+    counted: Pair  # rows and columns that count
 
 
 @inner
-def correlate(dw, shape, images, x, x_image, size, axis, block, dz, start, strides, dilation, add):
-    """Add the part of some framed images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
+def correlate(dw, shape, x, blocks, dz, axis, geometry, add):
+    """Add the part of some padded images to dw: the sum over them and over (p, q) of x[h, v].T @ dz[p, q].
 
     Or write it there unless `add`.
 
     Args:
         dw: as a vector.
         shape: of dw.
-        images: how many.
-        x: (vector, position) of the first framed image.
-        x_image: from one of these to the next.
-        size: rows and columns of its frame.
+        x: (vector, position) of the first padded image.
+        blocks: how it is laid out.
+        dz: Gradients.
         axis: rows of zeros above those of the image, and rows of the image.
-        block: channels in a block.
-        dz: (vector, from one image to the next, cells in a row, rows and columns that count).
-        start: position of the first dz.
-        strides, dilation: see above.
+        geometry: for strides and dilation.
+        add: see above.
     """
-    KH, KW, C, F = shape
-    gradients, dz_image, dz_row, outputs = dz
-    row = size[1] * block
+    (KH, KW, C, F), (x_image, size, block) = shape, blocks
+    gradients, start, images, dz_image, dz_row, outputs = dz
+    strides, dilation, row = geometry.strides, geometry.dilation, size[1] * block
     x_steps, w_steps = (x_image, strides[0] * row, strides[1] * block), (dz_image // F, dz_row, 1)
     # By rows of the kernel, as each sees other rows of dz; but few channels are too few rows for a table of their own.
     together = KH if block == C else 1
@@ -241,19 +269,19 @@ def correlate(dw, shape, images, x, x_image, size, axis, block, dz, start, strid
 
 @shared
 def add_sums(share, dw, sums, add):
-    """Add the sums of all shares, to what is in dw where `add`."""
-    flat, all_sums = dw.reshape(dw.size), sums.reshape(sums.size)
+    """Add the sums of all shares, which are longer, to what is in dw where `add`."""
+    flat, all_sums, length = dw.reshape(dw.size), sums.reshape(sums.size), sums.shape[1]
     first, last = part(share, dw.size)
     for i in range(first, last, LANES):
         total = load(flat, i, last - i) if add else fill(np.float32(0))
         for s in range(len(sums)):
-            total = total + load(all_sums, s * dw.size + i, last - i)
+            total = total + load(all_sums, s * length + i, last - i)
         store(flat, i, last - i, total)
 
 
 # A cell h of the input was seen by the windows p with h = p s + i d - padding.  Cells with the same remainder of h / s,
 # one "phase" of the input, were seen through the same kernel rows i = first, first + step, ...; from one to the
-# next, p falls by `gap`.  So each phase of dx is itself a convolution, with stride 1: of dy, framed in zeros, with the
+# next, p falls by `gap`.  So each phase of dx is itself a convolution, with stride 1: of dy, within zeros, with the
 # rows of the kernel that belong to it, in reverse order, and with C and F exchanged.
 
 
@@ -302,18 +330,18 @@ def _reverse(share, wt, w, strides, padding, dilation):
         for b in range(strides[1]):
             j, j_step, columns, _, _ = phase(b, KW, strides[1], padding[1], dilation[1])
             cells = rows * columns
-            for place in range(cells):
-                row, column = (cells - 1 - place) // columns, (cells - 1 - place) % columns
+            for index in range(cells):
+                row, column = (cells - 1 - index) // columns, (cells - 1 - index) % columns
                 cell = ((i + row * i_step) * KW + j + column * j_step) * C * F + first
                 for c in range(0, C, PANEL):
                     width = panel_width(C, c)
-                    to = end + c * cells * F + (place * F + first) * width
+                    to = end + c * cells * F + (index * F + first) * width
                     turn((wt, to), width, (kernel, cell + c * F), F, min(PANEL, C - c), last - first)
             end += cells * F * panel_columns(C)
 
 
 @inner
-def _frame_along(cells, outputs, kernel, stride, padding, dilation):
+def _padded_along(cells, outputs, kernel, stride, padding, dilation):
     """Return how many zeros the windows of all phases need before the output's cells, and how many cells in all."""
     before, last = 0, outputs - 1
     for a in range(min(stride, cells)):
@@ -325,20 +353,22 @@ def _frame_along(cells, outputs, kernel, stride, padding, dilation):
 
 
 @inner
-def gradient_frame_size(cells, outputs, window, strides, padding, dilation):
-    """Return the rows and columns of a frame for the output gradient of one image, and where dy begins in it."""
-    top, rows = _frame_along(cells[0], outputs[0], window[0], strides[0], padding[0], dilation[0])
-    left, columns = _frame_along(cells[1], outputs[1], window[1], strides[1], padding[1], dilation[1])
+def padded_gradient_size(cells, geometry):
+    """Return the rows and columns of one image's padded output gradient, and where dy begins in it."""
+    window, strides, padding, dilation, _, outputs, _ = geometry
+    top, rows = _padded_along(cells[0], outputs[0], window[0], strides[0], padding[0], dilation[0])
+    left, columns = _padded_along(cells[1], outputs[1], window[1], strides[1], padding[1], dilation[1])
     return (rows, columns), (top, left)
 
 
 @inner
-def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
-    """Compute an image's input gradient at (vector, position) from its framed output gradient, phase by phase."""
+def back(dx, shape, dz, size, border, wt, F, geometry):
+    """Compute an image's input gradient at (vector, position) from its padded output gradient, phase by phase."""
     H, W, C = shape
     if C <= NARROW:
-        scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation)
+        scatter(dx, shape, dz, size, border, wt, F, geometry)
         return
+    window, strides, padding, dilation, _, outputs, _ = geometry
     zeros = np.zeros(C, dx[0].dtype)
     row = size[1] * F
     end = 0
@@ -349,24 +379,27 @@ def back(dx, shape, frame, size, border, outputs, wt, F, window, strides, paddin
             if b < W:
                 height, width = (H - 1 - a) // strides[0] + 1, (W - 1 - b) // strides[1] + 1
                 start = (border[0] + p) * row + (border[1] + q) * F if rows * columns else 0
-                steps, part_of_dx = ((strides[0] * W * C, strides[1] * C), (row, F)), (height, width, C)
-                z, x_steps, w_steps = (dx[0], dx[1] + (a * W + b) * C), (i_gap * row, j_gap * F, 1), (columns * F, F, 1)
-                windows(
-                    z, part_of_dx, steps, grids(part_of_dx, steps), zeros, (frame, start), x_steps, (wt, end), w_steps,
-                    rows * columns * F, (rows, columns, F), NO_FLOOR, (1, 1), (i_gap, j_gap),
-                    ((-p, outputs[0]), (-q, outputs[1])),
+                z, axes = (dx[0], dx[1] + (a * W + b) * C), ((-p, outputs[0]), (-q, outputs[1]))
+                seen = Windows(
+                    (height, width, C), (strides[0] * W * C, strides[1] * C), (row, F), (1, 1), (i_gap, j_gap), axes
+                )
+                to, at = cells_of(seen)
+                convolve(
+                    Table(z[0], z[1], to, zeros, False), Inputs(dz, start, at, (i_gap * row, j_gap * F, 1)),
+                    Weights(wt, end, 0, (columns * F, F, 1), rows * columns * F), (rows, columns, F), NO_FLOOR, seen,
                 )  # fmt: skip
             end += rows * columns * F * panel_columns(C)
 
 
 @inner
-def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, padding, dilation):
+def scatter(dx, shape, dz, size, border, wt, F, geometry):
     """Compute the same where x has few channels, which would leave most of a register empty.
 
     Then the kernel's cells fill the registers: dz[p, q] @ w^T is what one output cell hands to all cells under its
     window, and is added to them row by row.
     """
-    (cells, place), (H, W, C) = dx, shape
+    (cells, position), (H, W, C) = dx, shape
+    window, strides, padding, dilation, _, outputs, _ = geometry
     taps = window[0] * window[1] * C
     rows = max((outputs[0] - 1) * strides[0] + (window[0] - 1) * dilation[0] + 1, padding[0] + H)
     columns = max((outputs[1] - 1) * strides[1] + (window[1] - 1) * dilation[1] + 1, padding[1] + W)
@@ -377,7 +410,7 @@ def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, pad
     for p in range(outputs[0]):
         x = ((border[0] + p) * size[1] + border[1]) * F
         product(
-            Table(handed, 0, to, zeros, False), Inputs(frame, x, at, (0, 0, 1)), Weights(wt, 0, 0, (0, 0, 1), IN_ROWS),
+            Table(handed, 0, to, zeros, False), Inputs(dz, x, at, (0, 0, 1)), Weights(wt, 0, 0, (0, 0, 1), IN_ROWS),
             (1, 1, F), NO_FLOOR, (outputs[1], taps),
         )  # fmt: skip
         for q in range(outputs[1]):
@@ -386,4 +419,4 @@ def scatter(dx, shape, frame, size, border, outputs, wt, F, window, strides, pad
                     there = (p * strides[0] + i * dilation[0]) * columns + q * strides[1] + j * dilation[1]
                     add_to(total, there * C, handed, q * taps + (i * window[1] + j) * C, together * C)
     for h in range(H):
-        copy(cells, place + h * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)
+        copy(cells, position + h * W * C, total, ((padding[0] + h) * columns + padding[1]) * C, W * C)
