@@ -75,6 +75,8 @@ NOT_YET = {
     )),
     "test_the_engine_is_an_afternoons_reading", "test_one_step_is_a_short_way", "test_the_package_stays_small",
     "test_the_reading_list_is_what_runs",
+    "test_docstrings_say_nothing_that_can_rot[layers/more/frames.py]",
+    "test_docstrings_say_nothing_that_can_rot[layers/more/merging.py]",
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Embedding: a table of learned vectors, one for each word, user or anything else that is counted."""
+"""Embedding: a table of learned vectors, one for each word, user or anything else that is counted.
+
+Models begin with it.
+"""
 
 import warnings
 from typing import Any, ClassVar
@@ -69,6 +72,7 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
     def build(self, input_shape: Shape | None = None) -> None:
+        """Declare E, whatever the shape of the input."""
         self.embeddings = self._declare_weight("embeddings", (self.input_dim, self.output_dim))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

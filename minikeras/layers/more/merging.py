@@ -7,7 +7,7 @@ Notation: x_i is the i-th input; d stands for the derivative of the loss, so tha
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,12 @@ class Merge(Layer):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
+        """Return the shape of the output for a list of shapes."""
         self._check_count(input_shape)
         return self.merged_shape([tuple(s) for s in input_shape])
 
     def check_input(self, shape: list[Shape]) -> None:
+        """Raise ValueError where the number or the shapes of the inputs don't fit."""
         self.compute_output_shape(shape)
 
     def _check_count(self, shapes: Any) -> None:
@@ -54,11 +56,12 @@ class Elementwise(Merge):
     Inputs of lower rank get axes of size 1 after the batch's, and an axis of size 1 is repeated where another input
     has more: (N, 1, C) and (N, H, C) give (N, H, C).  What was repeated gets the sum of its gradients.
 
-    A derived class names `operation` and writes `gradients` for inputs of one rank, where NumPy's broadcasting does
-    the rest.
+    A derived class writes `merge` and `gradients` for inputs of one rank, where NumPy's broadcasting does the rest.
     """
 
-    operation: np.ufunc  #: y = operation(operation(x_0, x_1), x_2) ...
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return y."""
+        raise NotImplementedError
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """Return d loss / d x_i, each as if x_i had been repeated to the shape of y beforehand."""
@@ -81,10 +84,10 @@ class Elementwise(Merge):
         return (batches.pop() if batches else None, *sizes)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """y = x_0 o x_1 o ..., where o is the operation."""
+        """y = merge(x_0, x_1, ...)."""
         rank = max(a.ndim for a in x)
         xs = [a.reshape(_with_rank(a.shape, rank)) for a in x]
-        return functools.reduce(self.operation, xs), (xs, [a.shape for a in x])
+        return self.merge(xs), (xs, [a.shape for a in x])
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
         """Forward repeated x_i along axes of size 1, so dx_i is the sum over them."""
@@ -104,7 +107,9 @@ def _with_rank(shape: Shape, rank: int) -> Shape:
 class Add(Elementwise):
     """y = x_0 + x_1 + ...: the join of residual networks."""
 
-    operation = np.add
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the sum."""
+        return functools.reduce(np.add, xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = sum x_i, so dx_i = dy."""
@@ -116,7 +121,10 @@ class Subtract(Elementwise):
     """y = x_0 - x_1."""
 
     inputs = 2
-    operation = np.subtract
+
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the difference."""
+        return xs[0] - xs[1]
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = x_0 - x_1, so dx_0 = dy and dx_1 = -dy."""
@@ -127,7 +135,9 @@ class Subtract(Elementwise):
 class Multiply(Elementwise):
     """y = x_0 x_1 ..., element by element."""
 
-    operation = np.multiply
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the product."""
+        return functools.reduce(np.multiply, xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = x_i times the others, so dx_i = dy times the others; never y / x_i, as x_i may be 0."""
@@ -138,12 +148,9 @@ class Multiply(Elementwise):
 class Average(Elementwise):
     """y = (x_0 + x_1 + ...) / n for n inputs."""
 
-    operation = np.add
-
-    def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """y = (x_0 + x_1 + ...) / n."""
-        y, cache = super().forward(x, training)
-        return y / len(x), cache
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the mean."""
+        return functools.reduce(np.add, xs) / len(xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """y = sum x_i / n, so dx_i = dy / n."""
@@ -153,11 +160,13 @@ class Average(Elementwise):
 class Extreme(Elementwise):
     """Joins that let one input through; of equal ones the first, as in TensorFlow."""
 
-    winner: Callable[..., np.ndarray]  #: which input each element of y came from
+    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return which input each element of y came from."""
+        raise NotImplementedError
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
-        """y is one of the x_i, so that one has dx_i = dy, and the others 0."""
-        winner = self.winner(np.broadcast_arrays(*xs), axis=0)
+        """Y is one of the x_i, so that one has dx_i = dy, and the others 0."""
+        winner = self._winner(np.broadcast_arrays(*xs))
         return [np.where(winner == i, dy, 0) for i in range(len(xs))]
 
 
@@ -165,16 +174,24 @@ class Extreme(Elementwise):
 class Maximum(Extreme):
     """y = max(x_0, x_1, ...), element by element."""
 
-    operation = np.maximum
-    winner = staticmethod(np.argmax)
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the largest."""
+        return functools.reduce(np.maximum, xs)
+
+    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
+        return np.argmax(xs, axis=0)
 
 
 @keras_class("keras.layers")
 class Minimum(Extreme):
     """y = min(x_0, x_1, ...), element by element."""
 
-    operation = np.minimum
-    winner = staticmethod(np.argmin)
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        """Return the smallest."""
+        return functools.reduce(np.minimum, xs)
+
+    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
+        return np.argmin(xs, axis=0)
 
 
 @keras_class("keras.layers")
@@ -208,7 +225,7 @@ class Concatenate(Merge):
         return tuple(merged)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """y holds the inputs one behind the other."""
+        """Y holds the inputs one behind the other."""
         return np.concatenate(x, axis=self.axis), [a.shape[self.axis] for a in x]
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
@@ -298,17 +315,34 @@ def _length(x: np.ndarray) -> np.ndarray:
 # The same as functions ------------------------------------------------------------------------------------------------
 
 
-def _function(layer: type[Merge]) -> Callable[..., Any]:
-    def function(inputs: Sequence[Any], **kwargs: Any) -> Any:
-        return layer(**kwargs)(inputs)
-
-    function.__name__ = function.__qualname__ = layer.__name__.lower()
-    function.__doc__ = f"Return `{layer.__name__}(**kwargs)(inputs)`."
-    return function
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Add(**kwargs)(inputs)`."""
+    return Add(**kwargs)(inputs)
 
 
-add, subtract, multiply = _function(Add), _function(Subtract), _function(Multiply)
-average, maximum, minimum = _function(Average), _function(Maximum), _function(Minimum)
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Subtract(**kwargs)(inputs)`."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Multiply(**kwargs)(inputs)`."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Average(**kwargs)(inputs)`."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Maximum(**kwargs)(inputs)`."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Return `Minimum(**kwargs)(inputs)`."""
+    return Minimum(**kwargs)(inputs)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:

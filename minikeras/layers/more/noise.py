@@ -50,7 +50,8 @@ class SpatialDropout2D(Dropout):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype}  # a plain name, as Keras writes it here
+        """Return the arguments that rebuild this layer; the float type as a plain name, as Keras writes it here."""
+        return {**super().get_config(), "dtype": self.dtype}
 
 
 class Gaussian(Layer):
@@ -63,11 +64,6 @@ class Gaussian(Layer):
             raise ValueError(f"{self._owner}: `{argument}` is a number {limits}, received {value!r}.")
         self.seed_generator = random.SeedGenerator(self.seed) if value > 0 else None
         return float(value) if isinstance(value, np.number) else value
-
-    @property
-    def passes_on(self) -> bool:
-        """Whether there is no noise."""
-        return self.seed_generator is None
 
     def _normal(self, x: np.ndarray, mean: float, stddev: float) -> np.ndarray:
         return random.normal(x.shape, mean, stddev, dtype=x.dtype, seed=self.seed_generator)
@@ -90,6 +86,11 @@ class GaussianNoise(Gaussian):
         super().__init__(**options)
         self.seed = seed
         self.stddev = self._checked("stddev", stddev)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether there is no noise."""
+        return self.stddev == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = x + e in training, x otherwise."""
@@ -119,6 +120,11 @@ class GaussianDropout(Gaussian):
         super().__init__(**options)
         self.seed = seed
         self.rate = self._checked("rate", rate, below_one=True)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether there is no noise."""
+        return self.rate == 0
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = x e in training, x otherwise."""

@@ -1,6 +1,6 @@
 """Layers that bring numbers to mean 0 and variance 1, then to a mean and a spread that are learned.
 
-Both standardize; what differs is over what the mean and the variance are taken: BatchNormalization
+Models chain them.  Both standardize; what differs is over what the mean and the variance are taken: BatchNormalization
 takes one pair per channel, over all samples; LayerNormalization one pair per sample, over its channels.
 
     x^ = (x - m) r,   r = 1 / sqrt(v + epsilon)        m, v: mean and variance
@@ -177,6 +177,7 @@ class BatchNormalization(Normalization):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: Shape) -> None:
+        """Declare gamma, beta and the moving averages, one number per channel."""
         shape = self._declare(input_shape)
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(

@@ -1,6 +1,6 @@
 """Layers that move or repeat numbers: Permute, RepeatVector, UpSampling2D.
 
-Flatten and Reshape stand in `core`; `cropping` puts zeros around images or cuts.
+Flatten and Reshape stand in `core`;  `frames` puts zeros around images or cuts.  Models chain them.
 
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
@@ -110,6 +110,7 @@ class UpSampling2D(Layer):
     """
 
     uses_blas = True
+
     ndim = 4
     has_build_config = True
 
@@ -138,7 +139,7 @@ class UpSampling2D(Layer):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """y repeats cells, or mixes neighbouring ones: Y = R x S^T for each channel, R and S from `mixing`."""
+        """Y repeats cells, or mixes neighbouring ones: Y = R x S^T for each channel, R and S from `mixing`."""
         if self.interpolation == "nearest":
             return x.repeat(self.size[0], axis=1).repeat(self.size[1], axis=2), x.shape
         R, S = (mixing(n, s, x.dtype) for n, s in zip(x.shape[1:3], self.size, strict=True))

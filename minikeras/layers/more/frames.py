@@ -1,5 +1,7 @@
 """Layers that put a frame around images or cut it off: ZeroPadding2D, Cropping2D; backwards, each is the other.
 
+Models chain them.
+
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
 
@@ -69,7 +71,7 @@ class ZeroPadding2D(Frame):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """y is x where x stands, and zero around it."""
+        """Y is x where x stands, and zero around it."""
         return framed(x, self.padding), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -96,6 +98,7 @@ class Cropping2D(Frame):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def check_input(self, shape: Shape) -> None:
+        """Raise ValueError where the input has another rank, or is no larger than the frame."""
         super().check_input(shape)
         self.compute_output_shape(shape)
 
@@ -110,7 +113,7 @@ class Cropping2D(Frame):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """y is x without the frame."""
+        """Y is x without the frame."""
         return unframed(x, self.cropping), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
