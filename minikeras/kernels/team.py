@@ -26,7 +26,6 @@ The door passes the board as `team`; `threads` starts the threads.
 """
 
 import ctypes
-import platform
 
 import numpy as np
 from llvmlite import ir
@@ -35,6 +34,7 @@ from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
+from .atomics import ADDRESS, add, exchange, let_others_run, lock, pause, read, unlock, write
 from .cache import called_by_name, kept_on_disk
 from .vectors import INT, inner, keep, place
 
@@ -57,8 +57,7 @@ LOCK, SLEEPS = 33, 34  # where that thread sleeps, and whether it does
 NO, YES = 0, 1
 PATIENCE = 2000  # how often a thread looks for a colleague's end before it lets others run
 
-_ADDRESS = ir.IntType(8).as_pointer()
-_SHARE = ir.FunctionType(ir.VoidType(), [_ADDRESS, INT])
+_SHARE = ir.FunctionType(ir.VoidType(), [ADDRESS, INT])
 
 
 def new_lock() -> int:
@@ -93,100 +92,6 @@ def part(share, n, shares=SHARES):
     if share == WHOLE:
         return 0, n
     return share * n // shares, (share + 1) * n // shares
-
-
-# Memory that several threads read and write: each of these is one indivisible step, in one order for all -------------
-
-
-def _cell(b, board, field):
-    return b.gep(b.inttoptr(board, INT.as_pointer()), [field])
-
-
-@intrinsic
-def _read(typing, board, field):
-    def emit(context, b, signature, arguments):
-        return b.load_atomic(_cell(b, *arguments), "seq_cst", 8)
-
-    return types.int64(types.int64, types.intp), emit
-
-
-@intrinsic
-def _write(typing, board, field, value):
-    def emit(context, b, signature, arguments):
-        board, field, value = arguments
-        b.store_atomic(value, _cell(b, board, field), "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.intp, types.int64), emit
-
-
-@intrinsic
-def _add(typing, board, field, value):
-    """Add, and return what was there before."""
-
-    def emit(context, b, signature, arguments):
-        board, field, value = arguments
-        return b.atomic_rmw("add", _cell(b, board, field), value, "seq_cst")
-
-    return types.int64(types.int64, types.intp, types.int64), emit
-
-
-@intrinsic
-def _exchange(typing, board, field, value):
-    """Write, and return what was there before."""
-
-    def emit(context, b, signature, arguments):
-        board, field, value = arguments
-        return b.atomic_rmw("xchg", _cell(b, board, field), value, "seq_cst")
-
-    return types.int64(types.int64, types.intp, types.int64), emit
-
-
-@intrinsic
-def _pause(typing):
-    """Tell the processor that this is a loop of waiting."""
-
-    def emit(context, b, signature, arguments):
-        if platform.machine().lower() in ("x86_64", "amd64", "i386", "x86"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.x86.sse2.pause"), [])
-        return context.get_dummy_value()
-
-    return types.void(), emit
-
-
-@intrinsic
-def _let_others_run(typing):
-    def emit(context, b, signature, arguments):
-        name = "SwitchToThread" if platform.system() == "Windows" else "sched_yield"
-        b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.IntType(32), []), name), [])
-        return context.get_dummy_value()
-
-    return types.void(), emit
-
-
-@intrinsic
-def _lock(typing, function, lock):
-    """Wait until the lock is open, and lock it; return 1, or 0 where that fails."""
-
-    def emit(context, b, signature, arguments):
-        function, lock = arguments
-        kind, waits = ir.FunctionType(ir.IntType(32), [_ADDRESS, ir.IntType(32)]), ir.IntType(32)(1)
-        locked = b.call(b.inttoptr(function, kind.as_pointer()), [b.inttoptr(lock, _ADDRESS), waits])
-        return b.sext(locked, INT)
-
-    return types.int64(types.int64, types.int64), emit
-
-
-@intrinsic
-def _unlock(typing, function, lock):
-    def emit(context, b, signature, arguments):
-        function, lock = arguments
-        kind = ir.FunctionType(ir.VoidType(), [_ADDRESS])
-        b.call(b.inttoptr(function, kind.as_pointer()), [b.inttoptr(lock, _ADDRESS)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), emit
 
 
 # Work: a function of (share, *arguments) -----------------------------------------------------------------------------
@@ -280,7 +185,7 @@ def _without_owners(typing, arguments):
 def _do(typing, function, arguments, share):
     def emit(context, b, signature, values):
         function, arguments, share = values
-        b.call(b.inttoptr(function, _SHARE.as_pointer()), [b.inttoptr(arguments, _ADDRESS), share])
+        b.call(b.inttoptr(function, _SHARE.as_pointer()), [b.inttoptr(arguments, ADDRESS), share])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), emit
@@ -302,29 +207,29 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
 
 
 def _hand_out(board, function, arguments, work, shares):
-    """Do the same for addresses; that of the board is 0 where there is no team."""
+    """Share out work whose function and arguments are addresses; that of the board is 0 where there is no team."""
     if work <= LITTLE:
         _do(function, arguments, WHOLE)
         return
-    if board == 0 or _exchange(board, TAKEN, 1):
+    if board == 0 or exchange(board, TAKEN, 1):
         for share in range(shares):
             _do(function, arguments, share)
         return
     _open(board, function, arguments, shares)
     _finish(board)
-    _write(board, TAKEN, 0)
+    write(board, TAKEN, 0)
 
 
 @inner
 def _open(board, function, arguments, shares):
     """Write work on a board that is taken, and call those who sleep."""
-    _write(board, FUNCTION, function)
-    _write(board, ARGUMENTS, arguments)
-    _write(board, COUNT, shares)
-    threads = _read(board, THREADS)
+    write(board, FUNCTION, function)
+    write(board, ARGUMENTS, arguments)
+    write(board, COUNT, shares)
+    threads = read(board, THREADS)
     for thread in range(threads):
-        _write(board, NEXT + LINE * thread, thread * shares // threads)
-    _write(board, OPEN, 1)
+        write(board, NEXT + LINE * thread, thread * shares // threads)
+    write(board, OPEN, 1)
     wake(board)
 
 
@@ -332,14 +237,14 @@ def _open(board, function, arguments, shares):
 def _finish(board):
     """Do what nobody has begun, and wait for the rest."""
     _take(board, 0)
-    _write(board, OPEN, 0)
+    write(board, OPEN, 0)
     # Who looks at the board from now on finds it closed; who came before is waited for.
     looks = 0
-    while _read(board, INSIDE):
-        _pause()
+    while read(board, INSIDE):
+        pause()
         looks += 1
         if looks > PATIENCE:
-            _let_others_run()
+            let_others_run()
 
 
 @inner
@@ -348,44 +253,44 @@ def _take(board, me):
 
     As the same shares of one array come to the same thread again and again, they stay in its core's cache.
     """
-    function, arguments = _read(board, FUNCTION), _read(board, ARGUMENTS)
-    shares, threads = _read(board, COUNT), _read(board, THREADS)
+    function, arguments = read(board, FUNCTION), read(board, ARGUMENTS)
+    shares, threads = read(board, COUNT), read(board, THREADS)
     for i in range(threads):
         whose = (me + i) % threads
         last = (whose + 1) * shares // threads
-        share = _add(board, NEXT + LINE * whose, 1)
+        share = add(board, NEXT + LINE * whose, 1)
         while share < last:
             _do(function, arguments, share)
-            share = _add(board, NEXT + LINE * whose, 1)
+            share = add(board, NEXT + LINE * whose, 1)
 
 
 @inner
 def wake(board):
     """Unlock where somebody sleeps."""
-    if _read(board, ASLEEP):
-        for thread in range(1, _read(board, THREADS)):
+    if read(board, ASLEEP):
+        for thread in range(1, read(board, THREADS)):
             if _gets_up(board, thread):
-                _unlock(_read(board, UNLOCKING), _read(board, LOCK + LINE * thread))
+                unlock(read(board, UNLOCKING), read(board, LOCK + LINE * thread))
 
 
 @inner
 def _gets_up(board, thread):
     """Return whether a thread sleeps or is about to, which it then does no longer: of all who ask, one hears so."""
-    if _read(board, SLEEPS + LINE * thread) == NO or _exchange(board, SLEEPS + LINE * thread, NO) == NO:
+    if read(board, SLEEPS + LINE * thread) == NO or exchange(board, SLEEPS + LINE * thread, NO) == NO:
         return False
-    _add(board, ASLEEP, -1)
+    add(board, ASLEEP, -1)
     return True
 
 
 @inner
 def _look(board, me):
     """Take shares if there are some; return whether somebody's work is under way."""
-    if _read(board, OPEN):
-        _add(board, INSIDE, 1)
-        if _read(board, OPEN):  # else it has been closed since, and what stands there is out of date
+    if read(board, OPEN):
+        add(board, INSIDE, 1)
+        if read(board, OPEN):  # else it has been closed since, and what stands there is out of date
             _take(board, me)
-        _add(board, INSIDE, -1)
-    return _read(board, TAKEN) != 0
+        add(board, INSIDE, -1)
+    return read(board, TAKEN) != 0
 
 
 _machine_code = called_by_name("hand_out", _hand_out, *[types.int64] * 5)
@@ -396,7 +301,7 @@ def _watch(board, me, looks):
     idle = 0
     while idle < looks:
         idle = 0 if _look(board, me) else idle + 1
-        _pause()
+        pause()
 
 
 @kept_on_disk
@@ -410,12 +315,12 @@ def work(team, me, looks):
     """Watch, sleep and watch again, until dismissed, or where one can't sleep."""
     board = place(team, 0)
     sleeps = True
-    while sleeps and not _read(board, DISMISSED):
+    while sleeps and not read(board, DISMISSED):
         _watch(board, me, looks)
-        _add(board, ASLEEP, 1)
-        _write(board, SLEEPS + LINE * me, YES)
+        add(board, ASLEEP, 1)
+        write(board, SLEEPS + LINE * me, YES)
         _look(board, me)  # whoever opened a moment ago thinks that we are awake
-        sleeps = _lock(_read(board, LOCKING), _read(board, LOCK + LINE * me)) == 1
+        sleeps = lock(read(board, LOCKING), read(board, LOCK + LINE * me)) == 1
     _gets_up(board, me)
     keep(team)
 
@@ -424,5 +329,5 @@ def work(team, me, looks):
 def dismiss(team):
     """Let all threads end that `work` for this board."""
     board = place(team, 0)
-    _write(board, DISMISSED, 1)
+    write(board, DISMISSED, 1)
     wake(board)
