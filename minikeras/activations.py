@@ -415,7 +415,7 @@ def _erfc_series(dtype: np.dtype) -> np.ndarray:
     """Chebyshev coefficients fitted to `math.erfc`, as many as the float type can tell apart."""
     from numpy.polynomial.chebyshev import chebinterpolate
 
-    def log_ratio(position: np.ndarray) -> list[float]:
+    def log_ratio(position: np.ndarray) -> Any:
         ts = (position * (1 - _T_MIN) + (1 + _T_MIN)) / 2
         return [math.log(math.erfc(z) / t) + z * z for t, z in zip(ts, 2 / ts - 2, strict=True)]
 

@@ -5,6 +5,7 @@ Called by every room that needs a default; calls nobody.  Keras's counterpart: `
 """
 
 import os
+from typing import Any
 
 _FLOAT_TYPES = ("float32", "float64")
 
@@ -55,6 +56,7 @@ def num_threads() -> int:
     """
     if _num_threads is None:
         set_num_threads(None)
+    assert _num_threads is not None
     return _num_threads
 
 
@@ -65,18 +67,16 @@ def set_num_threads(number: int | None) -> None:
         ValueError: not a positive integer.
     """
     global _num_threads
+    value: Any = number
     source = "set_num_threads"
-    if number is None:
+    if value is None:
         source = "The environment variable MINIKERAS_NUM_THREADS"
-        number = os.environ.get("MINIKERAS_NUM_THREADS", "")
-        if not number:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-            number = cores or 1
-        elif number.isdecimal():
-            number = int(number)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"{source}: expected a positive integer, received {number!r}.")
-    _num_threads = number
+        said = os.environ.get("MINIKERAS_NUM_THREADS", "")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        value = int(said) if said.isdecimal() else said or cores or 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{source}: expected a positive integer, received {value!r}.")
+    _num_threads = value
 
 
 def image_data_format() -> str:

@@ -109,7 +109,7 @@ class Identity(Initializer):
         """Return the matrix."""
         if len(shape) != 2:
             raise ValueError(f"Identity: expected the shape of a matrix, (rows, columns), received {tuple(shape)}.")
-        return self.gain * np.eye(*shape, dtype=dtype or settings.floatx())
+        return self.gain * np.eye(shape[0], shape[1], dtype=dtype or settings.floatx())
 
 
 # Random values, whatever the shape ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ A seed that nobody gave is drawn once, when the object that needs it is made.  S
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def _bits(seed: "int | SeedGenerator | None", n: int) -> np.ndarray:
 
 
 def uniform(
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     minval: float = 0.0,
     maxval: float = 1.0,
     dtype: str | None = None,
@@ -199,7 +200,7 @@ def uniform(
 
 
 def normal(
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
     dtype: str | None = None,
@@ -212,7 +213,7 @@ def normal(
 
 
 def truncated_normal(
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
     dtype: str | None = None,
@@ -239,7 +240,7 @@ def truncated_normal(
 
 
 def randint(
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     minval: int,
     maxval: int,
     dtype: str = "int32",
@@ -278,7 +279,7 @@ def dropout(
 
 
 def dropout_mask(
-    shape: tuple[int, ...], rate: float, dtype: np.dtype, seed: "int | SeedGenerator | None" = None
+    shape: Sequence[int], rate: float, dtype: np.dtype, seed: "int | SeedGenerator | None" = None
 ) -> np.ndarray:
     """Return 1 / (1 - rate) where u >= rate, and 0 elsewhere, u drawn evenly from [0, 1)."""
     kept = uniform(shape, dtype="float32", seed=seed) >= np.float32(rate)

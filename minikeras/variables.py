@@ -120,7 +120,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         self.trainable = bool(trainable)
 
     @property
-    def gradient(self) -> np.ndarray | None:
+    def gradient(self) -> Any:  # so that `v.gradient += ...` needs no check for None
         """d loss / d value, None where not trainable."""
         gradient, home = self._gradient_array(), self.home
         if gradient is not None and home is not None and self._written != home.passes:

@@ -11,7 +11,7 @@ import inspect
 import os
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import numpy as np
 
@@ -135,10 +135,10 @@ def checked(function: Function) -> Function:
                 return f"unknown argument {name!r}. {did_you_mean(name, names)}"
         return ""
 
-    return wrapper
+    return cast(Function, wrapper)
 
 
-def check_constructor(cls: type) -> None:
+def check_constructor(cls: Any) -> None:
     """Have the constructor of a class of this package checked; a user's own class takes what it likes."""
     constructor = cls.__dict__.get("__init__")
     if constructor is not None and cls.__module__.partition(".")[0] == __package__.partition(".")[0]:

@@ -235,10 +235,10 @@ class Progbar:
             finalize = self.target is not None and current >= self.target
         new_steps = max(current - self._line.step, 1)
         for name, value in values or ():
-            if self.stateless_metrics is None:
+            if self.stateful_metrics is not None:
                 averaged = name not in self.stateful_metrics
             else:
-                averaged = name in self.stateless_metrics
+                averaged = name in (self.stateless_metrics or ())
             if averaged and not finalize:
                 total, steps = self._means.get(name, (0, 0))
                 self._means[name] = (total + value * new_steps, steps + new_steps)

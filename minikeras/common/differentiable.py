@@ -21,10 +21,13 @@ class Differentiable:
     The arguments of `gradient` are stated where the function is used: see `activations` and `losses`.
     """
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, function: Callable[..., Any]):
         functools.update_wrapper(self, function)
         self.function = function
-        self.gradient: Callable[..., Any] | None = None
+        self.gradient: Any = None  # a function, once there is a `derivative`
         self.bound_from: tuple[Differentiable, dict[str, Any]] | None = None
 
     def __reduce__(self) -> Any:

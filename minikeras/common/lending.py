@@ -76,7 +76,7 @@ def lending(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def lend_to_methods(cls: type) -> None:
+def lend_to_methods(cls: Any) -> None:
     """Have the methods of a user's class that its `lends` names called with lent arguments."""
     if is_built_in(cls):
         return

@@ -19,7 +19,7 @@ from .budget import claim_object
 from .lending import lend_to_methods
 from .names import did_you_mean, quoted, snake_case
 
-Class = TypeVar("Class", bound=type)
+Class = TypeVar("Class", bound=Any)
 
 #: Where the classes are that a config may name, by the Keras module that users know them by.
 ROOMS = {
@@ -36,10 +36,10 @@ ROOMS = {
 }
 
 #: These classes, as far as they are imported: (Keras module, class name) -> class.
-KNOWN: dict[tuple[str, str], type] = {}
+KNOWN: dict[tuple[str, str], Any] = {}
 
 
-def known_class(module: Any, name: str) -> type | None:
+def known_class(module: Any, name: str) -> Any:
     """Return a class of the table, whose room is imported if nobody has done so yet; None where there is none."""
     if module in ROOMS and (module, name) not in KNOWN:
         importlib.import_module(f"{__package__.partition('.')[0]}.{ROOMS[module]}")
@@ -293,10 +293,10 @@ class Table:
     def _completed(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return the config with what older ones lack: they name no module, and `"zeros"` for the class."""
         name = config.get("class_name")
-        known = self.entries.get(name) if isinstance(name, str) else None
+        known: Any = self.entries.get(name) if isinstance(name, str) else None
         if not isinstance(known, type) or config.get("module") not in (None, self.module):
             return config
-        return {**config, "module": known.keras_module, "class_name": known.__name__}
+        return {**config, "module": getattr(known, "keras_module", None), "class_name": known.__name__}
 
 
 def deserializer(get: Callable[[Any], Any]) -> Callable[..., Any]:

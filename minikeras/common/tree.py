@@ -101,7 +101,7 @@ def flatten_like(
             _check_known(names, given, owner)
         return [_named(given, known, owner, missing) for known, missing in zip(names, optional, strict=True)]
     if count == 1:  # of which a list may be the numbers
-        alone = is_nested(given) and len(given) == 1 and getattr(given[0], "ndim", 0)
+        alone = is_nested(given) and len(given) == 1 and getattr(given[0], "ndim", 0) > 0
         return [given[0] if alone else given]
     if not is_nested(given):
         raise ValueError(

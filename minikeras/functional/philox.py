@@ -35,9 +35,9 @@ MASK = 0xFFFFFFFF
 @fast(same_bits=True, words="uint32", key="uint32", counter="uint32", blocks="uint64")
 def stream(words: Matrix, key: Vector, counter: Vector, blocks: Vector) -> None:
     """Fill `words` with the blocks asked for, all at once."""
-    start, high = (np.uint64(int(counter[i]) | int(counter[i + 1]) << 32) for i in (0, 2))
+    start, above = (np.uint64(int(counter[i]) | int(counter[i + 1]) << 32) for i in (0, 2))
     low = start + blocks
-    high = high + (low < start)  # the carry of a 128-bit sum
+    high = above + (low < start)  # the carry of a 128-bit sum
     mask, half = np.uint64(MASK), np.uint64(32)
     c0, c1, c2, c3 = low & mask, low >> half, high & mask, high >> half
     k0, k1 = int(key[0]), int(key[1])

@@ -144,7 +144,7 @@ def _cache(function: Callable[..., Any], name: str = "") -> Any:
 
 def kept_on_disk(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is compiled by `specialised` alone, or taken from the disk, and refuses all else."""
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
     if kernels.numpy_only:  # nobody calls it
         return dispatcher
     dispatcher._cache = _cache(function)
@@ -190,7 +190,7 @@ def called_by_name(name: str, function: Callable[..., Any], *arguments: types.Ty
     """
     if not kernels.numpy_only:
         try:
-            compiled = CFunc(function, (arguments, types.void), {}, {"error_model": "numpy"})
+            compiled: Any = CFunc(function, (arguments, types.void), {}, {"error_model": "numpy"})
             compiled._cache = _cache(function, name)
             compiled.compile()
             _kept_alive.append(compiled)

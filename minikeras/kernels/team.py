@@ -71,7 +71,7 @@ def new_lock() -> int:
 
 def _address_of(function: str) -> int:
     """Return where a function of Python's own stands in memory."""
-    return ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value
+    return ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value or 0
 
 
 def new_board(locks: list[int]) -> np.ndarray:

@@ -103,12 +103,10 @@ _of_this_thread = _OfThisThread()
 try:  # what NumPy does about errors, without the dictionary that takes it longer than a small kernel
     from numpy._core.umath import _extobj_contextvar
 
-    _errors, _set_errors = _extobj_contextvar.get, _extobj_contextvar.set
+    _errors: Callable[[], Any] = _extobj_contextvar.get
+    _set_errors: Callable[[Any], Any] = _extobj_contextvar.set
 except ImportError:
-    _errors = np.geterr
-
-    def _set_errors(errors: dict[str, Any]) -> None:
-        np.seterr(**errors)
+    _errors, _set_errors = np.geterr, lambda errors: np.seterr(**errors)
 
 
 class Visit:
@@ -244,8 +242,8 @@ def _limit_blas() -> None:
                         _before = numbers
                 for library in _blas():
                     library.set_num_threads(1)
-            elif (numbers := _before) is not None:
-                for library, number in numbers:
+            elif (before := _before) is not None:
+                for library, number in before:
                     library.set_num_threads(number)
                 _before = None
         finally:

@@ -43,8 +43,8 @@ from .cache import called_by_name
 
 def _features() -> set[str]:
     """Return the names of the instruction sets that numba compiles for."""
-    if numba_config.CPU_FEATURES is not None:
-        return {name[1:] for name in numba_config.CPU_FEATURES.split(",") if name.startswith("+")}
+    if (features := getattr(numba_config, "CPU_FEATURES", None)) is not None:
+        return {name[1:] for name in features.split(",") if name.startswith("+")}
     return {name for name, present in binding.get_host_cpu_features().items() if present}
 
 

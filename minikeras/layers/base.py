@@ -58,8 +58,8 @@ class Layer(Configurable):
     lends: ClassVar[dict[str, int]] = {"forward": 1, "backward": 1, "backward_weights": 1}
 
     #: What a layer asks of its input's rank; None where any will do.
-    ndim: ClassVar[int | None] = None
-    min_ndim: ClassVar[int | None] = None
+    ndim: int | None = None
+    min_ndim: int | None = None
 
     #: Whether the layer waits for a shape to be built, and Keras's configs tell that shape.
     has_build_config: ClassVar[bool] = False

@@ -17,7 +17,7 @@ from ..common.serialization import keras_class
 from .activated import ActivatedLayer
 from .base import Layer
 from .shapes import Shape
-from .windows import Pair, image_geometry, padding_mode, pair
+from .windows import Geometry, Pair, image_geometry, padding_mode, pair
 
 
 class Convolution(ActivatedLayer):
@@ -59,7 +59,7 @@ class Convolution(ActivatedLayer):
         """(N, H, W, C) -> (N, OH, OW, F)."""
         return (input_shape[0], *self.geometry(input_shape)[0], self.filters)
 
-    def window(self, shape: tuple[int, ...], pool: Pair = (1, 1)) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    def window(self, shape: tuple[int, ...], pool: Pair = (1, 1)) -> tuple[tuple[int, ...], Geometry]:
         """Return the output's shape for that of a batch, and how the window goes over it, as `functional` asks for it.
 
         That is: strides, zeros before the first row and column, dilation, the pooling afterwards, and (OH, OW).

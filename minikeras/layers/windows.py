@@ -9,6 +9,9 @@ from ..common.names import did_you_mean
 
 Pair = tuple[int, int]
 
+#: Strides, zeros before the first row and column, dilation, the pooling afterwards, and how many windows there are.
+Geometry = tuple[Pair, Pair, Pair, Pair, Pair]
+
 
 def window_geometry(size: int, window: int, stride: int, padding: str, dilation: int = 1) -> Pair:
     """Return how many windows fit along one axis, and how many zeros stand before its first cell.

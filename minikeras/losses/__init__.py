@@ -65,6 +65,8 @@ class LossFunctionWrapper(Loss):
     #: Called by `check_targets` with (y_true, output_shape, loss); None where any targets will do.
     targets_checker: ClassVar[Callable[..., None] | None] = None
 
+    from_logits: bool
+
     def __init__(
         self,
         fn: Differentiable,
@@ -140,7 +142,7 @@ class LossFunctionWrapper(Loss):
         twin.from_logits, twin.options = True, {**self.options, "from_logits": True}
         return twin
 
-    def _mismatch(self, activation: str, units: int | None) -> str:
+    def _mismatch(self, activation: str | None, units: int | None) -> str:
         if activation == "sigmoid":
             meant = f"softmax with {self.fn.__name__}, for samples of one class each"
             other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
@@ -280,6 +282,8 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
 
+    ignore_class: int | None
+
     def mask(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray | None:
         """Return which samples are not of the class to ignore."""
         if self.ignore_class is None:
@@ -366,7 +370,7 @@ def as_loss(
     """
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce") and y_pred_shape is not None:
         kinds = {"binary": BinaryCrossentropy, "sparse": SparseCategoricalCrossentropy}
-        return kinds.get(kind_of_targets(y_true_shape, y_pred_shape), CategoricalCrossentropy)(name=identifier)
+        return kinds.get(kind_of_targets(y_true_shape or (), y_pred_shape), CategoricalCrossentropy)(name=identifier)
     found = get(identifier)
     if isinstance(found, Differentiable):
         name = identifier if isinstance(identifier, str) else object_name(found)

@@ -147,7 +147,7 @@ class Loss(Configurable):
         if mask is not None:
             share = np.asarray(mask, values.dtype)
             if self.averages:  # over the samples that count only
-                share = share * (share.size / max(np.count_nonzero(mask), 1))
+                share = share * (share.size / max(int(np.count_nonzero(mask)), 1))
             weights = share if weights is None else weights * share
         if self.averages:
             return weights, 1 / max(values.size, 1)

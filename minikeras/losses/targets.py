@@ -34,7 +34,7 @@ def _first(values: np.ndarray, wrong: np.ndarray) -> str:
     return f"{values[place].item()} (at index {index})"
 
 
-def _check_same_shape(y_true: np.ndarray, output_shape: tuple, loss: Any, hint: str = "") -> None:
+def _check_same_shape(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any, hint: str = "") -> None:
     expected = tuple(output_shape[1:])
     shapes = [expected, (*expected, 1)] + ([expected[:-1]] if expected[-1:] == (1,) else [])
     if not any(_fits(y_true, shape) for shape in shapes):
@@ -42,12 +42,12 @@ def _check_same_shape(y_true: np.ndarray, output_shape: tuple, loss: Any, hint: 
                          f"received {y_true.shape}.{hint}")  # fmt: skip
 
 
-def _fits(y_true: np.ndarray, shape: tuple) -> bool:
+def _fits(y_true: np.ndarray, shape: tuple[int | None, ...]) -> bool:
     """Tell whether each sample's target has this shape, where None is any size."""
     return y_true.ndim == len(shape) + 1 and all(e in (None, n) for e, n in zip(shape, y_true.shape[1:], strict=True))
 
 
-def check_finite(y_true: np.ndarray, output_shape: tuple, loss: Any) -> None:
+def check_finite(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -> None:
     """Targets of the outputs' shape, all finite."""
     _check_same_shape(y_true, output_shape, loss)
     if y_true.dtype.kind == "f" and not np.isfinite(y_true).all():
@@ -61,7 +61,7 @@ def _check_probabilities(y_true: np.ndarray, owner: str, hint: str) -> None:
         raise ValueError(f"{owner}: the targets must lie in [0, 1], received {_first(y_true, ~within)}.{hint}")
 
 
-def check_binary(y_true: np.ndarray, output_shape: tuple, loss: Any) -> None:
+def check_binary(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -> None:
     """Targets of the outputs' shape, in [0, 1]."""
     hint = ""
     if y_true.ndim == 1 or y_true.shape[-1] == 1:
@@ -81,7 +81,7 @@ def _check_several_classes(classes: int, owner: str) -> None:
                          "or give the last layer one unit per class.")  # fmt: skip
 
 
-def check_one_hot(y_true: np.ndarray, output_shape: tuple, loss: Any) -> None:
+def check_one_hot(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -> None:
     """Targets of the outputs' shape, in [0, 1], of two classes or more."""
     owner, classes = loss.fn.__name__, output_shape[loss.axis]
     _check_several_classes(classes, owner)
@@ -93,7 +93,7 @@ def check_one_hot(y_true: np.ndarray, output_shape: tuple, loss: Any) -> None:
     _check_probabilities(y_true, owner, "")
 
 
-def check_labels(y_true: np.ndarray, output_shape: tuple, loss: Any) -> None:
+def check_labels(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -> None:
     """One integer per sample: one of several classes, or the one to ignore."""
     owner, classes, samples = loss.fn.__name__, output_shape[-1], output_shape[1:-1]
     _check_several_classes(classes, owner)

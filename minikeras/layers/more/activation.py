@@ -126,7 +126,7 @@ class PReLU(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Declare alpha, of the shape of a sample; 1 along the shared axes."""
-        shape = [1 if i in (self.shared_axes or ()) else n for i, n in enumerate(input_shape)][1:]
+        shape: list[Any] = [1 if i in (self.shared_axes or ()) else n for i, n in enumerate(input_shape)][1:]
         self.expected_axes = {i: n for i, n in enumerate(shape, 1) if n is not None and n > 1}
         self.alpha = self.add_weight(
             tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer, name="alpha"

@@ -32,7 +32,8 @@ class Frame(Layer):
                 f"{self._owner}: `{argument}` is an integer, (rows, columns) or ((top, bottom), (left, right)), "
                 f"received {value!r}."
             )
-        return tuple(pair(side, argument, self._owner, at_least=0) for side in sides)
+        rows, columns = (pair(side, argument, self._owner, at_least=0) for side in sides)
+        return rows, columns
 
 
 def framed(x: np.ndarray, sides: Sides) -> np.ndarray:

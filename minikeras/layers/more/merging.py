@@ -86,7 +86,7 @@ class Elementwise(Merge):
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
         """y = merge(x_0, x_1, ...)."""
         rank = max(a.ndim for a in x)
-        xs = [a.reshape(_with_rank(a.shape, rank)) for a in x]
+        xs = [a.reshape(a.shape[:1] + (1,) * (rank - a.ndim) + a.shape[1:]) for a in x]
         return self.merge(xs), (xs, [a.shape for a in x])
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
@@ -166,7 +166,7 @@ class Extreme(Elementwise):
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
         """Y is one of the x_i, so that one has dx_i = dy, and the others 0."""
-        winner = self._winner(np.broadcast_arrays(*xs))
+        winner = self._winner(list(np.broadcast_arrays(*xs)))
         return [np.where(winner == i, dy, 0) for i in range(len(xs))]
 
 
@@ -221,7 +221,7 @@ class Concatenate(Merge):
             )
         merged = [known.pop() if len(known) == 1 else None for known in sizes]
         along = [s[self.axis] for s in shapes]
-        merged[self.axis] = None if None in along else sum(along)
+        merged[self.axis] = None if None in along else sum(n or 0 for n in along)
         return tuple(merged)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:

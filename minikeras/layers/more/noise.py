@@ -57,6 +57,8 @@ class SpatialDropout2D(Dropout):
 class Gaussian(Layer):
     """What the two share: a stream of normal numbers, unless there is no noise at all."""
 
+    seed: int | None
+
     def _checked(self, argument: str, value: Any, below_one: bool = False) -> float:
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not number or not 0 <= value <= 1 or (below_one and value == 1):
@@ -66,7 +68,7 @@ class Gaussian(Layer):
         return float(value) if isinstance(value, np.number) else value
 
     def _normal(self, x: np.ndarray, mean: float, stddev: float) -> np.ndarray:
-        return random.normal(x.shape, mean, stddev, dtype=x.dtype, seed=self.seed_generator)
+        return random.normal(x.shape, mean, stddev, dtype=x.dtype.name, seed=self.seed_generator)
 
 
 @keras_class("keras.layers")

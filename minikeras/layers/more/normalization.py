@@ -51,6 +51,7 @@ class Normalization(Layer):
 
     only_default: ClassVar[dict[str, Any]] = {"beta_constraint": None, "gamma_constraint": None}
 
+    axis: int | Sequence[int]
     center: bool
     scale: bool
     gamma: Any = None
@@ -66,13 +67,15 @@ class Normalization(Layer):
 
     def _declare(self, input_shape: Shape) -> tuple[int, ...]:
         """Declare gamma and beta; return their shape."""
-        ndim, axes = len(input_shape), [self.axis] if isinstance(self.axis, int) else self.axis
+        ndim = len(input_shape)
+        axes = [self.axis] if isinstance(self.axis, int) else self.axis
         if any(not -ndim <= a < ndim for a in axes):
             raise ValueError(
                 f"{self._owner}: axis={self.axis} is out of bounds for inputs of shape {tuple(input_shape)}."
             )
-        shape = tuple(input_shape[a] for a in self._along(ndim))
-        if None in shape:
+        sizes = [input_shape[a] for a in self._along(ndim)]
+        shape = tuple(n for n in sizes if n is not None)
+        if None in sizes:
             raise ValueError(
                 f"{self._owner}: the size of axis {self.axis} must be known, received "
                 f"inputs of shape {tuple(input_shape)}."

@@ -115,7 +115,7 @@ class Conv2DTranspose(Convolution):
                 )
             sizes.append(size)
             before.append(zeros)
-        return tuple(sizes), tuple(before)
+        return tuple(sizes), (before[0], before[1])
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known."""
@@ -139,8 +139,9 @@ class Conv2DTranspose(Convolution):
         In that convolution each weight meets the same pairs of cells, so dw is its weight gradient.
         """
         x, dz = cache, np.ascontiguousarray(dz)
-        _, (*moves, pool, _) = self.window(x.shape)
-        geometry, w, no_pooling = (*moves, pool, x.shape[1:3]), self.kernel.value, np.empty((0, 0, 0, 0), x.dtype)
+        _, (strides, padding, dilation, pool, _) = self.window(x.shape)
+        geometry = (strides, padding, dilation, pool, (x.shape[1], x.shape[2]))
+        w, no_pooling = self.kernel.value, np.empty((0, 0, 0, 0), x.dtype)
         (dw,), add = to_write((self.kernel,))
         nobody, none = np.zeros(x.shape[3], x.dtype), np.empty((0, *dz.shape[1:]), x.dtype)
         functional.conv2d.backward(dw, nobody, none, x, x, no_pooling, dz, w, *geometry, False, add)
