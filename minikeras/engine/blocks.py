@@ -13,6 +13,7 @@ import numpy as np
 from .. import activations, functional
 from ..layers.conv import Conv2D
 from ..layers.pooling import MaxPooling2D
+from ..layers.windows import Geometry
 from ..variables import Variable
 
 Step = tuple[Any, tuple[int, ...]]  # an operation, and the positions of its inputs (see `graph`)
@@ -60,6 +61,7 @@ class PooledConvolution:
 
     def backward(self, dy: np.ndarray, cache: Any, wants_dx: bool = True) -> np.ndarray | None:
         """Forward was y = z[winner], so dz is dy in the winner's place and 0 elsewhere; then the convolution's own."""
+        geometry: Geometry
         x, y, winner, geometry, rectified = cache
         layer = self.convolution
         layer.check_gradient(dy, y.shape)

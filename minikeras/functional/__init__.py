@@ -29,7 +29,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def fast(*, writes: str = "", same_bits: bool = False, **dtypes: str) -> Callabl
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        return function if kernels.numpy_only else Operation(function, writes, same_bits, dtypes)
+        return function if kernels.numpy_only else cast(Any, Operation(function, writes, same_bits, dtypes))
 
     return decorate
 
