@@ -5,6 +5,7 @@ python examples/reading.py --all        every function of the package that runs
 """
 
 import argparse
+import inspect
 import os
 import sys
 from types import FrameType
@@ -40,7 +41,8 @@ class Reader:
         code = frame.f_code
         if event == "return" and self.open and self.open[-1] is frame:
             self.open.pop()
-        if event != "call" or not code.co_filename.startswith(ROOT) or "<" in code.co_name:
+        is_generator = code.co_flags & inspect.CO_GENERATOR  # "called" again for each element
+        if event != "call" or is_generator or not code.co_filename.startswith(ROOT) or "<" in code.co_name:
             return
         name, told = os.path.relpath(code.co_filename, ROOT).replace(os.sep, "/"), shapes(frame)
         if self.everything or (name.startswith(ROOMS) and told):

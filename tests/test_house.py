@@ -30,23 +30,14 @@ FLOORS = [
     {"testing", "utils"},
 ]
 
-#: What one reads in an afternoon, in the order of the README.
-AFTERNOON = [
-    "engine/training.py", "engine/graph.py", "engine/blocks.py", "engine/objective.py", "engine/network.py",
-    "layers/base.py", "layers/core.py", "layers/conv.py", "layers/pooling.py", "layers/windows.py",
-    "functional/dense.py", "functional/conv2d.py", "functional/pool2d.py", "functional/activations.py",
-    "functional/crossentropy.py", "functional/updates.py",
-    "losses/base.py", "losses/functions.py", "optimizers/base.py", "optimizers/rules.py", "variables.py",
-    "data/epochs.py", "data/checks.py",
-]  # fmt: skip
-
 #: One step of a convolutional network: definitions that it runs, and what these derive from.
 SPINE = {
     "engine/training.py": ["Trainer.fit", "Trainer.train_step", "Trained"],
     "engine/graph.py": ["Graph"],
     "engine/blocks.py": ["PooledConvolution", "fused"],
     "engine/objective.py": ["Head", "SoftmaxCrossentropy", "paired", "Objective"],
-    "layers/base.py": ["Layer", "ActivatedLayer"],
+    "layers/base.py": ["Layer"],
+    "layers/activated.py": ["ActivatedLayer"],
     "layers/core.py": ["Dense", "as_matrix", "Flatten", "Dropout"],
     "layers/conv.py": ["Convolution", "Conv2D"],
     "layers/pooling.py": ["Pooling2D", "MaxPooling2D"],
@@ -69,12 +60,10 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FIL
 
 #: What is still to be done; this table must be empty in the end.
 NOT_YET = {
-    "test_no_file_imports_itself_in_a_circle",
     *(f"test_no_file_is_long[{name}.py]" for name in (
         "activations", "optimizers/base", "saving/untrusted",
     )),
-    "test_the_engine_is_an_afternoons_reading", "test_one_step_is_a_short_way", "test_the_package_stays_small",
-    "test_the_reading_list_is_what_runs",
+    "test_one_step_is_a_short_way", "test_the_package_stays_small",
     "test_docstrings_say_nothing_that_can_rot[layers/more/frames.py]",
     "test_docstrings_say_nothing_that_can_rot[layers/more/merging.py]",
 }  # fmt: skip
@@ -170,8 +159,17 @@ def test_no_file_is_long(name):
     assert length(name) <= 450
 
 
+def reading_list():
+    """Return the files that the README names for one step of training: all that stands before the door to kernels."""
+    text = README.read_text(encoding="utf-8")
+    chapter = text[text.index("## How to read it") :].partition("\n|")[0]
+    return [name for name in re.findall(r"`([a-z_/0-9]+\.py)`", chapter) if name in FILES and "kernels" not in name]
+
+
 def test_the_engine_is_an_afternoons_reading():
-    assert sum(map(length, AFTERNOON)) <= 5000
+    total = sum(map(length, reading_list()))
+    print(f"\nthe reading list: {total} lines")
+    assert total <= 5000
 
 
 def test_one_step_is_a_short_way():
@@ -271,11 +269,7 @@ def run(code, *arguments, kernels=""):
 
 
 def test_the_reading_list_is_what_runs():
-    text = README.read_text(encoding="utf-8")
-    chapter = text[text.index("## How to read it") :].split("\n## ")[1 - 1].split("\n| ")[0]
-    chapter = text[text.index("## How to read it") :][: len(chapter)]
-    named = {name for name in re.findall(r"`([a-z_/0-9]+\.py)`", chapter) if name in FILES}
-    visited = set(run(VISITED, kernels="numpy"))
+    named, visited = set(reading_list()), set(run(VISITED, kernels="numpy"))
     assert visited <= named, f"run, but not named: {sorted(visited - named)}"
     assert named <= visited, f"named, but not run: {sorted(named - visited)}"
 
