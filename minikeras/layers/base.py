@@ -19,13 +19,13 @@ from .. import initializers, regularizers
 from ..common.arguments import ArgumentError, as_truth, checked
 from ..common.lending import owned
 from ..common.names import auto_name
-from ..common.serialization import Configurable
 from ..variables import Variable
+from .described import Described
 from .shapes import Shape, checked_dtype, dtype_policy, first_shape, fixed_shape
 from .symbols import Node, Symbol
 
 
-class Layer(Configurable):
+class Layer(Described):
     """A function with weights and a derivative.  To write one of your own:
 
         class Scale(keras.layers.Layer):
@@ -306,21 +306,6 @@ class Layer(Configurable):
         return self._weights
 
     @property
-    def variables(self) -> list[Variable]:
-        """The same as `weights`."""
-        return self.weights
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The same as `non_trainable_weights`."""
-        return self.non_trainable_weights
-
-    @property
     def trainable(self) -> bool:
         """Whether optimizers may change the weights; set it before `compile`."""
         return self._trainable
@@ -342,49 +327,6 @@ class Layer(Configurable):
             ValueError: another number of arrays, or another shape; nothing has changed then.
         """
         set_all(self.weights, weights, f"Layer {self.name!r}")
-
-    def count_params(self) -> int:
-        """Return the number of weights.
-
-        Raises:
-            ValueError: the layer isn't built, so nobody knows yet.
-        """
-        if not self.built:
-            raise ValueError(
-                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built. "
-                f"Call `build(input_shape)`, or the layer itself on some data, first."
-            )
-        return sum(v.value.size for v in self._weights)
-
-    @property
-    def input(self) -> Symbol:
-        """The symbol that the layer was first called on; a list of them where it joins several."""
-        return self._as_given(list(self._node().inputs))
-
-    @property
-    def output(self) -> Symbol:
-        """The symbol that the layer's first call returned."""
-        return self._node().output
-
-    @property
-    def input_shape(self) -> Shape:
-        """The shape of the input, batch axis first."""
-        return self._as_given([s.shape for s in self._node().inputs]) if self.nodes else self._built_shape()
-
-    @property
-    def output_shape(self) -> Shape:
-        """The shape of the output, batch axis first."""
-        return self.output.shape if self.nodes else self.compute_output_shape(self._built_shape())
-
-    def _built_shape(self) -> Shape:
-        if self.build_input_shape is None:
-            raise AttributeError(f"Layer '{self.name}' has no shape yet: it was neither built nor called.")
-        return self.build_input_shape
-
-    def _node(self) -> Node:
-        if not self.nodes:
-            raise AttributeError(f"Layer '{self.name}' has never been called on a symbol: it has no input or output.")
-        return self.nodes[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer, as Keras 3 writes them."""
