@@ -309,3 +309,31 @@ def test_dictionaries_reach_explain_and_compare_by_name():
     one = ours.explain({k: v[0] for k, v in x.items()}, {k: v[0] for k, v in y.items()}, print_fn=str)
     first = [{k: v[:1] for k, v in part.items()} for part in (x, y)]
     assert one.loss == pytest.approx(ours.evaluate(*first, verbose=0)[0], rel=1e-5)
+
+
+def test_each_layer_by_itself_does_what_the_fused_ones_do():
+    """And all that it computes is there to be seen: the arrays at all positions, dy and dx of all layers."""
+    from minikeras.engine.graph import Graph
+
+    x = [data()[0][name].astype("float32") for name in ("a", "b")]
+    image, numbers = minikeras.Input((6, 6, 2)), minikeras.Input((3,))
+    pooled = minikeras.layers.MaxPooling2D(2)(minikeras.layers.Conv2D(2, 3, padding="same", activation="relu")(image))
+    model = minikeras.Model([image, numbers], branching(minikeras)([minikeras.layers.UpSampling2D(2)(pooled), numbers]))
+    fused, apart = model.graph, Graph(model.graph.inputs, model.graph.outputs, fuse=False)
+    assert len(apart.operations) == len(apart.steps) == len(apart.within) == len(fused.operations) + 1
+    results, values, passed = [], [], {}
+    for graph, seen in ((fused, (None, None)), (apart, (values, passed))):
+        caches = []
+        y = graph.forward(x, True, caches, seen=seen[0])
+        for v in model.weights:
+            v.gradient[...] = 0
+        dx = graph.backward([np.ones_like(a) for a in y], caches, graph.needed(wants_dx=True), seen=seen[1])
+        results.append([*y, *dx, *(v.gradient.copy() for v in model.weights)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert len(values) == len(x) + len(apart.steps)
+    for i, (layer, places) in enumerate(apart.steps):
+        dy, dx = passed[i]
+        assert dy.shape == values[len(x) + i].shape
+        for d, place in zip(dx if layer.joins else [dx], places, strict=True):
+            assert d.shape == values[place].shape

@@ -31,6 +31,7 @@ class Graph:
     Args:
         inputs: where the data enters: a symbol, or a list of them.
         outputs: what the graph computes, likewise.
+        fuse: False to run each layer by itself: every array between two layers is then one of a run.
 
     Attributes:
         entrances, exits: these symbols, each in a list.
@@ -39,6 +40,7 @@ class Graph:
         inner: the models among the layers, each with the graph that it had when it was unrolled here.
         steps: (layer, positions of its inputs), in the order of the calls.
         told: of each step, what its call says of `training`, or a call around it; None where none does.
+        within: of each step, the models around it, the outermost first; the graph's own is not among them.
         ends: the positions of the outputs.
         operations: as `steps`, for what is run: (layer or block, positions of its inputs), with positions of their own.
 
@@ -46,7 +48,7 @@ class Graph:
         ValueError: an output needs something that is not computed from the inputs; two layers of one name.
     """
 
-    def __init__(self, inputs: Symbol | list[Symbol], outputs: Symbol | list[Symbol]):
+    def __init__(self, inputs: Symbol | list[Symbol], outputs: Symbol | list[Symbol], fuse: bool = True):
         self.inputs, self.outputs = inputs, outputs
         self.entrances = entrances = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         self.exits = exits = [outputs] if isinstance(outputs, Symbol) else list(outputs)
@@ -57,12 +59,13 @@ class Graph:
             for node in self.calls
             if isinstance(node, Node) and (inner := getattr(node.layer, "inner_graph", None)) is not None
         ]
-        self.steps, self.told, self.ends = unrolled(entrances, exits, self.calls)
+        self.steps, self.told, self.within, self.ends = unrolled(entrances, exits, self.calls)
         count = len(entrances)
         steps: list[tuple[Any, tuple[int, ...]]] = [
             (JoinOfOne(f) if f.joins and len(p) == 1 else f, p) for f, p in self.steps
         ]
-        operations, moved = fused(steps, set(self.ends), count)
+        kept = set(self.ends if fuse else range(count + len(steps)))
+        operations, moved = fused(steps, kept, count)
         self.operations = [(f if is_ours(f) else Bordered(f), p) for f, p in operations]
         #: The same for who won't go backward.
         self._only_forward = [(f.only_forward() if hasattr(f, "only_forward") else f, p) for f, p in self.operations]
@@ -116,7 +119,12 @@ class Graph:
         return tuple(self._moved[place] for place, yes in places if yes and place is not None)
 
     def forward(
-        self, x: Any, training: Any = False, caches: list[Any] | None = None, logits: tuple[int, ...] = ()
+        self,
+        x: Any,
+        training: Any = False,
+        caches: list[Any] | None = None,
+        logits: tuple[int, ...] = (),
+        seen: list[Any] | None = None,
     ) -> Any:
         """Run all layers.
 
@@ -126,6 +134,7 @@ class Graph:
                 returned.
             caches: what `backward` will need is appended here; None where it won't be called.
             logits: leave out these activations; see `without_activation`.
+            seen: all arrays of the run are appended here, in the order of their positions.
 
         Returns:
             The output; a list where the graph was made for a list of outputs.
@@ -148,6 +157,8 @@ class Graph:
             values.append(y)
             if caches is not None:
                 caches.append(cache)
+        if seen is not None:
+            seen += values
         return values[-1] if self._places is None else self._outputs(values)
 
     def active(self, training: bool | None = True) -> bool | list[bool] | None:
@@ -167,7 +178,9 @@ class Graph:
         outputs = [values[place] for place in self._places or ()]
         return outputs[0] if isinstance(self.outputs, Symbol) else outputs
 
-    def backward(self, dy: Any, caches: list[Any], needed: list[bool]) -> Any:
+    def backward(
+        self, dy: Any, caches: list[Any], needed: list[bool], seen: dict[int, tuple[Any, Any]] | None = None
+    ) -> Any:
         """Run the `backward` of all operations in reverse order: the chain rule.
 
         Where an array was used by several layers, its gradient is the sum of theirs.  Layers that nothing
@@ -177,6 +190,7 @@ class Graph:
             dy: d loss / d output; of several outputs a list, with None for those that the loss does not depend on.
             caches: filled by `forward`.
             needed: see `needed`.
+            seen: dy and dx of each operation that is run are entered here, by its number; dx is None if not wanted.
 
         Returns:
             d loss / d x where that is needed, else None; a list of them where there are several inputs.
@@ -198,6 +212,8 @@ class Graph:
                 dx = operation.backward(dy, caches[i])
             else:
                 operation.backward_weights(dy, caches[i])
+            if seen is not None:
+                seen[i] = dy, (dx if wants_dx else None)
             if wants_dx and len(places) == 1:
                 place = places[0]
                 gradients[place] = dx if gradients[place] is None else gradients[place] + dx

@@ -1,5 +1,6 @@
 """From symbols to steps: the calls of layers that lead to a graph's outputs, in an order in which they can run."""
 
+import itertools
 from collections import Counter
 
 from ..layers.base import Layer
@@ -7,6 +8,7 @@ from ..layers.symbols import Node, Symbol
 
 MAX_STEPS = 100_000  # a bound for models inside models inside models, each used several times
 Call = Symbol | Node  # an input, or a layer's call
+Step = tuple[Layer, tuple[int, ...]]  # and the positions of its inputs
 
 
 def walk(entrances: list[Symbol], exits: list[Symbol]) -> tuple[list[Call], dict[Layer, int]]:
@@ -69,14 +71,15 @@ def by_distance(entrances: list[Symbol], calls: list[Call], met: dict[Layer, int
 
 def unrolled(
     entrances: list[Symbol], exits: list[Symbol], calls: list[Call]
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
-    """Return the steps of a graph, what they were told, and the positions of its outputs.
+) -> tuple[list[Step], list[bool | None], list[tuple[Layer, ...]], list[int]]:
+    """Return the steps of a graph, what each was told, the models around each, and the positions of the outputs.
 
     The steps of inner models stand in their place.
     """
     places: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(entrances)}
-    steps: list[tuple[Layer, tuple[int, ...]]] = []
+    steps: list[Step] = []
     told: list[bool | None] = []
+    within: list[tuple[Layer, ...]] = []
     several = False
     for node in calls:
         if not isinstance(node, Node):
@@ -86,32 +89,33 @@ def unrolled(
         if inner is None:
             steps.append((node.layer, tuple(at)))
             told.append(node.training)
+            within.append(())
             places[node.output] = len(entrances) + len(steps) - 1
             continue
         for layer, inner_places in inner.steps:
             steps.append((layer, tuple(at[p] for p in inner_places)))
             at.append(len(entrances) + len(steps) - 1)
         told += inner.told if node.training is None else [node.training] * len(inner.steps)
+        within += [(node.layer, *models) for models in inner.within]
         places.update((symbol, at[end]) for symbol, end in zip(node.outputs, inner.ends, strict=True))
         several = several or len(inner.ends) > 1
         if len(steps) > MAX_STEPS:
             raise ValueError(f"The model has more than {MAX_STEPS:,} steps, those of the models inside it included.")
     ends = [places[symbol] for symbol in exits]
-    return _used(steps, told, ends, len(entrances)) if several else (steps, told, ends)
+    if not several:
+        return steps, told, within, ends
+    used = _used(steps, ends, len(entrances))
+    moved = {place: new for new, place in enumerate(itertools.compress(itertools.count(), used))}
+    used = used[len(entrances) :]
+    kept = [(layer, tuple(moved[p] for p in at)) for layer, at in itertools.compress(steps, used)]
+    told, within = list(itertools.compress(told, used)), list(itertools.compress(within, used))
+    return kept, told, within, [moved[end] for end in ends]
 
 
-def _used(
-    steps: list[tuple[Layer, tuple[int, ...]]], told: list[bool | None], ends: list[int], inputs: int
-) -> tuple[list[tuple[Layer, tuple[int, ...]]], list[bool | None], list[int]]:
-    """Leave out the steps that no output depends on: those to the outputs of inner models that nobody uses."""
+def _used(steps: list[Step], ends: list[int], inputs: int) -> list[bool]:
+    """Return for each position whether an output depends on it: not on the outputs of inner models that nobody uses."""
     used = set(ends)
-    for i in range(len(steps) - 1, -1, -1):
-        if inputs + i in used:
-            used.update(steps[i][1])
-    moved = {place: place for place in range(inputs)}
-    kept: list[tuple[Layer, tuple[int, ...]]] = []
-    for i, (layer, places) in enumerate(steps):
-        if inputs + i in used:
-            moved[inputs + i] = inputs + len(kept)
-            kept.append((layer, tuple(moved[p] for p in places)))
-    return kept, [t for i, t in enumerate(told) if inputs + i in used], [moved[end] for end in ends]
+    for place in range(inputs + len(steps) - 1, inputs - 1, -1):
+        if place in used:
+            used.update(steps[place - inputs][1])
+    return [place < inputs or place in used for place in range(inputs + len(steps))]
