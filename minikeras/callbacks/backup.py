@@ -187,7 +187,9 @@ class BackupAndRestore(EveryFewBatches, Callback):
                  "callbacks", "metrics")  # fmt: skip
         if set(state) != set(names):
             raise saving.ModelFileError("its state of a training lacks fields, or has others.")
-        epoch, batch, stopped, positions, numbers, seed, generator, since_last, others, metrics = map(state.get, names)
+        epoch, batch, stopped, positions, numbers, seed, generator, since_last, others, metrics = (
+            state[name] for name in names
+        )
         require("epoch", is_count(self, epoch))
         require("batch", is_count_or_none(self, batch))
         require("stopped", isinstance(stopped, bool))
@@ -325,7 +327,7 @@ def _assignments(model: Any, source: Any) -> list[tuple[Any, np.ndarray]]:
             found.append((v, np.asarray(data[()])))
     for v, value in found if optimizer is not None else ():
         if v is optimizer.iterations:
-            require("iteration of the optimizer", value >= 0)
+            require("iteration of the optimizer", bool(value >= 0))
         if v is optimizer.learning_rate:
-            require("learning rate of the optimizer", 0 <= value < np.inf)
+            require("learning rate of the optimizer", bool(0 <= value < np.inf))
     return found

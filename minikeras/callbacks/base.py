@@ -12,7 +12,7 @@ from ..common.arguments import check_constructor
 from ..common.names import did_you_mean
 from .keeping import Check
 
-Logs = Mapping[str, Any] | None
+Logs = dict[str, Any] | None
 
 
 class Callback:

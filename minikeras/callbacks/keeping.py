@@ -93,7 +93,8 @@ def fields(thing: Any, declared: Mapping[str, Check]) -> dict[str, Check]:
     known = dict(declared)
     if type(thing).__module__.partition(".")[0] == _PACKAGE:
         return known
-    options, written = _options(type(thing)), {}
+    options = _options(type(thing))
+    written: dict[str, Any] = {}
     for c in reversed(type(thing).__mro__):
         if c.__module__.partition(".")[0] not in (_PACKAGE, "builtins"):
             written.update(vars(c))

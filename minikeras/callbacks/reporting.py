@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,7 +46,7 @@ class ProgbarLogger(Callback):
         self.verbose, self.epochs = 1, 1
         self.target: int | None = None
         self.seen = 0
-        self._line: ProgressLine | None = None
+        self._line: Any = None  # a ProgressLine
         self._in_fit = False
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -152,7 +151,7 @@ class CSVLogger(Callback):
             has_validation = any(key.startswith("val_") for key in keys)
             self.keys = keys if has_validation else keys + [f"val_{key}" for key in keys]
         with open(self.filename, "ab", buffering=0) as file:  # so that nothing waits to be written
-            rows = [] if file.tell() else [["epoch", *self.keys]]
+            rows: list[list[Any]] = [] if file.tell() else [["epoch", *self.keys]]
             rows.append([epoch, *(_csv_value(logs.get(key, "NA")) for key in self.keys)])
             text = self._as_text(rows).encode()
             if file.write(text) != len(text):
@@ -168,6 +167,6 @@ class CSVLogger(Callback):
 
 
 def _csv_value(value: Any) -> Any:
-    if isinstance(value, str) or not isinstance(value, Iterable) or np.ndim(value) == 0:
+    if isinstance(value, str) or not hasattr(value, "__iter__") or np.ndim(value) == 0:
         return value
     return f'"[{", ".join(map(str, value))}]"'

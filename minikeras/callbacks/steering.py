@@ -27,7 +27,7 @@ class Monitor(Callback):
         self.monitor, self.mode = monitor, mode
         self.min_delta = abs(min_delta)
         self.best: float | None = None
-        self._sign: int | None = None  # +1 where more is better, -1 where less is
+        self._sign: Any = None  # +1 where more is better, -1 where less is
 
     def improved(self, value: float, reference: float | None) -> bool:
         """Tell whether `value` is better than `reference` by more than `min_delta`.

@@ -124,7 +124,8 @@ def train_validation_split(
             f"validation_split={fraction} of {n} samples leaves {split} to train and {n - split} to validate; "
             "both parts need one. Give more data or another fraction."
         )
-    return tuple(tuple(None if a is None else a[part] for a in arrays) for part in (slice(split), slice(split, None)))
+    first, last = ([None if a is None else a[part] for a in arrays] for part in (slice(split), slice(split, None)))
+    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
 
 
 __all__ = [

@@ -33,8 +33,8 @@ class Batches:
         check: what each batch of a stream goes through before it is handed on; arrays are checked as a whole.
     """
 
-    batch_size: int | None = None
-    arrays: Triple | None = None
+    batch_size: Any = None
+    arrays: Any = None
     exhausted = False
     initial_batch = 0
     check: Callable[..., Triple] | None = None
@@ -44,7 +44,7 @@ class Batches:
 
     def __init__(self, asked: int | None, total: int | None):
         self._asked, self._total = asked, total
-        self._pass: Iterator[Any] | None = None
+        self._pass: Any = None  # an iterator
         self._seen = 0  # batches taken from the running pass
 
     @property
@@ -150,7 +150,8 @@ class ArrayBatches(Batches):
 
     def peek(self) -> Triple:
         """Return the first batch of the unshuffled arrays."""
-        return tuple(None if a is None else a[: self.batch_size] for a in self.arrays)
+        x, y, weights = (None if a is None else a[: self.batch_size] for a in self.arrays)
+        return x, y, weights
 
     def _begin_pass(self) -> Iterator[Triple]:
         order = epoch_order(len(self.arrays[0]), self.batch_size, self.shuffle)

@@ -57,8 +57,8 @@ class Row(NamedTuple):
     high: float
     dy_norm: float | None = None
     dx_norm: float | None = None
-    gradient_norms: dict[str, float] | None = None
-    weight_norms: dict[str, float] | None = None
+    gradient_norms: Any = None
+    weight_norms: Any = None
     backward_multiply_adds: int | None = None
 
 
@@ -173,9 +173,9 @@ def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float,
     ys = flatten_like(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
                  [i not in given for i in range(len(names))])  # fmt: skip
     parts = {}
-    for i, loss in given.items():
+    for i, wanted in given.items():
         ys[i] = _as_batch(ys[i], forward.outputs[i])
-        loss = as_loss(loss, ys[i].shape, forward.outputs[i].shape)
+        loss: Any = as_loss(wanted, ys[i].shape, forward.outputs[i].shape)
         loss.check_targets(ys[i], model.outputs[i].shape)
         parts[i] = loss, head(loss, model.graph.lasts[i])
     paired = {wires.outputs[i] for i, (_, part) in parts.items() if part.function is not None}

@@ -43,8 +43,9 @@ def summary(
     from rich.table import Column, Table
 
     layers = _layers_in_range(model.layers, layer_range)
-    header, justify = ["Layer (type)", "Output Shape", "Param #"], ["left", "left", "right"]
-    graph = getattr(model, "graph", None)
+    header: list[str] = ["Layer (type)", "Output Shape", "Param #"]
+    justify: list[Any] = ["left", "left", "right"]
+    graph: Any = getattr(model, "graph", None)
     branches = graph is not None and not graph.is_chain
     if branches:
         header, justify = [*header, "Connected to"], [*justify, "left"]

@@ -84,7 +84,7 @@ def wiring(model: Any, expand_nested: bool = True, origin: Callable[[Any], Origi
                 inner = {id(s): place for s, place in zip(made.layer.inputs, inputs, strict=True)}
                 outputs = follow(made.layer, inner, (*within, made.layer))
             else:
-                outputs = range(size, size + len(made.outputs))
+                outputs = [*range(size, size + len(made.outputs))]
                 size += len(outputs)
                 calls.append(Call(made.layer, inputs, tuple(outputs), within, made))
             places.update((id(s), place) for s, place in zip(made.outputs, outputs, strict=True))

@@ -189,6 +189,8 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
 
+    ignore_class: int | None
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.ignore_class is not None:
             counts = (np.asarray(y_true) != self.ignore_class).reshape(np.shape(y_pred)[:-1]).astype(self.dtype)
@@ -259,7 +261,7 @@ def resolve(
     """
     kinds = _KINDS.get(identifier.lower()) if isinstance(identifier, str) else None
     if kinds and y_pred_shape is not None:
-        return kinds[kind_of_targets(y_true_shape, y_pred_shape)](name=identifier)
+        return kinds[kind_of_targets(y_true_shape or (), y_pred_shape)](name=identifier)
     found = get(identifier)
     if found is None:
         raise TypeError("Metric: expected a name, a Metric or a function of (y_true, y_pred), received None.")

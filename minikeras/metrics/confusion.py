@@ -132,7 +132,8 @@ class _Share(Metric):
         dtype: str | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
-        given = [thresholds] if np.ndim(thresholds) == 0 else list(thresholds)
+        said: Any = thresholds
+        given = [said] if np.ndim(said) == 0 else list(said)
         wrong = [] if thresholds is None else [t for t in given if t is None or not 0 <= t <= 1]
         if wrong:
             raise ValueError(f"{type(self).__name__}: `thresholds` are numbers from 0 to 1, received {wrong}.")
@@ -254,7 +255,7 @@ class AUC(Metric):
             if isinstance(num_thresholds, bool) or not hasattr(num_thresholds, "__index__") or num_thresholds <= 1:
                 raise ValueError(f"AUC: `num_thresholds` is an integer above 1, received {num_thresholds!r}.")
             claim(8 * num_thresholds, f"AUC: num_thresholds={num_thresholds}")
-            inner = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
+            inner: Any = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
         else:
             inner = sorted(thresholds)
         # The ends lie a little outside, so that every prediction exceeds the first and none the last.

@@ -42,6 +42,8 @@ def _per_sample(
 class Sum(Metric):
     """The (weighted) sum of all values seen."""
 
+    total: Any
+
     def __init__(self, name: str | None = "sum", dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
         self.reset_state()
@@ -62,6 +64,9 @@ class Sum(Metric):
 @keras_class("keras.metrics")
 class Mean(Metric):
     """The (weighted) mean of all values seen: sum(w v) / sum(w), 0 before any; each sample's values are averaged."""
+
+    total: Any
+    count: Any
 
     def __init__(self, name: str | None = "mean", dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
@@ -128,7 +133,7 @@ class MeanMetricWrapper(Mean):
         if self.fn in CROSSENTROPIES and is_built_in(type(self).update_state):
             crossentropy = LossFunctionWrapper(self.fn, **self.options)
         loss = crossentropy.behind_activation(dtype) if possible and crossentropy is not None else None
-        self._from_logits = loss and (loss if crossentropy is self.fn else loss.call)
+        self._from_logits: Any = loss and (loss if crossentropy is self.fn else loss.call)
         self.takes_logits = loss is not None
 
     def update_from_logits(self, y_true: Any, z: np.ndarray, sample_weight: Any = None) -> None:

@@ -32,7 +32,8 @@ def new_figure(size: tuple[float, float], title: str | None = None) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=120, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.1, h_pad=0.08)
     if title:
         figure.suptitle(title)
     return figure

@@ -5,7 +5,7 @@ config.json         the architecture, and what `compile` was given
 model.weights.h5    weights and the optimizer's state; see `weights`
 """
 
-from typing import Any
+from typing import Any, cast
 
 from ..common.budget import Budget
 from ..common.serialization import deserialize, serialize
@@ -26,7 +26,7 @@ def save(model: Any, path: str) -> None:
 
     text = config_text(serialize(model))
     stored = weights.image(model)
-    with atomic.replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with atomic.replacing(path) as file, zipfile.ZipFile(cast(Any, file), "w") as archive:
         archive.writestr(_METADATA, metadata_text())
         archive.writestr(_CONFIG, text)
         archive.writestr(_WEIGHTS, stored)

@@ -215,7 +215,7 @@ def _names(source: Source, owner: Any, name: str) -> list[str]:
 
 def _optimizer_state(model: Any, source: Source) -> OptimizerState:
     group = source.group(source.root, "optimizer_weights")
-    names: list[str | None] = [] if group is None else [*_names(source, group, "weight_names")]
+    names: list[Any] = [] if group is None else [*_names(source, group, "weight_names")]
     rate = model.optimizer.variables[1:2]
     if names and rate and (len(names) == 1 or source.numbers(group, names[1]).shape != ()):
         names.insert(1, None)  # Keras 2 keeps the learning rate in the config only
@@ -230,7 +230,7 @@ _RENAMED = {
     "InputLayer": {"batch_input_shape": "batch_shape"},
     "LeakyReLU": {"alpha": "negative_slope"},
 }
-_DROPPED = {"keras.optimizers": ("jit_compile", "is_legacy_optimizer", "decay")}
+_DROPPED: dict[Any, tuple[str, ...]] = {"keras.optimizers": ("jit_compile", "is_legacy_optimizer", "decay")}
 
 
 def _new_form(config: Any, modules: tuple[str, ...]) -> Any:

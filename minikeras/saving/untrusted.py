@@ -120,7 +120,7 @@ def _similar(folder: str, name: str) -> str:
 class _Part(io.RawIOBase):
     """A stretch of a file, as a file."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int):
+    def __init__(self, file: Any, start: int, size: int):
         self.file, self.start, self.size, self.place = file, start, size, 0
 
     def readable(self) -> bool:
@@ -138,7 +138,7 @@ class _Part(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self.file.seek(self.start + self.place)
-        count = self.file.readinto(memoryview(buffer)[: max(self.size - self.place, 0)])
+        count: int = self.file.readinto(memoryview(buffer)[: max(self.size - self.place, 0)])
         self.place += count
         return count
 
@@ -175,7 +175,7 @@ def open_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> Iter
         yield {m.filename: _open_member(archive, m, file, opened) for m in members}
 
 
-def _open_member(archive: Any, member: Any, file: BinaryIO, opened: contextlib.ExitStack) -> BinaryIO:
+def _open_member(archive: Any, member: Any, file: BinaryIO, opened: contextlib.ExitStack) -> Any:
     """Return a member as a file: a part of the archive, or where it is compressed, a copy that has no name."""
     import tempfile
 
@@ -233,7 +233,7 @@ def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any
     if len(text) > limit:
         raise ModelFileError(f"its config has {len(text):,} bytes, more than the limit of {limit:,}.")
     most = _CONFIG_VALUES * (limit // _CONFIG_BYTES)
-    brackets = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
+    brackets: Any = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
     if sum(map(text.count, brackets)) > 2 * most:  # counted before they are made; some may stand in texts
         raise ModelFileError(f"its config has more than {most:,} values.")
     try:
@@ -242,7 +242,8 @@ def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any
         raise ModelFileError(f"its config is no JSON ({error or type(error).__name__}).") from error
     if not isinstance(config, dict):
         raise ModelFileError("its config is no JSON object.")
-    level, values, layers = [config], 0, 0
+    level: list[Any] = [config]
+    values = layers = 0
     for _ in range(_CONFIG_DEPTH):
         values += len(level)
         layers += sum("class_name" in v for v in level if isinstance(v, dict))

@@ -224,14 +224,14 @@ def fill(assignments: Assignments, state: OptimizerState | None, source: Source,
     arrays = [] if state is None else state.arrays
     if not fresh:
         claim(sum(v.value.nbytes for v, _ in assignments), "the weights")
-    if arrays and (state.wants_build or not fresh):
+    if state is not None and arrays and (state.wants_build or not fresh):
         claim(state.size, "the optimizer's state")
-    if arrays and state.wants_build:
+    if state is not None and arrays and state.wants_build:
         state.model.gather()
         with postponed():
             state.optimizer.build(state.model.trainable_weights)
     try:
-        if arrays:
+        if state is not None and arrays:
             assignments = [*assignments, *zip(state.optimizer.variables, arrays, strict=True)]
         values = (_values(v, a) for v, a in assignments)
         for (v, _), value in zip(assignments, values if fresh else list(values), strict=True):
@@ -240,7 +240,7 @@ def fill(assignments: Assignments, state: OptimizerState | None, source: Source,
             else:
                 v.assign(value)
     finally:
-        for v in state.optimizer.variables if arrays else ():
+        for v in state.optimizer.variables if state is not None and arrays else ():
             v.settle()
 
 

@@ -103,7 +103,7 @@ def diagnosis(expected: np.ndarray, received: np.ndarray, allowed: float, batch:
         ratio = np.divide(r, e, out=np.ones_like(r), where=np.abs(e) > allowed)[~right]
         if ratio.size > 1 and np.ptp(ratio) <= 1e-3 * abs(ratio.mean()):
             return f"the wrong elements are off by the factor {ratio.mean():.4g}"
-    wrong_samples = np.flatnonzero(~right.reshape(len(right), -1).all(axis=1)) if e.ndim > 1 else []
+    wrong_samples: Any = np.flatnonzero(~right.reshape(len(right), -1).all(axis=1)) if e.ndim > 1 else []
     if 0 < len(wrong_samples) < len(e):
         return f"only entries {', '.join(map(str, wrong_samples[:5]))} of the first axis are wrong"
     return ""

@@ -53,7 +53,7 @@ def check_gradients(
     if x is None:
         if input_shape is None:
             raise ValueError("check_gradients: expected `input_shape` or `x`.")
-        shapes = input_shape if layer.joins else [input_shape]
+        shapes: Any = input_shape if layer.joins else [input_shape]
         x = layer._as_given([generator.normal(size=(batch_size, *shape)) for shape in shapes])
     inputs = [np.array(a, np.float64) for a in (x if layer.joins else [x])]
     x = layer._as_given(inputs)
@@ -114,11 +114,11 @@ def _float64_copy(layer: Layer, input_shape: Any, generator: np.random.Generator
     return layer
 
 
-def _repeatable(layer: Layer) -> Callable[[np.ndarray, bool], tuple[np.ndarray, Any]]:
+def _repeatable(layer: Layer) -> Callable[[Any, bool], tuple[np.ndarray, Any]]:
     """Return `forward` with the layer's random streams wound back before each call."""
     streams = {name: value for name, value in vars(layer).items() if isinstance(value, SeedGenerator)}
 
-    def run(x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+    def run(x: Any, training: bool) -> tuple[np.ndarray, Any]:
         for name, stream in streams.items():
             setattr(layer, name, copy.deepcopy(stream))
         return layer.forward(x, layer.is_active(training))
@@ -196,7 +196,7 @@ def _compare(
                 f"slope is {slope:.9g}; the largest element of the gradient is {scale:.3g}, "
                 f"and {tolerance:.0e} of it is the error allowed."
             )
-        worst = max(worst, error / scale if scale else 0.0)
+        worst = max(worst, float(error / scale) if scale else 0.0)
     return worst
 
 

@@ -75,7 +75,7 @@ class Trace(NamedTuple):
         """Write the trace to an `.npz` file: the arrays, and a text that says which is which."""
         import json
 
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
 
         def without_arrays(value: Any) -> Any:
             if isinstance(value, np.ndarray):
@@ -85,7 +85,7 @@ class Trace(NamedTuple):
 
         text = json.dumps({"format": FORMAT, "trace": without_arrays(self)})
         with open(path, "wb") as file:  # a name as it was given: np.savez would append .npz
-            np.savez_compressed(file, text=np.array(text), **arrays)
+            np.savez_compressed(file, **arrays, text=np.array(text))
 
     @classmethod
     def load(cls, path: Any) -> "Trace":
@@ -107,7 +107,8 @@ class Trace(NamedTuple):
                 return [with_arrays(v) for v in value] if isinstance(value, list) else value
 
             *rest, calls, layers = with_arrays(described["trace"])
-        return cls(*rest, [TracedCall(*c) for c in calls], [TracedLayer(*v) for v in layers])
+        rest += [TracedCall(*c) for c in calls], [TracedLayer(*v) for v in layers]
+        return cls(*rest)
 
 
 def trace_own(
@@ -268,6 +269,6 @@ def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], 
         layer.set_weights(values)
         for stream, state in zip(streams(layer), states, strict=False):
             stream.state[...] = state
-    twin.compile_from_config(twin.get_compile_config())
+    twin.compile_from_config(twin.get_compile_config() or {})
     twin.train_on_batch(pack(twin.input, xs), pack(twin.output, ys))
     return [layer.get_weights() for layer in layers]

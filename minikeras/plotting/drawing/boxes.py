@@ -113,7 +113,8 @@ class Picture:
     def _add(
         self, thing: Any, name: str, kind: str, inputs: Sequence[Any], outputs: Sequence[Any], frame: Frame
     ) -> None:
-        wanted, rows = self.options, []
+        wanted = self.options
+        rows: list[list[tuple[str, str, str | None]]] = []
         activation = getattr(thing, "activation", None)
         if wanted.show_layer_activations and activation is not None:
             rows.append([("Activation: ", getattr(activation, "__name__", getattr(activation, "name", "?")), None)])

@@ -290,7 +290,7 @@ def _backward(picture: Picture, ways: dict[Arrow, Way], breadth: int, depth: int
             lane, shifts = start + 13, (0.42, 0.08)
         else:
             lane = picture.frame.size[breadth] + 10 * (k + 1)
-            shifts = [-0.25 * (box in to_themselves) for box in (a, b)]
+            shifts = (-0.25 * (a in to_themselves), -0.25 * (b in to_themselves))
         start_at, end_at = (box.at[depth] + shift * box.size[depth] for box, shift in zip((a, b), shifts, strict=True))
         lines[a, b] = [(start, start_at), (lane, start_at), (lane, end_at), (end, end_at)]
     return lines
