@@ -37,7 +37,7 @@ def forward(
     y: Images, winner: Images, x: Images, w: Filters, b: Vector,
     strides: Pair, padding: Pair, dilation: Pair, pool: Pair, outputs: Pair, rectified: bool,
 ) -> None:  # fmt: skip
-    """Fill y, and `winner` where it has elements.
+    """Fill y; and `winner`, where it has elements and something is pooled.
 
     z[p, q] = b + sum over i, j of x[h, v] @ w[i, j], for all images at once.
     """
@@ -49,7 +49,7 @@ def forward(
         z += cells @ w[i, j]
     a = np.maximum(z, 0) if rectified else z
     reference(pool2d.max_forward)(y, a, pool, pool, (0, 0))
-    if winner.size:
+    if winner.size and pool != (1, 1):
         winner[...] = np.argmax([cells for _, _, cells in seen_cells(a, y.shape[1:3], pool, pool)], axis=0)
         if rectified:
             winner[y == 0] = -1

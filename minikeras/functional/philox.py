@@ -57,7 +57,7 @@ def _unit(bits: np.ndarray) -> np.ndarray:
 @fast(same_bits=True, bits="uint32")
 def uniform(out: Vector, bits: Vector, low: np.float32, high: np.float32) -> None:
     """Fill `out` with u (high - low) + low."""
-    out[...] = _unit(bits) * (high - low) + low
+    out[...] = _unit(bits[: out.size]) * (high - low) + low
 
 
 @fast(bits="uint32")

@@ -4,7 +4,7 @@
     conv2d      convolutions and their gradients, with the rectifier and the pooling after them
     depthwise2d convolutions of each channel by itself
     dense       products of matrices with biases, and their gradients
-    activations activations and their derivatives
+    activations activations with exponentials
     crossentropy of a softmax, with its gradient
     pool2d      the largest or the mean cell under a window
     elementwise loops made of a formula for one element: the rules of the optimizers

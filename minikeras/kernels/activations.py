@@ -1,6 +1,7 @@
-"""Activations and their derivatives, at the speed of memory; `functional.activations` says what they are.
+"""Activations with exponentials, at the speed of memory; `functional.activations` says what they are.
 
-Each of single numbers is a formula of one register, which the team applies to its shares of the vectors.
+Each of single numbers is a formula of one register, which the team applies to its shares of the vectors.  What needs no
+exponential is made of its NumPy function (see `elementwise`).
 """
 
 import numpy as np
@@ -42,48 +43,6 @@ def _each(formula):
     return shared(apply)
 
 
-def _each_pair(formula):
-    """Return work: dx = formula(dy, x)."""
-
-    def apply(share, dx, dy, x):
-        first, last = part(share, x.size)
-        rest = (last - first) % LANES
-        for i in range(first, last - rest, LANES):
-            store(dx, i, LANES, formula(load(dy, i, LANES), load(x, i, LANES)))
-        if rest:
-            i = last - rest
-            store(dx, i, rest, formula(load(dy, i, rest), load(x, i, rest)))
-
-    apply.__qualname__ = formula.py_func.__qualname__
-    return shared(apply)
-
-
-# Rectifier: y = max(x, 0) -------------------------------------------------------------------------------------------
-
-
-@inner
-def _rectified(x):
-    return where(greater(fill(ZERO), x), fill(ZERO), x)  # NaN stays
-
-
-@inner
-def _rectified_gradient(dy, x):
-    return where(greater(x, fill(ZERO)), dy, fill(ZERO))
-
-
-_relu_share, _relu_gradient_share = _each(_rectified), _each_pair(_rectified_gradient)
-
-
-def relu(team, y, x):
-    agree(one_size((y, x)))
-    share_out(team, _relu_share, (y, x), WORK * x.size)
-
-
-def relu_gradient(team, dx, dy, x):
-    agree(one_size((dx, dy, x)))
-    share_out(team, _relu_gradient_share, (dx, dy, x), WORK * x.size)
-
-
 # Sigmoid: y = 1 / (1 + exp(-x)) -------------------------------------------------------------------------------------
 
 
@@ -92,22 +51,12 @@ def _logistic(x):
     return fill(ONE) / (fill(ONE) + exp(fill(ZERO) - x))
 
 
-@inner
-def _logistic_gradient(dy, y):
-    return dy * y * (fill(ONE) - y)
-
-
-_sigmoid_share, _sigmoid_gradient_share = _each(_logistic), _each_pair(_logistic_gradient)
+_sigmoid_share = _each(_logistic)
 
 
 def sigmoid(team, y, x):
     agree(one_size((y, x)))
     share_out(team, _sigmoid_share, (y, x), WORK * x.size)
-
-
-def sigmoid_gradient(team, dx, dy, y):
-    agree(one_size((dx, dy, y)))
-    share_out(team, _sigmoid_gradient_share, (dx, dy, y), WORK * y.size)
 
 
 # Hyperbolic tangent: y = (exp(x) - exp(-x)) / (exp(x) + exp(-x)) ----------------------------------------------------
@@ -136,22 +85,12 @@ def _hyperbolic(x):
     return x * p / q
 
 
-@inner
-def _hyperbolic_gradient(dy, y):
-    return dy * (fill(ONE) - y * y)
-
-
-_tanh_share, _tanh_gradient_share = _each(_hyperbolic), _each_pair(_hyperbolic_gradient)
+_tanh_share = _each(_hyperbolic)
 
 
 def tanh(team, y, x):
     agree(one_size((y, x)))
     share_out(team, _tanh_share, (y, x), WORK * x.size)
-
-
-def tanh_gradient(team, dx, dy, y):
-    agree(one_size((dx, dy, y)))
-    share_out(team, _tanh_gradient_share, (dx, dy, y), WORK * y.size)
 
 
 # Softmax: y = exp(x) / sum of exp(x) ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Loops over vectors, made of what is to be done with one element: the rules of the optimizers.
+"""Loops over vectors, made of what is to be done with one element: the rules of the optimizers, and some activations.
 
 A function that NumPy runs on vectors is compiled for single numbers, and stands in the innermost of these loops, each
 of which runs over one share of the vectors.  So there is one text of each rule, and the compiler makes of it what it
@@ -45,6 +45,11 @@ def flush(x, tiny):
     return ZERO if abs(x) < tiny else x
 
 
+@njit(inline="always", error_model="numpy")
+def where(condition, v, w):
+    return v if condition else w
+
+
 def looped(formula: Callable[..., Any], vectors: Sequence[str], written: Sequence[str]) -> Callable[..., Any]:
     """Return loops that write what `formula` returns.
 
@@ -55,8 +60,8 @@ def looped(formula: Callable[..., Any], vectors: Sequence[str], written: Sequenc
     """
     code = formula.__code__
     every = code.co_varnames[: code.co_argcount]
-    # numba knows NumPy's functions of single numbers, but not all: `flush` has its own.
-    of_numbers = FunctionType(code, {**formula.__globals__, "flush": flush}, formula.__name__)
+    # numba knows NumPy's functions of single numbers, but not all: two have their own.
+    of_numbers = FunctionType(code, {**formula.__globals__, "flush": flush, "where": where}, formula.__name__)
     program = _LOOPS.format(
         name=formula.__name__,
         every=", ".join(every),
