@@ -22,6 +22,7 @@ from .common.arguments import plain
 from .common.differentiable import Differentiable, differentiable
 from .common.names import missing_attribute
 from .common.serialization import Table, deserializer, serialize
+from .functional.normal import FAR, normal_cdf
 
 __all__ = [
     "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
@@ -373,7 +374,7 @@ def gelu(x, approximate=False):
 @gelu.derivative
 def gelu_gradient(dy, x, y, approximate=False):
     """dy * (P(X <= x) + x * p(x)), p = exp(-x^2/2) / sqrt(2 pi); the tanh form: 1/2 (1 + t) + x/2 (1 - t^2) u'(x)."""
-    near = np.clip(x, -_FAR, _FAR)  # beyond, the density is 0 and x^2 could overflow
+    near = np.clip(x, -FAR, FAR)  # beyond, the density is 0 and x^2 could overflow
     if approximate:
         t = _gelu_tanh(x)
         slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * near * near)
@@ -381,45 +382,9 @@ def gelu_gradient(dy, x, y, approximate=False):
     return dy * (normal_cdf(x) + near * np.exp(-near * near / 2) / math.sqrt(2 * math.pi))
 
 
-_FAR = 36.0  # P(X > 36) = 4e-284 for a standard normal X
-
-
 def _gelu_tanh(x):
-    near = np.clip(x, -_FAR, _FAR)
+    near = np.clip(x, -FAR, FAR)
     return np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near * near * near))
-
-
-def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """P(X <= x) for a standard normal X: 1/2 * (1 + erf(x / sqrt(2))), exact to rounding also in the far tail.
-
-    NumPy has no erf.  For z = |x| / sqrt(2) and t = 2 / (2 + z), the logarithm of erfc(z) * exp(z^2) / t is so smooth
-    in t that a short Chebyshev series gives it (Press et al., Numerical Recipes, 3rd edition, section 6.2.2).
-    """
-    from numpy.polynomial.chebyshev import chebval
-
-    z = np.minimum(np.abs(x), _FAR) * math.sqrt(0.5)
-    t = 2 / (2 + z)
-    tail = t / 2 * np.exp(chebval(_series_position(t), _erfc_series(x.dtype)) - z * z)
-    return np.where(x > 0, 1 - tail, tail)
-
-
-_T_MIN = 2 / (2 + _FAR * math.sqrt(0.5))
-
-
-def _series_position(t):
-    return (2 * t - (1 + _T_MIN)) / (1 - _T_MIN)  # [_T_MIN, 1] -> [-1, 1]
-
-
-@functools.cache
-def _erfc_series(dtype: np.dtype) -> np.ndarray:
-    """Chebyshev coefficients fitted to `math.erfc`, as many as the float type can tell apart."""
-    from numpy.polynomial.chebyshev import chebinterpolate
-
-    def log_ratio(position: np.ndarray) -> Any:
-        ts = (position * (1 - _T_MIN) + (1 + _T_MIN)) / 2
-        return [math.log(math.erfc(z) / t) + z * z for t, z in zip(ts, 2 / ts - 2, strict=True)]
-
-    return chebinterpolate(log_ratio, 10 if dtype == np.float32 else 26).astype(dtype)
 
 
 # Looking up --------------------------------------------------------------------------------------------------------

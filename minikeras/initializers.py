@@ -60,7 +60,6 @@ class Zeros(Initializer):
     """All 0."""
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return zeros."""
         return np.zeros(tuple(shape), dtype or settings.floatx())
 
 
@@ -69,7 +68,6 @@ class Ones(Initializer):
     """All 1."""
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return ones."""
         return np.ones(tuple(shape), dtype or settings.floatx())
 
 
@@ -85,7 +83,6 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return `value` everywhere."""
         return np.full(tuple(shape), self.value, dtype or settings.floatx())
 
 
@@ -106,7 +103,6 @@ class Identity(Initializer):
         self.gain = gain
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the matrix."""
         if len(shape) != 2:
             raise ValueError(f"Identity: expected the shape of a matrix, (rows, columns), received {tuple(shape)}.")
         return self.gain * np.eye(shape[0], shape[1], dtype=dtype or settings.floatx())
@@ -153,7 +149,6 @@ class RandomNormal(RandomInitializer):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the numbers."""
         return random.normal(shape, self.mean, self.stddev, dtype, self.drawn_seed)
 
 
@@ -172,7 +167,6 @@ class RandomUniform(RandomInitializer):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the numbers."""
         return random.uniform(shape, self.minval, self.maxval, dtype, self.drawn_seed)
 
 
@@ -191,7 +185,6 @@ class TruncatedNormal(RandomInitializer):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the numbers."""
         return random.truncated_normal(shape, self.mean, self.stddev, dtype, self.drawn_seed)
 
 
@@ -254,7 +247,6 @@ class VarianceScaling(RandomInitializer):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the numbers; variance = scale / n."""
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
@@ -346,7 +338,6 @@ class Orthogonal(RandomInitializer):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
-        """Return the matrix, in the shape asked for."""
         if len(shape) < 2:
             raise ValueError(f"Orthogonal: expected a shape of at least two axes, received {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]

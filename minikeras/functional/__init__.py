@@ -10,6 +10,7 @@
     crossentropy of a softmax, with its gradient
     updates      the rules of the optimizers
     philox       random numbers from a counter
+    normal       how many normal numbers are smaller than x
 
 Each function fills arrays that it is given; its gradient stands directly under it.  Where a function is decorated with
 `fast`, loops of the same name in the room of the same name of `kernels` do its work, as machine code: it is made at the

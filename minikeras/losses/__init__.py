@@ -83,15 +83,12 @@ class LossFunctionWrapper(Loss):
         vars(self).update(options)
 
     def call(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
-        """Return f(y_true, y_pred)."""
         return self.fn(y_true, y_pred, **self.options)
 
     def gradient(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
-        """Return f.gradient(y_true, y_pred)."""
         return self.fn.gradient(y_true, y_pred, **self.options)
 
     def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:
-        """Raise ValueError or TypeError where the targets cannot belong to outputs of this shape."""
         checker = type(self).targets_checker
         if checker is not None:
             y_true = np.asarray(y_true)
@@ -117,16 +114,16 @@ class LossFunctionWrapper(Loss):
         """
         if activation not in _PAIRS.values():
             return None
-        twin = self.behind_activation(dtype)
-        if twin is self:
+        behind = self.behind_activation(dtype)
+        if behind is self:
             warnings.warn(
                 f"Loss {self.name!r} was made with from_logits=True, but the model ends in a {activation} activation: "
                 "the loss takes what enters the activation. Drop one of the two.",
                 stacklevel=2,
             )
-        elif twin is not None and activation != self.pairs_with:
+        elif behind is not None and activation != self.pairs_with:
             warnings.warn(self._mismatch(activation, units), stacklevel=2)
-        return twin
+        return behind
 
     def behind_activation(self, dtype: str | None = None) -> Loss | None:
         """Return the same as `on_logits` does for a softmax or a sigmoid, without a word."""
@@ -138,19 +135,17 @@ class LossFunctionWrapper(Loss):
             return None
         if self.options.get("from_logits"):
             return self
-        twin = copy.copy(self)
-        twin.from_logits, twin.options = True, {**self.options, "from_logits": True}
-        return twin
+        behind = copy.copy(self)
+        behind.from_logits, behind.options = True, {**self.options, "from_logits": True}
+        return behind
 
     def _mismatch(self, activation: str | None, units: int | None) -> str:
+        meant = "softmax with categorical_crossentropy (or sparse_categorical_crossentropy)"
+        other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
         if activation == "sigmoid":
             meant = f"softmax with {self.fn.__name__}, for samples of one class each"
-            other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
-        else:
-            meant = "softmax with categorical_crossentropy (or sparse_categorical_crossentropy)"
-            other = "sigmoid with binary_crossentropy, where each output is a yes or no of its own"
-            if units == 1:
-                meant, other = "sigmoid with binary_crossentropy", "a softmax of one unit always predicts 1"
+        elif units == 1:
+            meant, other = "sigmoid with binary_crossentropy", "a softmax of one unit always predicts 1"
         return (
             f"Loss {self.name!r} after a {activation}: as in tf.keras, the loss takes what enters the activation and "
             f"trains as after a {self.pairs_with}, though predictions are those of the {activation}. "
@@ -158,7 +153,6 @@ class LossFunctionWrapper(Loss):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; a wrapped function by its name."""
         arguments = super().get_config()
         if type(self) is LossFunctionWrapper:
             arguments.update(fn=function_config(self.fn), **serialize(self.options))
@@ -166,7 +160,6 @@ class LossFunctionWrapper(Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Build a loss from what `get_config` returned."""
         if isinstance(config.get("fn"), dict):
             config = {**config, "fn": get(config["fn"]["config"])}
         return super().from_config(config)
@@ -285,7 +278,6 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
     ignore_class: int | None
 
     def mask(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray | None:
-        """Return which samples are not of the class to ignore."""
         if self.ignore_class is None:
             return None
         return (np.asarray(y_true) != self.ignore_class).reshape(y_pred.shape[:-1])

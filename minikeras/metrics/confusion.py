@@ -143,7 +143,6 @@ class _Share(Metric):
         self._beside = self.add_variable((len(self.thresholds),), "zeros", name=self.others)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count one batch."""
         TP, FP, _, FN = confusion(
             y_true, y_pred, np.array(self.thresholds, "float64"), sample_weight, self.top_k, self.class_id, self.dtype
         )
@@ -156,7 +155,6 @@ class _Share(Metric):
         return float(share[0]) if len(share) == 1 else share
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
         return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
@@ -270,7 +268,6 @@ class AUC(Metric):
         return list(self._thresholds)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count one batch."""
         y_pred = np.asarray(y_pred, self.dtype)
         if self.from_logits:
             y_pred = activations.sigmoid(y_pred)
@@ -279,7 +276,6 @@ class AUC(Metric):
             variable.assign_add(new)
 
     def result(self) -> float:
-        """Return the area so far."""
         TP, FP, TN, FN = (v.value for v in self.variables)
         if self.curve == "PR" and self.summation_method == "interpolation":
             return _area_of_hyperbolas(TP, FP, FN)
@@ -296,7 +292,6 @@ class AUC(Metric):
         return float(np.sum((x[:-1] - x[1:]) * height))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor; the thresholds only where they were given."""
         config = super().get_config()
         given = config.pop("thresholds")
         return {**config, "thresholds": given[1:-1]} if self._given else config
@@ -356,7 +351,6 @@ class FBetaScore(Metric):
         self.average, self.beta, self.threshold = average, beta, threshold
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count one batch."""
         y_true, y_pred = np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype)
         if y_true.ndim == 1 and y_pred.shape == (len(y_true), 1):
             y_true = y_true[:, None]

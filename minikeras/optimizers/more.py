@@ -52,8 +52,25 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **options)
 
 
+class Moments(Optimizer):
+    """Base of the two below, which have Adam's arguments but for `amsgrad`."""
+
+    limits = Adam.limits
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
+    ):
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        super().__init__(learning_rate, **options)
+
+
 @entered
-class Nadam(Optimizer):
+class Nadam(Moments):
     """Adam that looks a step ahead, as SGD does with `nesterov` (Dozat, 2016).
 
     m and v as Adam's;  u_t = beta_1 (1 - 0.96^t / 2),  U_t = u_1 u_2 ... u_t
@@ -71,30 +88,17 @@ class Nadam(Optimizer):
         ValueError: a number out of range.
     """
 
-    limits = Adam.limits
     own_numbers = 1
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Any,
-    ):
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m and v together."""
         return [("momentum", "velocity")]
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """See `Optimizer.build`; U starts at 1."""
         variables = list(variables)
         if not self.built:
             dtype = variables[0].dtype if variables and isinstance(variables[0], Variable) else None
-            self._product = Scalar(1, auto_name("Variable"), dtype)
+            self._product = Scalar(1, auto_name("Variable"), dtype)  # U
         super().build(variables)
 
     @property
@@ -103,7 +107,6 @@ class Nadam(Optimizer):
         return [*super().variables, *([self._product] if self.built else [])]
 
     def counting(self) -> list[Call]:
-        """See `Optimizer.counting`; U goes on by one factor."""
         product = self._product.value
         following = self._next_product(product.dtype.type, int(self.iterations) + 1)
         return [*super().counting(), (product.__setitem__, (), following)]
@@ -125,7 +128,7 @@ class Nadam(Optimizer):
 
 
 @entered
-class Adamax(Optimizer):
+class Adamax(Moments):
     """Adam with the largest gradient in the place of the root mean square (Kingma & Ba, 2015, section 7).
 
     m = beta_1 m + (1 - beta_1) g
@@ -142,19 +145,6 @@ class Adamax(Optimizer):
     Raises:
         ValueError: a number out of range.
     """
-
-    limits = Adam.limits
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Any,
-    ):
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        super().__init__(learning_rate, **options)
 
     def slots(self) -> list[tuple[str, ...]]:
         """m and u together."""

@@ -76,7 +76,6 @@ class ExponentialDecay(LearningRateSchedule):
         _check_positive(self, "decay_steps")
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate after `step` steps."""
         initial, steps, rate, step = _numbers(self.initial_learning_rate, self.decay_steps, self.decay_rate, step)
         done = np.floor(step / steps) if self.staircase else step / steps
         return initial * rate**done
@@ -110,7 +109,6 @@ class InverseTimeDecay(LearningRateSchedule):
         _check_positive(self, "decay_steps")
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate after `step` steps."""
         initial, steps, rate, step = _numbers(self.initial_learning_rate, self.decay_steps, self.decay_rate, step)
         done = np.floor(step / steps) if self.staircase else step / steps
         return initial / (1 + rate * done)
@@ -140,7 +138,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.boundaries, self.values, self.name = boundaries, values, name
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate after `step` steps."""
         return np.asarray(self.values, settings.floatx())[np.searchsorted(self.boundaries, step)]
 
 
@@ -174,7 +171,6 @@ class PolynomialDecay(LearningRateSchedule):
         _check_positive(self, "decay_steps")
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate after `step` steps."""
         initial, end, power = _numbers(self.initial_learning_rate, self.end_learning_rate, self.power)
         steps, step = _numbers(self.decay_steps, step)
         if self.cycle:
@@ -217,7 +213,6 @@ class CosineDecay(LearningRateSchedule):
             raise ValueError(f"CosineDecay: `warmup_steps` must be >= 0, received {warmup_steps!r}.")
 
     def __call__(self, step: Any) -> Any:
-        """Return the learning rate after `step` steps."""
         initial, steps, step = _numbers(self.initial_learning_rate, self.decay_steps, step)
         if self.warmup_target is None:
             return self._down(initial, step, steps)
