@@ -122,7 +122,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def gradient(self) -> Any:  # so that `v.gradient += ...` needs no check for None
         """d loss / d value, None where not trainable."""
-        gradient, home = self._gradient_array(), self.home
+        gradient, home = self._gradient, self.home
+        if gradient is None:
+            gradient = self._gradient_array()
         if gradient is not None and home is not None and self._written != home.passes:
             gradient.fill(0)
             self.__dict__["_written"] = home.passes
@@ -394,9 +396,13 @@ def to_write(variables: Sequence[Variable]) -> tuple[list[Any], bool]:
         home = v.home
         if home is None or v._written == home.passes:
             return [v.gradient for v in variables], True
+    arrays = []
     for v in variables:
-        v.__dict__["_written"] = v.home.passes  # type: ignore[union-attr]
-    return [v._gradient_array() for v in variables], False
+        mine = v.__dict__
+        mine["_written"] = mine["home"].passes
+        array = mine["_gradient"]
+        arrays.append(v._gradient_array() if array is None else array)
+    return arrays, False
 
 
 def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:

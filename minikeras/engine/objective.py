@@ -220,7 +220,7 @@ class Objective:
         """Let the metrics see a batch; where `buffered`, they may look at it later, as it stays as it is."""
         metric: Any
         for i, metric, weighted in self._metrics:
-            y_i, y_pred_i = self._part(y, i), self._part(y_pred, i)
+            y_i, y_pred_i = (y, y_pred) if self._alone else (y.arrays[i], y_pred.arrays[i])
             weights = self._part(sample_weight, i) if weighted else None
             if metric.takes_logits:
                 metric.update_from_logits(y_i, z if self._alone else z[i], weights)

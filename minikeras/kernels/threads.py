@@ -184,12 +184,10 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 def team() -> np.ndarray:
     """Return the team's board; a board of no fields where there shall be no team."""
     board = _of_this_thread.board
-    return _formed().board if board is None else board
-
-
-def _formed() -> Team:
+    if board is not None:
+        return board
     team = _team
-    return undisturbed(_form) if team is None or team.size != number() else team
+    return (undisturbed(_form) if team is None or team.size != number() else team).board
 
 
 def _form() -> Team:
