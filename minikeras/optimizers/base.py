@@ -329,7 +329,7 @@ class Optimizer(Configurable):
             gradients = [g for v in variables if (g := v.gradient) is not None]
             rate = self._current_rate()
             if self.clipnorm or self.global_clipnorm or self.clipvalue:
-                self._clip(gradients)
+                _clip(gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
             if self.weight_decay is not None:
                 for w in segments.decayed:
                     calls.append((functional.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
@@ -343,29 +343,6 @@ class Optimizer(Configurable):
         """Return the calls that end a step: they count it."""
         count = self.iterations.value
         return [(count.__setitem__, (), count.item() + 1)]
-
-    def _clip(self, gradients: list[np.ndarray]) -> None:
-        """Limit the gradients, in place.
-
-        clipnorm:        g = g c / max(|g|, c)             |g| the norm of one variable's gradient
-        global_clipnorm: g = g c min(1 / |G|, 1 / c)       |G| that of all; not finite: everything becomes NaN
-        clipvalue:       g = min(max(g, -c), c)
-        """
-        if self.clipnorm:
-            for g in gradients:
-                c = g.dtype.type(self.clipnorm)
-                norm = np.sqrt(np.sum(np.square(g)))
-                g *= c
-                g /= np.maximum(norm, c)
-        elif self.global_clipnorm:
-            c = gradients[0].dtype.type(self.global_clipnorm)
-            norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
-            scale = c * np.minimum(1 / norm, 1 / c) + (norm - norm)
-            for g in gradients:
-                g *= scale
-        elif self.clipvalue:
-            for g in gradients:
-                np.clip(g, -self.clipvalue, self.clipvalue, out=g)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
         """Copy gradients into the variables' own, and do one step.
@@ -424,6 +401,32 @@ def _by_home(variables: Iterable[Variable]) -> dict[Parameters, list[Variable]]:
         if v.home is not None:
             homes.setdefault(v.home, []).append(v)
     return homes
+
+
+def _clip(
+    gradients: list[np.ndarray], clipnorm: float | None, global_clipnorm: float | None, clipvalue: float | None
+) -> None:
+    """Limit the gradients, in place.
+
+    clipnorm:        g = g c / max(|g|, c)             |g| the norm of one variable's gradient
+    global_clipnorm: g = g c min(1 / |G|, 1 / c)       |G| that of all; not finite: everything becomes NaN
+    clipvalue:       g = min(max(g, -c), c)
+    """
+    if clipnorm:
+        for g in gradients:
+            c = g.dtype.type(clipnorm)
+            norm = np.sqrt(np.sum(np.square(g)))
+            g *= c
+            g /= np.maximum(norm, c)
+    elif global_clipnorm:
+        c = gradients[0].dtype.type(global_clipnorm)
+        norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
+        scale = c * np.minimum(1 / norm, 1 / c) + (norm - norm)
+        for g in gradients:
+            g *= scale
+    elif clipvalue:
+        for g in gradients:
+            np.clip(g, -clipvalue, clipvalue, out=g)
 
 
 def _do_all(calls: list[Call]) -> None:
