@@ -5,7 +5,6 @@ Called by every room that needs a default; calls nobody.  Keras's counterpart: `
 """
 
 import os
-from typing import Any
 
 _FLOAT_TYPES = ("float32", "float64")
 
@@ -67,7 +66,7 @@ def set_num_threads(number: int | None) -> None:
         ValueError: not a positive integer.
     """
     global _num_threads
-    value: Any = number
+    value: object = number
     source = "set_num_threads"
     if value is None:
         source = "The environment variable MINIKERAS_NUM_THREADS"

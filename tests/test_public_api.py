@@ -1,0 +1,22 @@
+"""What users rely on changes only on purpose: the public names and signatures are those that were written down."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from public_api import KEPT
+
+SCRIPT = Path(__file__).with_name("public_api.py")
+
+
+@pytest.mark.quick
+def test_the_public_names_are_those_written_down(tmp_path):
+    # In a process of its own, where no test has added anything to a module.
+    code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import public_api; print('\\n'.join(public_api.lines()))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    now, kept = set(said.stdout.splitlines()), set(KEPT.read_text(encoding="utf-8").splitlines())
+    hint = f"Where that is meant: python tests/{SCRIPT.name} --write"
+    assert not kept - now, f"gone or changed: {sorted(kept - now)}. {hint}"
+    assert not now - kept, f"new or changed: {sorted(now - kept)}. {hint}"
