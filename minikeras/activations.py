@@ -20,7 +20,7 @@ import numpy as np
 from . import config, functional
 from .common.arguments import plain
 from .common.differentiable import Differentiable, differentiable
-from .common.names import missing_attribute
+from .common.names import refuse_other_names
 from .common.serialization import Table, deserializer, serialize
 from .functional.normal import FAR, normal_cdf
 
@@ -440,4 +440,4 @@ def _how_to_differentiate(function: Any) -> str:
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import config as settings
 from . import random
-from .common.names import missing_attribute
+from .common.names import refuse_other_names
 from .common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
@@ -399,4 +399,4 @@ def _given(values: np.ndarray) -> Callable[..., np.ndarray]:
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from . import saving
 from .common.arguments import checked
-from .common.names import auto_name, missing_attribute
+from .common.names import auto_name, refuse_other_names
 from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
 from .engine.graph_config import graph_config, symbols_of
 from .engine.training import Trainer
@@ -359,4 +359,4 @@ load_model, save_model = saving.load_model, saving.save_model
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import config
-from .common.names import auto_name, missing_attribute
+from .common.names import auto_name, refuse_other_names
 from .common.serialization import Configurable, keras_class
 from .functional import philox
 
@@ -310,4 +310,4 @@ def blocks_to_shuffle(n: int) -> int:
     return -(-max(n - 1, 0) // 4)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .common.names import missing_attribute
+from .common.names import refuse_other_names
 from .common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
@@ -145,4 +145,4 @@ def get(identifier: Any) -> Any:
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

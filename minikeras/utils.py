@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .common.console import Progbar
-from .common.names import clear_session, missing_attribute
+from .common.names import clear_session, refuse_other_names
 from .data import PyDataset
 from .datasets.cache import get_file
 from .plotting.drawing import model_to_dot, plot_model
@@ -78,4 +78,4 @@ def normalize(x: Any, axis: int = -1, order: int | float = 2) -> np.ndarray:
     return x / np.where(norm == 0, 1, norm)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -35,14 +35,15 @@ __all__ = [
 
 _missing = missing_attribute(__name__, __all__)
 
+if not TYPE_CHECKING:  # to a checker, a module with `__getattr__` has any name
 
-def __getattr__(name: str) -> Any:
-    if name == "BackupAndRestore":  # which needs files
-        from .backup import BackupAndRestore
+    def __getattr__(name: str) -> Any:
+        if name == "BackupAndRestore":  # which needs files
+            from .backup import BackupAndRestore
 
-        return BackupAndRestore
-    if name == "ModelCheckpoint":
-        from .checkpoints import ModelCheckpoint
+            return BackupAndRestore
+        if name == "ModelCheckpoint":
+            from .checkpoints import ModelCheckpoint
 
-        return ModelCheckpoint
-    return _missing(name)
+            return ModelCheckpoint
+        return _missing(name)

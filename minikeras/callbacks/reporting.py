@@ -21,7 +21,7 @@ class History(Callback):
 
     backed_up: ClassVar = {"history": is_record, "epoch": are_counts}
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
@@ -42,7 +42,7 @@ class ProgbarLogger(Callback):
 
     lazy_logs = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.verbose, self.epochs = 1, 1
         self.target: int | None = None
         self.seen = 0

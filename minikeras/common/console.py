@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from .names import missing_attribute
+from .names import refuse_other_names
 
 __all__ = ["Progbar", "ProgressLine", "as_text", "say", "show", "verbosity"]
 
@@ -331,4 +331,4 @@ def _encodable(text: str, encoding: str) -> bool:
     return True
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

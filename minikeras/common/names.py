@@ -4,6 +4,7 @@ Called by every room that creates named objects or looks something up by name; c
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 
 _counters: dict[str, int] = {}
@@ -63,3 +64,11 @@ def missing_attribute(module: str, known: Iterable[str]) -> Callable[[str], obje
         raise AttributeError(f"module {module!r} has no attribute {name!r}. {did_you_mean(name, known)}")
 
     return __getattr__
+
+
+def refuse_other_names(module: str, known: Iterable[str]) -> None:
+    """Give a module such a `__getattr__`.
+
+    Not by an assignment in the module: a type checker would take any name for one that the module has.
+    """
+    sys.modules[module].__dict__["__getattr__"] = missing_attribute(module, known)

@@ -4,9 +4,9 @@ Called by users; calls nothing of the engine.  Keras's counterpart: `keras.datas
 needs no network).
 """
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from . import digits, fashion_mnist, mnist
 
 __all__ = ["digits", "fashion_mnist", "mnist"]
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

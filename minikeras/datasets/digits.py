@@ -6,7 +6,7 @@ counterpart; the API is that of its image data sets.
 
 import numpy as np
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 
 __all__ = ["load_data"]
 
@@ -37,4 +37,4 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
     return (x[~test], y[~test]), (x[test], y[test])
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from . import cache
 
 __all__ = ["CLASS_NAMES", "load_data"]
@@ -83,4 +83,4 @@ def _read_idx(path: str) -> np.ndarray:
     return data.reshape(shape)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

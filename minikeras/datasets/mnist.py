@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from . import cache
 
 __all__ = ["load_data"]
@@ -56,4 +56,4 @@ def load_data(path: str = FILE) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np
     return (x_train, y_train), (x_test, y_test)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -319,7 +319,9 @@ def _prepared(work: Callable[[], Any]) -> Any:
     return undisturbed(work, meanwhile=_notice)
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in ROOMS:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> ModuleType:
+        if name in ROOMS:
+            return importlib.import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

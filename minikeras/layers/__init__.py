@@ -1,6 +1,6 @@
 """The layers, under the names that Keras gives them."""
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from .base import Layer
 from .conv import Conv2D, Convolution2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
@@ -100,4 +100,4 @@ __all__ = [
     "subtract",
 ]
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

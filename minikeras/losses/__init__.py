@@ -15,7 +15,7 @@ import numpy as np
 
 from ..common.arguments import check_options
 from ..common.differentiable import Differentiable
-from ..common.names import missing_attribute, object_name
+from ..common.names import object_name, refuse_other_names
 from ..common.serialization import Table, deserializer, function_config, keras_class, serialize
 from .base import Loss
 from .functions import (
@@ -376,4 +376,4 @@ def as_loss(
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

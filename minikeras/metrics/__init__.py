@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..common.names import missing_attribute, object_name
+from ..common.names import object_name, refuse_other_names
 from ..common.serialization import Table, deserializer, keras_class, serialize
 from ..losses.functions import same_rank
 from ..losses.targets import kind_of_targets
@@ -282,4 +282,4 @@ _KINDS = {"accuracy": _ACCURACIES, "acc": _ACCURACIES, "crossentropy": _CROSSENT
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

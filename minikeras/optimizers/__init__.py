@@ -6,7 +6,7 @@ counterpart: `keras.optimizers`.
 
 from typing import Any
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from ..common.serialization import Table, deserializer, serialize
 from . import schedules
 from .base import Optimizer
@@ -35,4 +35,4 @@ def get(identifier: Any) -> Optimizer | None:
 
 
 deserialize = deserializer(get)
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

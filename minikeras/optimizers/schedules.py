@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import config as settings
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from ..common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
@@ -234,4 +234,4 @@ _TABLE = Table(
 )
 deserialize = deserializer(_TABLE.get)
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

@@ -6,7 +6,7 @@ Each function returns a matplotlib Figure, which needs no screen, and which a no
 in the format of the file's extension.  `TrainingCurves` is a callback that redraws while the model learns.
 """
 
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from .counts import confusion_matrix, weight_histograms
 from .curves import TrainingCurves, training_curves
 from .images import feature_maps, filters
@@ -20,4 +20,4 @@ __all__ = [
     "weight_histograms",
 ]
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)

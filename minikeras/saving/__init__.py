@@ -15,7 +15,7 @@ from typing import Any
 from ..common.arguments import checked
 from ..common.budget import MAX_BYTES, Budget
 from ..common.console import say
-from ..common.names import missing_attribute
+from ..common.names import refuse_other_names
 from ..common.serialization import (
     REGISTERED,
     custom_object,
@@ -324,4 +324,4 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
     return deserialize(config, custom_objects)
 
 
-__getattr__ = missing_attribute(__name__, __all__)
+refuse_other_names(__name__, __all__)
