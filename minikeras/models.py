@@ -179,7 +179,11 @@ class Sequential(Model):
     misread = "Several layers are given in a list: Sequential([Flatten(), Dense(10)])."
 
     def __init__(
-        self, layers: Iterable[Layer] | Layer | None = None, trainable: bool = True, name: str | None = None, **options
+        self,
+        layers: Iterable[Layer | Symbol] | Layer | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        **options: Any,
     ):
         super().__init__(name=name, **options)
         self._layers: list[Layer] = []
@@ -191,7 +195,7 @@ class Sequential(Model):
         self._rebuild()
 
     @checked
-    def add(self, layer: Layer, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | Symbol, rebuild: bool = True) -> None:
         """Append a layer.
 
         Raises:

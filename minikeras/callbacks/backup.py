@@ -170,9 +170,9 @@ class BackupAndRestore(EveryFewBatches, Callback):
         paths = [p for p in (self.path, self._previous) if os.path.exists(p)]
         for path in paths:
             try:
-                with saving.reading(path), saving.open_file(path) as file:
+                with saving.untrusted.reading(path), saving.untrusted.open_file(path) as file:
                     check_whole(file)
-                    with saving.Source(file) as source:
+                    with saving.untrusted.Source(file) as source:
                         return self._checked(read(source), _assignments(self.model, source))
             except saving.ModelFileError as error:
                 if path == paths[-1]:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import activations
+from ..common.differentiable import Differentiable
 from ..variables import Variable, to_write
 from .base import Layer
 
@@ -26,9 +27,9 @@ class ActivatedLayer(Layer):
     bias: Variable | None = None
 
     @property
-    def function(self) -> activations.Differentiable:
+    def function(self) -> Differentiable:
         """The activation as a function, also where a layer was given as `activation=`, or None was set later."""
-        if type(self.activation) is activations.Differentiable:  # looking in vain for an attribute takes long
+        if type(self.activation) is Differentiable:  # looking in vain for an attribute takes long
             return self.activation
         return getattr(self.activation, "activation", self.activation) or activations.linear
 

@@ -19,21 +19,23 @@ import numpy as np
 
 from ..common.names import object_name, refuse_other_names
 from ..common.serialization import Table, deserializer, keras_class, serialize
-from ..losses.functions import same_rank
+from ..losses.functions import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    huber,
+    mean_absolute_error,
+    mean_squared_error,
+    same_rank,
+    sparse_categorical_crossentropy,
+)
 from ..losses.targets import kind_of_targets
 from .base import Metric
 from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
 from .functions import (
     accuracy,
     binary_accuracy,
-    binary_crossentropy,
     categorical_accuracy,
-    categorical_crossentropy,
-    huber,
-    mean_absolute_error,
-    mean_squared_error,
     sparse_categorical_accuracy,
-    sparse_categorical_crossentropy,
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
