@@ -710,8 +710,16 @@ def test_a_claimed_shape_is_compared_with_the_real_one():
             dx[:, ::2] = dy
             return dx
 
-    report = testing.compare(Halves(), Halves(), np.ones((2, 4), "float32"))
+    class Declared(Halves):
+        def compute_output_shape(self, input_shape):
+            return (input_shape[0], input_shape[1] // 2)
+
+    x = np.ones((2, 4), "float32")
+    report = testing.compare(Halves(), Declared(), x)
     assert "compute_output_shape" in str(report)
+    assert testing.compare(Declared(), Declared(), x).ok
+    with pytest.raises(ValueError, match="as compute_output_shape says"):
+        testing.trace(Halves(), x)
 
 
 def test_another_structure_is_said():

@@ -115,6 +115,7 @@ class Objective:
         shapes: of the outputs.
 
     Attributes:
+        losses: by the number of their output.
         graph: what it is `paired` with.
         logits: see `Graph.without_activation`.
 
@@ -133,16 +134,16 @@ class Objective:
         given = losses_of(arguments["loss"], structure, names)
         #: The weights of the losses; Python's numbers, with which arrays keep their float type.
         self._weights = loss_weights_of(arguments["loss_weights"], structure, names)
-        self._losses: dict[int, Any] = {
+        self.losses: dict[int, Any] = {
             i: losses.as_loss(loss, targets[i], batches[i]) for i, loss in given.items() if targets[i] is not None
         }
-        lacking = [labels[i] for i in given if i not in self._losses]
+        lacking = [labels[i] for i in given if i not in self.losses]
         if lacking:
             raise ValueError(f"y: the output {lacking[0]!r} has a loss, but no targets.")
         self.check_targets(y, shapes)
         #: The mean of each loss, without its weight; a single one is the whole loss already.  As in tf.keras a mean
         #: over batches, whatever their sizes, where that of the whole loss is one over samples.
-        self._trackers = {i: Mean(name=f"{labels[i]}_loss") for i in self._losses} if len(self._losses) > 1 else {}
+        self._trackers = {i: Mean(name=f"{labels[i]}_loss") for i in self.losses} if len(self.losses) > 1 else {}
         self._metrics: list[tuple[int, Metric, bool]] = []  # number of the output, metric, whether it is weighted
         for argument in ("metrics", "weighted_metrics"):
             for i, identifiers in metrics_of(arguments[argument], structure, names, argument):
@@ -155,7 +156,7 @@ class Objective:
     def paired(self, graph: Any) -> "Objective":
         """Return the same for a graph, whose last layers decide what the losses are computed from."""
         self = copy.copy(self)
-        self._heads = {i: paired(loss, graph.lasts[i]) for i, loss in self._losses.items()}
+        self._heads = {i: paired(loss, graph.lasts[i]) for i, loss in self.losses.items()}
         behind = [i in self._heads and self._heads[i].function is not None for i in range(len(graph.lasts))]
         for i, metric, _ in self._metrics:
             metric.look_behind_activation(behind[i], graph.lasts[i].dtype if behind[i] else None)
@@ -167,11 +168,11 @@ class Objective:
     @property
     def has_all_losses(self) -> bool:
         """Whether each output has one."""
-        return len(self._losses) == len(self._labels)
+        return len(self.losses) == len(self._labels)
 
     def check_targets(self, y: Any, shapes: list[Any]) -> None:
         """Raise ValueError or TypeError where targets cannot belong to their output, of such a shape."""
-        for i, loss in self._losses.items():
+        for i, loss in self.losses.items():
             try:
                 loss.check_targets(self._part(y, i), shapes[i])
             except (ValueError, TypeError) as error:

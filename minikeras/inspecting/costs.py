@@ -12,10 +12,10 @@ from ..layers.windows import window_geometry
 Shape = tuple[int, ...]
 
 #: How the shape comes about, and the multiply-adds: the factors of each term of their sum.
-Account = tuple[str, list[Sequence[int]]]
+Cost = tuple[str, list[Sequence[int]]]
 
 
-def account(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def cost(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     """Return the arithmetic of one call of a layer.
 
     Counted are products, of an input with a weight or with another input, that are added to a sum; activations and
@@ -30,8 +30,8 @@ def account(layer: Any, xs: list[Shape], y: Shape) -> Account:
         Both empty where nobody wrote an entry; "as the input" where the shape is.
     """
     for cls in type(layer).__mro__:
-        if cls.__name__ in ACCOUNTS:
-            return ACCOUNTS[cls.__name__](layer, xs, y)
+        if cls.__name__ in COSTS:
+            return COSTS[cls.__name__](layer, xs, y)
     return ("as the input" if xs == [y] else ""), []
 
 
@@ -71,24 +71,24 @@ def _span(window: int, dilation: int) -> tuple[int, str]:
     return span, f"; the window spans ({window} - 1)*{dilation} + 1 = {span}" if dilation > 1 else ""
 
 
-def _convolution(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _convolution(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     (x,), kernel = xs, layer.kernel.shape
     stretch = f"\neach sees {x[-1]} / {layer.groups} = {kernel[2]} of the input's" if layer.groups > 1 else ""
     return f"{_windows(layer, kernel, x)}\nchannels: {y[-1]} filters{stretch}", [(*y[:2], *kernel)]
 
 
-def _depthwise(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _depthwise(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     (x,), kernel = xs, layer.kernel.shape
     return f"{_windows(layer, kernel, x)}\nchannels: {product(kernel[2:])}", [(*y[:2], *kernel)]
 
 
-def _separable(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _separable(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     (x,), kernel, mixing = xs, layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
     channels = f"channels: {product(kernel[2:])}, mixed by {y[-1]} filters"
     return f"{_windows(layer, kernel, x)}\n{channels}", [(*y[:2], *kernel), (*y[:2], *mixing[2:])]
 
 
-def _transposed(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _transposed(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     (x,), ways = xs, []
     for n, m, k, s, d in zip(x, y, layer.kernel_size, layer.strides, layer.dilation_rate, strict=False):
         last = m - (n - 1) * s  # the last window, or what is kept of it
@@ -97,26 +97,26 @@ def _transposed(layer: Any, xs: list[Shape], y: Shape) -> Account:
     return f"{_both_ways(*ways)}\nchannels: {y[-1]} filters", [(*x[:2], *layer.kernel.shape)]
 
 
-def _pooling(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _pooling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{_windows(layer, layer.pool_size, xs[0])}\nchannels: as the input's {y[-1]}", []
 
 
-def _global_pooling(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _global_pooling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"one number of {product(xs[0][:2])} for each of {y[-1]} channels", []
 
 
 # ---- other sizes of images ----
 
 
-def _padding(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _padding(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return _both_ways(*(f"{n} + {a} + {b} = {m}" for n, (a, b), m in zip(xs[0], layer.padding, y, strict=False))), []
 
 
-def _cropping(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _cropping(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return _both_ways(*(f"{n} - {a} - {b} = {m}" for n, (a, b), m in zip(xs[0], layer.cropping, y, strict=False))), []
 
 
-def _up_sampling(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _up_sampling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     ways = _both_ways(*(f"{n}*{s} = {m}" for n, s, m in zip(xs[0], layer.size, y, strict=False)))
     if layer.interpolation == "nearest":
         return ways, []
@@ -126,39 +126,39 @@ def _up_sampling(layer: Any, xs: list[Shape], y: Shape) -> Account:
 # ---- vectors, and any shape ----
 
 
-def _dense(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _dense(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{xs[0][-1]} inputs, {y[-1]} units", [(*xs[0], y[-1])]
 
 
-def _embedding(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _embedding(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{product(xs[0])} integers below {layer.input_dim}\na row of {y[-1]} weights for each", []
 
 
-def _flattening(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _flattening(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return (product(xs[0]) if len(xs[0]) > 1 else "as the input"), []
 
 
-def _reshaping(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _reshaping(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{'*'.join(map(str, xs[0]))} = {'*'.join(map(str, y))} = {math.prod(y)}", []
 
 
-def _permuting(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _permuting(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{_shapes(xs)} with its axes in the order {', '.join(map(str, layer.dims))}", []
 
 
-def _repeating(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _repeating(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"the input {y[0]} times", []
 
 
-def _scaling(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _scaling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return "as the input", [y]
 
 
-def _batch_normalization(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _batch_normalization(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"as the input\nmeans and variances: {layer.moving_mean.shape[0]}, one of a channel", [y]
 
 
-def _layer_normalization(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _layer_normalization(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     along = {axis % (len(y) + 1) - 1 for axis in layer.axis}
     inside, others = ([n for i, n in enumerate(y) if (i in along) == wanted] for wanted in (True, False))
     said = f"as the input\nmeans and variances: {product(others)}, each of {product(inside)} numbers"
@@ -172,25 +172,25 @@ def _shapes(xs: list[Shape]) -> str:
     return " and ".join(" × ".join(map(str, x)) for x in xs)
 
 
-def _elementwise(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _elementwise(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     same = all(x == y for x in xs)
     said = "as each input" if same else f"{_shapes(xs)}, repeated along missing axes and those of 1"
     return said, [y] * (len(xs) - 1) if type(layer).__name__ == "Multiply" else []
 
 
-def _concatenating(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _concatenating(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     axis = layer.axis - (layer.axis > 0)  # the batch's is not in the shapes
     return f"axis {layer.axis}: {' + '.join(str(x[axis]) for x in xs)} = {y[axis]}", []
 
 
-def _dot(layer: Any, xs: list[Shape], y: Shape) -> Account:
+def _dot(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
     terms = xs[0][axis - (axis > 0)]
     lengths = xs if layer.normalize else []
     return f"{_shapes(xs)}: sums of {terms} products, {product(y)} of them", [(*y, terms), *lengths]
 
 
-ACCOUNTS: dict[str, Callable[[Any, list[Shape], Shape], Account]] = {
+COSTS: dict[str, Callable[[Any, list[Shape], Shape], Cost]] = {
     "BatchNormalization": _batch_normalization,
     "Concatenate": _concatenating,
     "Conv2D": _convolution,

@@ -2,7 +2,7 @@
 
     model.explain(x_train[0], y_train[0])
 
-A layer that `accounts` doesn't know still gets its weights counted (from their shapes), its memory and its numbers.
+A layer that `costs` doesn't know still gets its weights counted (from their shapes), its memory and its numbers.
 """
 
 import math
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common import console
-from ..common.tree import flatten_like
-from ..engine.compile_arguments import loss_weights_of, losses_of
-from ..engine.objective import paired as head
-from ..losses import as_loss
-from .costs import Shape, account
-from .wiring import Run, is_wired, one_sample, wiring
+from ..common.tree import Bundle, flatten_like
+from ..engine.compile_arguments import losses_of
+from ..engine.graph import Graph
+from ..engine.objective import Objective
+from .costs import Shape, cost
+from .run import Call, Run, one_sample, unfused, without_gradients
 
 
 class Row(NamedTuple):
@@ -57,8 +57,8 @@ class Row(NamedTuple):
     high: float
     dy_norm: float | None = None
     dx_norm: float | None = None
-    gradient_norms: Any = None
-    weight_norms: Any = None
+    gradient_norms: dict[str, float] | None = None
+    weight_norms: dict[str, float] | None = None
     backward_multiply_adds: int | None = None
 
 
@@ -115,29 +115,27 @@ class Explanation:
 
 def explain(model: Any, x: Any, y: Any = None, print_fn: Callable[[str], Any] | None = None) -> Explanation:
     """Follow one sample through a model, print what happens in each layer, and return it; see `Model.explain`."""
-    if not is_wired(model):
+    if model.graph is None:
         raise ValueError(f"explain: model {model.name!r} isn't built; start it with keras.Input, or call build.")
     if y is not None and not (model.compiled and model.loss is not None):
         raise ValueError(f"explain: a target needs a loss: call compile(loss=...) on model {model.name!r}.")
     names = [(symbol.layer.name, symbol.name) for symbol in model.inputs]
     xs = flatten_like(model.input, x, names, f"explain: model {model.name!r}, x")
     xs = [one_sample(symbol, value, "explain") for symbol, value in zip(model.inputs, xs, strict=True)]
-    wires = wiring(model)
+    graph = unfused(model)
     with np.errstate(all="ignore"):
-        run = Run(wires, xs)
-        rows, counted = [], set()
-        for call in wires.calls:
-            rows.append(_row(call, run, first_time=id(call.layer) not in counted))
-            counted.add(id(call.layer))
-        explanation = Explanation(model.name, rows, *(() if y is None else _backward(model, run, y, rows)))
+        run = Run(graph, xs)
+        firsts = {call.layer: call for call in reversed(run.calls)}
+        rows = [_row(call, run, call is firsts[call.layer]) for call in run.calls]
+        explanation = Explanation(model.name, rows, *(() if y is None else _backward(model, graph, xs, y, rows)))
     console.show(_parts(explanation), WIDTH, print_fn)
     return explanation
 
 
-def _row(call: Any, run: Run, first_time: bool) -> Row:
-    layer, y = call.layer, run.values[call.outputs[0]]
+def _row(call: Call, run: Run, first_time: bool) -> Row:
+    layer, y = call.layer, run.values[call.output]
     inputs, output = [run.values[p].shape[1:] for p in call.inputs], y.shape[1:]
-    arithmetic, products = account(layer, inputs, output)
+    arithmetic, products = cost(layer, inputs, output)
     multiply_adds = sum(map(math.prod, products))
     shapes = [v.shape for v in layer.weights]
     parameters = sum(map(math.prod, shapes))
@@ -161,72 +159,47 @@ def _sum_of_products(terms: Iterable[Sequence[int]], total: int) -> str:
     return f"{total:,}" if formula in ("", str(total)) else f"{formula} = {total:,}"
 
 
-def _backward(model: Any, forward: Run, y: Any, rows: list[Row]) -> tuple[float, str, list[str]]:
+def _backward(model: Any, graph: Graph, xs: list[np.ndarray], y: Any, rows: list[Row]) -> tuple[float, str, list[str]]:
     """Run the losses and all layers backward, and add the norms to the rows.
 
     Returns:
         The loss, the names of its parts, and those of the layers that were left without their activation.
     """
-    wires, names = forward.wires, model.output_names
+    names, shapes = model.output_names, [symbol.shape for symbol in model.outputs]
     given = losses_of(model.loss, model.output, names)
-    factors = loss_weights_of(model._compile_arguments["loss_weights"], model.output, names)
     ys = flatten_like(model.output, y, [(name,) for name in names], f"explain: model {model.name!r}, y",
-                 [i not in given for i in range(len(names))])  # fmt: skip
-    parts = {}
-    for i, wanted in given.items():
-        ys[i] = _as_batch(ys[i], forward.outputs[i])
-        loss: Any = as_loss(wanted, ys[i].shape, forward.outputs[i].shape)
-        loss.check_targets(ys[i], model.outputs[i].shape)
-        parts[i] = loss, head(loss, model.graph.lasts[i])
-    paired = {wires.outputs[i] for i, (_, part) in parts.items() if part.function is not None}
+                      [i not in given for i in range(len(names))])  # fmt: skip
+    ys = [_as_batch(ys[i], len(shape)) if i in given else None for i, shape in enumerate(shapes)]
+    several = isinstance(graph.outputs, list)
+    arguments = {**model._compile_arguments, "metrics": None, "weighted_metrics": None}
+    objective = Objective(arguments, model.output, names, Bundle(ys) if several else ys[0], shapes).paired(graph)
 
-    run = Run(wires, forward.values[: len(wires.inputs)], logits=paired)
-    total, dys = 0.0, [np.zeros_like(output) for output in run.outputs]
-    for i, (_, part) in parts.items():
-        value, dy, _ = part.value_and_gradient(ys[i], run.outputs[i], None)
-        total += factors.get(i, 1) * float(value)
-        dys[i][...] = factors.get(i, 1) * dy
+    run = Run(graph, xs, logits=objective.logits)
+    loss, dz, _ = objective.value_and_gradient(Bundle(ys) if several else ys[0], run.result, None)
+    if several:
+        dz = [np.zeros_like(z) if d is None else d for z, d in zip(run.result, dz, strict=True)]
+    needed = graph.needed()
+    with without_gradients(call.layer for call in run.calls):
+        run.backward(dz, needed)
+        gradients = {v: _norm([v.gradient]) for call in run.calls for v in call.layer.trainable_weights}
 
-    variables = list(dict.fromkeys(v for call in wires.calls for v in call.layer.trainable_weights))
-    kept = [v.gradient.copy() for v in variables]
-    for v in variables:
-        v.gradient[...] = 0
-    try:
-        run.backward(dys)
-        gradients = {v: _norm([v.gradient]) for v in variables}
-    finally:
-        for v, gradient in zip(variables, kept, strict=True):
-            v.gradient[...] = gradient
-
-    needed = _needed(wires)
-    for i, (call, row) in enumerate(zip(wires.calls, rows, strict=True)):
+    for i, call in enumerate(run.calls):
         trained = call.layer.trainable_weights
-        wanted = sum(needed[p] for p in call.inputs)
-        rows[i] = row._replace(
-            dy_norm=_norm(run.dy[i]) if any(needed[p] for p in call.outputs) else None,
-            dx_norm=_norm(run.dx[i]) if wanted else None,
+        rows[i] = rows[i]._replace(
+            dy_norm=None if run.dy[i] is None else _norm([run.dy[i]]),
+            dx_norm=None if run.dx[i] is None else _norm(run.dx[i]),
             gradient_norms={v.name: gradients[v] for v in trained},
             weight_norms={v.name: _norm([v.value]) for v in trained},
-            backward_multiply_adds=row.multiply_adds * (bool(trained) + wanted),
+            backward_multiply_adds=rows[i].multiply_adds * (bool(trained) + sum(needed[p] for p in call.inputs)),
         )
-    kinds = ", ".join(type(loss).__name__ for loss, _ in parts.values())
-    return total, kinds, [call.name for call in wires.calls if call.outputs[0] in paired]
+    kinds = ", ".join(type(loss).__name__ for loss in objective.losses.values())
+    return loss, kinds, [call.name for call in run.calls if call.output in objective.logits]
 
 
-def _needed(wires: Any) -> list[bool]:
-    """Return for each place whether a gradient there reaches a trainable weight."""
-    needed = [False] * wires.size
-    for call in wires.calls:
-        reaches = any(needed[p] for p in call.inputs) or bool(call.layer.trainable_weights)
-        for place in call.outputs:
-            needed[place] = reaches
-    return needed
-
-
-def _as_batch(y: Any, output: np.ndarray) -> np.ndarray:
-    """Return a target as a batch of one."""
+def _as_batch(y: Any, ndim: int) -> np.ndarray:
+    """Return a target, for an output of so many axes, as a batch of one."""
     y = np.asarray(y)
-    y = y[None] if y.ndim < output.ndim else y
+    y = y[None] if y.ndim < ndim else y
     if y.shape[0] != 1:
         raise ValueError(f"explain: expected the target of one sample, received an array of shape {y.shape}.")
     return y
@@ -291,8 +264,8 @@ def _parts(explanation: Explanation) -> list[Any]:
     )
     for row in reversed(rows):
         lines = []
-        for name, norm in row.gradient_norms.items():
-            size = row.weight_norms[name]
+        for name, norm in (row.gradient_norms or {}).items():
+            size = (row.weight_norms or {})[name]
             lines.append(f"{escape(name)}: {norm:.3g}" + (f"  ({norm / size:.2g})" if size else ""))
         backward.add_row(
             f"{escape(row.name)} ({escape(row.class_name)})",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..common.names import did_you_mean
-from ..inspecting.wiring import Run, is_wired, one_sample, wiring
+from ..inspecting.run import Call, Run, one_sample, unfused
 from .figures import BLUE, DIVERGING, GREY, SEQUENTIAL, at_least_one, columns_for, finished, new_figure
 
 
@@ -144,15 +144,14 @@ def feature_maps(
     Raises:
         TypeError, ValueError: no built model, several images or another shape, an unknown layer, nothing to draw.
     """
-    if not is_wired(model):
+    if getattr(model, "graph", None) is None:
         raise TypeError(f"feature_maps: expected a built model, received {model!r}.")
     if len(model.inputs) != 1:
         raise ValueError(f"feature_maps: model {model.name!r} has {len(model.inputs)} inputs; one image goes into one.")
     x = one_sample(model.inputs[0], image, "feature_maps")
-    wires = wiring(model)
     with np.errstate(all="ignore"):
-        run = Run(wires, [x])
-    found = [(c, run.values[c.outputs[0]][0]) for c in wires.calls]
+        run = Run(unfused(model), [x])
+    found = [(c, run.values[c.output][0]) for c in run.calls]
     rows = [(f"{c.name} ({type(c.layer).__name__})", y) for c, y in found if _is_shown(c, y, layers, found)]
     if not rows:
         raise ValueError("feature_maps: no layer has an image or a vector to draw.")
@@ -171,7 +170,7 @@ def feature_maps(
     return finished(figure, to_file)
 
 
-def _is_shown(call: Any, y: np.ndarray, layers: Sequence[str] | None, found: list[Any]) -> bool:
+def _is_shown(call: Call, y: np.ndarray, layers: Sequence[str] | None, found: list[tuple[Call, np.ndarray]]) -> bool:
     if layers is not None:
         names = [c.name for c, _ in found]
         for name in [layers] if isinstance(layers, str) else layers:

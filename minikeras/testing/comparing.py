@@ -9,28 +9,18 @@ hides behind one before it, and rounding doesn't add up.
 
 import contextlib
 import os
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import losses
-from ..inspecting.wiring import joined, separate, wiring
+from ..inspecting.run import Call, calls_of
 from ..layers.base import Layer
 from ..models import Model
 from .diagnosis import difference, largest
-from .records import (
-    Trace,
-    TracedCall,
-    TracedLayer,
-    as_model,
-    layers_of,
-    losses_for,
-    own_loss,
-    own_step,
-    restored,
-    streams,
-)
-from .tracing import check_request, trace
+from .records import Trace, TracedCall, TracedLayer, layers_of, losses_for
+from .tracing import as_model, check_request, own_loss, own_step, restored, rewind, trace
 
 
 class Difference(NamedTuple):
@@ -159,7 +149,7 @@ def compare(
     if not isinstance(model, Layer):
         raise TypeError(f"compare: `model` is a model or a layer of this library, received {model!r}.")
     record = _recorded(model, reference, x, y, loss, training, randomize, step, seed)
-    model = as_model(model, joined(record.x))
+    model = as_model(model, record.x if len(record.x) > 1 else record.x[0])
     if tolerance is None:
         tolerance = 1e-4 if model.dtype == "float32" else 1e-7
     report = Report()
@@ -185,101 +175,132 @@ def _recorded(
     return trace(reference, x, y, loss=loss, training=training, randomize=randomize, step=step, seed=seed)
 
 
+class _Pair:
+    """One call of one of our layers, beside the record of the reference's.
+
+    Args:
+        call: ours.
+        expected: what the reference's took and returned.
+        reference: its layer.
+    """
+
+    def __init__(self, call: Call, expected: TracedCall, reference: TracedLayer):
+        self.name, self.layer, self.class_name = call.name, call.layer, type(call.layer).__name__
+        self.expected, self.reference = expected, reference
+        (self.output,), (self._dy,) = expected.outputs, expected.dy
+        self.was_run = False
+        self.cache: Any = None
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether its cache is there, and a gradient flows back to it."""
+        return self.was_run and self._dy is not None
+
+    def inputs(self) -> list[np.ndarray]:
+        """Return what the reference's layer took, in the layer's float type: arrays that may be written to."""
+        return [self._given(a) for a in self.expected.inputs]
+
+    def dy(self) -> np.ndarray:
+        """Return what came back to the reference's, likewise."""
+        return self._given(np.zeros_like(self.output) if self._dy is None else self._dy)
+
+    def _given(self, a: np.ndarray) -> np.ndarray:
+        return np.array(a, a.dtype if a.dtype.kind in "iub" else self.layer.dtype, order="C")
+
+    def joined(self, values: list[Any]) -> Any:
+        """Return what its layer takes: one value alone, unless it joins."""
+        return values[0] if len(values) == 1 and not self.layer.joins else values
+
+
+class _Part(NamedTuple):
+    """What a difference is found in, where it is no call of a layer."""
+
+    name: str
+    class_name: str
+
+
 class _Comparison:
     """One run of a model beside a trace."""
 
     def __init__(self, model: Model, record: Trace, tolerance: float, report: Report, loss: Any):
         self.model, self.record, self.tolerance, self.report, self.loss = model, record, tolerance, report, loss
-        self.wires = wiring(model)
-        self.calls = self.wires.calls
-        self.layers = layers_of(self.wires)
-        self.caches: dict[int, Any] = {}
+        self.calls = calls_of(model._built_graph())
+        self.layers: list[Layer] = layers_of(self.calls)
 
     def run(self) -> None:
+        if not self._same_structure():
+            return
+        layers = self.record.layers
+        pairs = [_Pair(c, e, layers[e.layer]) for c, e in zip(self.calls, self.record.calls, strict=True)]
+        self.pairs = pairs
+        self.pairs_of = {layer: [pair for pair in pairs if pair.layer is layer] for layer in self.layers}
         with restored(self.layers), np.errstate(all="ignore"):
-            if not self._same_structure():
-                return
             self._forward()
+            self._check_loss()
             self._spoil_what_is_kept()
             self._backward()
-            if self.record.layers and any(layer.after_step for layer in self.record.layers):
+            if any(layer.after_step for layer in layers):
                 self._step()
 
     def _same_structure(self) -> bool:
-        ours = [f"{c.name} ({type(c.layer).__name__})" for c in self.calls]
-        theirs = [f"{c.name} ({c.class_name})" for c in self.record.calls]
+        ours = [(c.name, type(c.layer).__name__) for c in self.calls]
+        theirs = [(c.name, c.class_name) for c in self.record.calls]
         if len(ours) == len(theirs):
             return True
-        kinds = [[text.rpartition(" ")[2] for text in side] for side in (ours, theirs)]
-        first = next((i for i, (a, b) in enumerate(zip(*kinds, strict=False)) if a != b), min(len(ours), len(theirs)))
-        call = self.calls[min(first, len(ours) - 1)]
+        kinds = enumerate(zip(ours, theirs, strict=False))
+        first = next((i for i, (a, b) in kinds if a[1] != b[1]), min(len(ours), len(theirs)))
+        said = [f"{side[first][0]} ({side[first][1]})" if first < len(side) else "none" for side in (ours, theirs)]
         self._differs(
-            call,
+            _Part(*ours[min(first, len(ours) - 1)]),
             "forward",
             "structure",
             f"is not the reference's: {len(ours)} calls of layers, {len(theirs)} there; the first that is another one: "
-            f"{ours[first] if first < len(ours) else 'none'}, and there "
-            f"{theirs[first] if first < len(theirs) else 'none'}.",
+            f"{said[0]}, and there {said[1]}.",
         )
         return False
 
     def _forward(self) -> None:
-        for i, (call, expected) in enumerate(zip(self.calls, self.record.calls, strict=True)):
-            layer = call.layer
-            if self._is_first_call(i) and not self._take_weights(call, self.record.layers[expected.layer]):
+        for pair in self.pairs:
+            layer = pair.layer
+            if pair is self.pairs_of[layer][0] and not self._take_weights(pair):
                 continue
-            given = self._given(layer, expected.inputs)
+            given = pair.inputs()
             try:
-                y, self.caches[i] = layer.forward(joined(given, layer), layer.is_active(self.record.training))
-                received = separate(y, len(expected.outputs))
+                y, pair.cache = layer.forward(pair.joined(given), layer.is_active(self.record.training))
+                pair.was_run = True
             except Exception as error:
-                self._differs(call, "forward", "output", f"was not computed: {type(error).__name__}: {error}")
+                self._differs(pair, "forward", "output", f"was not computed: {type(error).__name__}: {error}")
                 continue
-            scale = 1e-3 * max((largest(v) for v in expected.inputs), default=0)
-            for k, (r, e) in enumerate(zip(received, expected.outputs, strict=True)):
-                if self._check(call, "forward", _numbered("output", k, received), e, r, scale):
-                    self._check_claimed_shape(call, k, r)
-            self._check_unchanged(call, "forward", "input", given, expected.inputs)
-            if self._is_last_call(i):
-                self._check_states(call, self.record.layers[expected.layer])
-        self._check_loss()
+            scale = 1e-3 * max((largest(v) for v in pair.expected.inputs), default=0)
+            if self._check(pair, "forward", "output", pair.output, y, scale):
+                self._check_claimed_shape(pair, y)
+            self._check_unchanged(pair, "forward", "input", given, pair.inputs())
+            if pair is self.pairs_of[layer][-1]:
+                for v, value in zip(layer.weights, pair.reference.after_forward, strict=True):
+                    if value is not None:
+                        self._check(pair, "forward", f"{v.name} after forward", value, v.value)
 
-    def _take_weights(self, call: Any, expected: TracedLayer) -> bool:
+    def _take_weights(self, pair: _Pair) -> bool:
         """Copy the reference's weights and the states of its random streams in; False where they don't fit."""
-        variables, shapes = call.layer.weights, [w.shape for w in expected.weights]
-        if [v.shape for v in variables] != shapes:
-            own = {v.name: v.shape for v in variables}
-            theirs = dict(zip(expected.names, shapes, strict=True))
-            if list(own.values()) != list(theirs.values()):
-                hint = " They look transposed." if [s[::-1] for s in own.values()] == shapes else ""
-                self._differs(call, "forward", "weights", f"have shapes {own}; expected {theirs}.{hint}")
-                return False
+        variables, expected = pair.layer.weights, pair.reference
+        own, theirs = [v.shape for v in variables], [w.shape for w in expected.weights]
+        if own != theirs:
+            hint = " They look transposed." if [shape[::-1] for shape in own] == theirs else ""
+            named = dict(zip(expected.names, theirs, strict=True))
+            message = f"have shapes { ({v.name: v.shape for v in variables}) }; expected {named}.{hint}"
+            self._differs(pair, "forward", "weights", message)
+            return False
         for v, value in zip(variables, expected.weights, strict=True):
             v.assign(value)
-        for stream, state in zip(streams(call.layer), expected.seeds, strict=False):
-            stream.state[...] = state
+        rewind(pair.layer, expected.seeds)
         return True
 
-    def _check_claimed_shape(self, call: Any, k: int, received: np.ndarray) -> None:
-        claimed = call.origin.outputs[k].shape
-        drawn = [s.shape[1:] for s in call.origin.inputs]
-        if drawn != [v.shape[1:] for v in self._expected_of(call).inputs]:
-            return  # a layer before this one is to blame
-        fits = len(claimed) == received.ndim and all(
-            c in (None, n) for c, n in zip(claimed[1:], received.shape[1:], strict=True)
-        )
-        if not fits:
-            self._differs(
-                call,
-                "forward",
-                "output shape",
-                f"is {received.shape}, but `compute_output_shape` says {tuple(claimed)}.",
-            )
-
-    def _check_states(self, call: Any, expected: TracedLayer) -> None:
-        for v, value in zip(call.layer.weights, expected.after_forward, strict=True):
-            if value is not None:
-                self._check(call, "forward", f"{v.name} after forward", value, v.value)
+    def _check_claimed_shape(self, pair: _Pair, y: np.ndarray) -> None:
+        shapes = [(None, *a.shape[1:]) for a in pair.expected.inputs]
+        claimed = tuple(pair.layer.compute_output_shape(pair.joined(shapes)))
+        if len(claimed) != y.ndim or any(c not in (None, n) for c, n in zip(claimed[1:], y.shape[1:], strict=True)):
+            message = f"is {y.shape}, but `compute_output_shape` says {claimed}."
+            self._differs(pair, "forward", "output shape", message)
 
     def _check_loss(self) -> None:
         if not self.record.loss:
@@ -287,154 +308,129 @@ class _Comparison:
         chosen = losses_for(self.loss, self.model, "minikeras", self.record.outputs)
         chosen = chosen or [losses.deserialize(config) for config in self.record.loss]
         value, dys, _ = own_loss(chosen, self.record.y, self.record.outputs)
-        who = chosen[0] if len(chosen) == 1 else chosen
+        who = _Part("loss", ", ".join(type(f).__name__ for f in chosen))
         self._check(who, "forward", "value", np.asarray(self.record.loss_value), np.asarray(value))
         for k, (e, r) in enumerate(zip(self.record.dy, dys, strict=True)):
             self._check(who, "backward", _numbered("gradient", k, dys), e, r)
 
     def _spoil_what_is_kept(self) -> None:
         """Let every layer see another batch, as a validation between forward and backward would."""
-        for call, expected in zip(self.calls, self.record.calls, strict=True):
-            other = [np.ascontiguousarray(np.flip(v)) for v in self._given(call.layer, expected.inputs)]
+        for pair in self.pairs:
+            other = [np.ascontiguousarray(np.flip(a)) for a in pair.inputs()]
             with contextlib.suppress(Exception):  # what fails has failed before, and is reported
-                call.layer.forward(joined(other, call.layer), False)
+                pair.layer.forward(pair.joined(other), False)
 
     def _backward(self) -> None:
-        for layer in self.layers:
-            self._zero(layer)
-        for i in range(len(self.calls) - 1, -1, -1):
-            call, expected = self.calls[i], self.record.calls[i]
-            if i not in self.caches:
-                continue
-            if any(d is not None for d in expected.dy):
-                self._backward_of(i, call, expected)
-            if self._is_first_call(i):
-                self._check_gradients(call, self.record.layers[expected.layer])
+        for pair in reversed(self.pairs):
+            if pair.has_gradient:
+                self._backward_of(pair)
+            if pair.was_run and pair is self.pairs_of[pair.layer][0]:
+                self._check_gradients(pair)
 
-    def _backward_of(self, i: int, call: Any, expected: TracedCall) -> None:
-        dy = self._dy(expected, call.layer)
+    def _backward_of(self, pair: _Pair) -> None:
+        dy = pair.dy()
         try:
-            dx = separate(call.layer.backward(joined(dy), self.caches[i]), len(expected.dx))
+            dx = pair.layer.backward(dy, pair.cache)
         except Exception as error:
-            self._differs(call, "backward", "dx", f"was not computed: {type(error).__name__}: {error}")
+            self._differs(pair, "backward", "dx", f"was not computed: {type(error).__name__}: {error}")
             return
-        scale = 1e-2 * max(largest(d) for d in dy)
-        for k, (r, e) in enumerate(zip(dx, expected.dx, strict=True)):
+        dxs, expected = list(dx) if isinstance(dx, (list, tuple)) else [dx], pair.expected.dx
+        if len(dxs) != len(expected):
+            self._differs(pair, "backward", "dx", f"is {len(dxs)} arrays; expected {len(expected)}, one of each input.")
+            return
+        for k, (r, e) in enumerate(zip(dxs, expected, strict=True)):
             if e is not None:
-                self._check(call, "backward", _numbered("dx", k, dx), e, r, scale)
-        self._check_unchanged(call, "backward", "dy", dy, self._dy(expected, call.layer))
+                self._check(pair, "backward", _numbered("dx", k, dxs), e, r, 1e-2 * largest(dy))
+        self._check_unchanged(pair, "backward", "dy", [dy], [pair.dy()])
 
-    def _check_gradients(self, call: Any, expected: TracedLayer) -> None:
+    def _check_gradients(self, pair: _Pair) -> None:
         """Look at the weights' gradients now that all calls of the layer have added to them; then add once more."""
-        layer = call.layer
-        wanted = [
-            (v, e) for v, e in zip(layer.weights, expected.gradients, strict=True) if v.trainable and e is not None
-        ]
+        layer, pairs = pair.layer, self.pairs_of[pair.layer]
+        expected = zip(layer.weights, pair.reference.gradients, strict=True)
+        wanted = [(v, e) for v, e in expected if v.trainable and e is not None]
         if not wanted:
             return
         # Sums of n terms of either sign are about sqrt(n) terms large; where they cancel, as before a
         # BatchNormalization, what remains is rounding.
-        dys = [d for c in self._calls_of(layer) for d in self._dy(c[1], layer)]
-        scale = 1e-2 * max((largest(d) * (d.size / max(d.shape[-1], 1)) ** 0.5 for d in dys), default=0)
-        right = [self._check(call, "backward", f"{v.name} gradient", e, v.gradient, scale) for v, e in wanted]
-        if not all(right):
+        dys = [other.dy() for other in pairs]
+        scale = 1e-2 * max(largest(dy) * (dy.size / max(dy.shape[-1], 1)) ** 0.5 for dy in dys)
+
+        def right(times: int, note: str) -> list[bool]:
+            return [
+                self._check(pair, "backward", f"{v.name} gradient", times * e, v.gradient, scale, note)
+                for v, e in wanted
+            ]
+
+        def again(backward: Callable[[np.ndarray, Any], Any]) -> None:
+            for other in reversed(pairs):
+                if other.has_gradient:
+                    backward(other.dy(), other.cache)
+
+        if not all(right(1, "")):
             return
         try:
-            self._again(layer, layer.backward)
-            for v, e in wanted:
-                note = "Seen after a second backward, which must add (+=) and leave the cache as it is."
-                self._check(call, "backward", f"{v.name} gradient", 2 * e, v.gradient, scale, note)
-            self._zero(layer)
-            self._again(layer, layer.backward_weights)
-            for v, e in wanted:
-                self._check(call, "backward", f"{v.name} gradient", e, v.gradient, scale, "Seen in `backward_weights`.")
+            again(layer.backward)
+            right(2, "Seen after a second backward, which must add (+=) and leave the cache as it is.")
+            for v in layer.trainable_weights:
+                v.gradient = np.zeros(v.shape)
+            again(layer.backward_weights)
+            right(1, "Seen in `backward_weights`.")
         except Exception as error:
-            self._differs(call, "backward", "gradients", f"failed: {type(error).__name__}: {error}")
-
-    def _again(self, layer: Layer, backward: Any) -> None:
-        for i, expected in reversed(self._calls_of(layer)):
-            if i in self.caches and any(d is not None for d in expected.dy):
-                backward(joined(self._dy(expected, layer)), self.caches[i])
+            self._differs(pair, "backward", "gradients", f"failed: {type(error).__name__}: {error}")
 
     def _step(self) -> None:
-        weights = [layer.weights for layer in self.record.layers]
-        seeds = [layer.seeds for layer in self.record.layers]
-        if any(d.tensor in ("weights", "structure") for d in self.report.differences):
+        if any(d.tensor == "weights" for d in self.report.differences):
             return
-        call = self.calls[-1]
+        weights, seeds = ([getattr(layer, name) for layer in self.record.layers] for name in ("weights", "seeds"))
         try:
             after = own_step(self.model, weights, seeds, self.record.x, self.record.y)
         except Exception as error:
-            self._differs(call, "step", "train_on_batch", f"failed: {type(error).__name__}: {error}")
+            self._differs(self.pairs[-1], "step", "train_on_batch", f"failed: {type(error).__name__}: {error}")
             return
-        for i, call in enumerate(self.calls):
-            if not self._is_first_call(i):
-                continue
-            expected = self.record.layers[self.record.calls[i].layer]
-            k = self.layers.index(call.layer)
-            for v, before, e, r in zip(
-                call.layer.weights, expected.weights, expected.after_step, after[k], strict=True
-            ):
+        for layer, received in zip(self.layers, after, strict=True):
+            pair = self.pairs_of[layer][0]
+            each = zip(layer.weights, pair.reference.weights, pair.reference.after_step, received, strict=True)
+            for v, before, e, r in each:
                 # What the step did, not where it ended: next to large weights a wrong step would look like rounding.
                 moved = 1e-6 * largest(before) / self.tolerance
-                self._check(call, "step", f"{v.name}, its change by one step,", e - before, r - before, moved)
+                self._check(pair, "step", f"{v.name}, its change by one step,", e - before, r - before, moved)
 
-    # ---- small things ----
+    # ---- one array ----
 
-    def _calls_of(self, layer: Layer) -> list[tuple[int, TracedCall]]:
-        return [(i, self.record.calls[i]) for i, c in enumerate(self.calls) if c.layer is layer]
-
-    def _expected_of(self, call: Any) -> TracedCall:
-        return next(e for c, e in zip(self.calls, self.record.calls, strict=True) if c is call)
-
-    def _is_first_call(self, i: int) -> bool:
-        return self._calls_of(self.calls[i].layer)[0][0] == i
-
-    def _is_last_call(self, i: int) -> bool:
-        return self._calls_of(self.calls[i].layer)[-1][0] == i
-
-    def _given(self, layer: Layer, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        return [np.array(a, a.dtype if a.dtype.kind in "iub" else layer.dtype, order="C") for a in arrays]
-
-    def _dy(self, expected: TracedCall, layer: Layer) -> list[np.ndarray]:
-        pairs = zip(expected.dy, expected.outputs, strict=True)
-        return self._given(layer, [np.zeros_like(o) if d is None else d for d, o in pairs])
-
-    def _zero(self, layer: Layer) -> None:
-        for v in layer.trainable_weights:
-            v.gradient[...] = 0
-
-    def _check_unchanged(self, call: Any, phase: str, tensor: str, now: list[Any], before: list[Any]) -> None:
-        for a, b in zip(now, self._given(call.layer, before), strict=True):
+    def _check_unchanged(
+        self, pair: _Pair, phase: str, tensor: str, now: Sequence[np.ndarray], before: Sequence[np.ndarray]
+    ) -> None:
+        for a, b in zip(now, before, strict=True):
             if not np.array_equal(a, b, equal_nan=True):
-                self._differs(call, phase, tensor, f"was changed in place: {phase} must leave its arguments alone.")
+                self._differs(pair, phase, tensor, f"was changed in place: {phase} must leave its arguments alone.")
 
     def _check(
-        self, call: Any, phase: str, tensor: str, expected: np.ndarray, received: Any, scale: float = 0, note: str = ""
+        self,
+        part: _Pair | _Part,
+        phase: str,
+        tensor: str,
+        expected: np.ndarray,
+        received: Any,
+        scale: float = 0,
+        note: str = "",
     ) -> bool:
         """Compare one array; `scale` is what its numbers are at least measured by."""
         if received is None:
-            self._differs(call, phase, tensor, f"is missing (None); expected shape {expected.shape}.")
+            self._differs(part, phase, tensor, f"is missing (None); expected shape {expected.shape}.")
             return False
         received = np.asarray(received)
         message, error = difference(expected, received, self.tolerance, scale, len(self.record.x[0]))
         if message is None and expected.ndim and received.dtype != np.dtype(self.model.dtype):
             message = f"is {received.dtype}; expected {self.model.dtype}: somewhere a number of another type crept in."
         if message is None:
-            self.report.agreed(error, f"{getattr(call, 'name', 'loss')}: {tensor}")
+            self.report.agreed(error, f"{part.name}: {tensor}")
             return True
-        self._differs(call, phase, tensor, f"{message} {note}".rstrip(), error)
+        self._differs(part, phase, tensor, f"{message} {note}".rstrip(), error)
         return False
 
-    def _differs(self, call: Any, phase: str, tensor: str, message: str, error: float = np.inf) -> None:
-        is_call = hasattr(call, "layer")
-        name, kind = (call.name, type(call.layer).__name__) if is_call else ("loss", _loss_names(call))
-        self.report.differences.append(Difference(name, kind, phase, tensor, error, message))
+    def _differs(self, part: _Pair | _Part, phase: str, tensor: str, message: str, error: float = np.inf) -> None:
+        self.report.differences.append(Difference(part.name, part.class_name, phase, tensor, error, message))
 
 
-def _loss_names(function: Any) -> str:
-    return ", ".join(type(f).__name__ for f in function) if isinstance(function, list) else type(function).__name__
-
-
-def _numbered(tensor: str, k: int, of: list[Any]) -> str:
+def _numbered(tensor: str, k: int, of: Sequence[Any]) -> str:
     return tensor if len(of) == 1 else f"{tensor} {k}"

@@ -54,59 +54,50 @@ def diagnosis(expected: np.ndarray, received: np.ndarray, allowed: float, batch:
         allowed: the largest difference that doesn't count.
         batch: the number of samples, which a wrong factor may be.
     """
-    e, r = expected, received
+    return next((hint for holds, hint in _guesses(expected, received, allowed, batch) if holds), "")
 
-    def fits(candidate: np.ndarray) -> bool:
-        return candidate.shape == e.shape and bool(np.all(np.abs(candidate - e) <= 4 * allowed))
 
-    if not np.isfinite(r).all():
-        return f"{int((~np.isfinite(r)).sum())} elements are inf or nan"
-    if not r.any():
-        return "it is all zeros, as if forgotten"
-    if not e.any():
-        return "all should be zeros"
-    if fits(-r):
-        return "the sign is flipped"
+def _guesses(e: np.ndarray, r: np.ndarray, allowed: float, batch: int) -> Iterator[tuple[Any, str]]:
+    """Yield whether something was done wrong, and what; none is looked at after one that holds."""
+
+    def near(a: np.ndarray, b: np.ndarray = e) -> bool:
+        return a.shape == b.shape and bool(np.all(np.abs(a - b) <= 4 * allowed))
+
+    yield not np.isfinite(r).all(), f"{int((~np.isfinite(r)).sum())} elements are inf or nan"
+    yield not r.any(), "it is all zeros, as if forgotten"
+    yield not e.any(), "all should be zeros"
+    yield near(-r), "the sign is flipped"
     factor = float((r * e).sum() / (e * e).sum())
-    if factor and fits(r / factor):
-        return _factor_hint(factor, batch)
-    for axes in _permutations(e.ndim):
-        if fits(r.transpose(axes)):
-            return f"it is transposed: the axes stand in the order {axes}"
+    yield factor and near(r / factor), _factor_hint(factor, batch)
+    for axes in itertools.islice(itertools.permutations(range(e.ndim)), 1, None):
+        yield near(r.transpose(axes)), f"it is transposed: the axes stand in the order {axes}"
     for axes in ((-1,), (0,), (0, 1), (1, 2)):
-        if e.ndim > max(axes) and fits(np.flip(r, axes)):
-            return f"it is reversed along {'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
-    for axis in range(e.ndim):
-        for shift in (1, -1):
-            inner = [slice(None)] * e.ndim
-            inner[axis] = slice(1, -1) if e.shape[axis] > 3 else slice(0, 0)
-            moved = np.roll(r, -shift, axis)[tuple(inner)]
-            if moved.size and np.all(np.abs(moved - e[tuple(inner)]) <= 4 * allowed):
-                return f"it is shifted by {shift} along axis {axis}: padding or index off by one"
-    if e.ndim > 1:
-        gap = r - e
-        constant = gap.mean(axis=tuple(range(e.ndim - 1)), keepdims=True)
-        if np.all(np.abs(gap - constant) <= 4 * allowed):
-            return "it is off by one number per unit of the last axis, as by a bias"
-    right = np.abs(r - e) <= allowed
-    if np.all(right | (np.abs(e) <= allowed)):
-        return "it is right except where zeros are expected, as if a mask was forgotten"
-    inside = np.abs(e) > allowed
+        if e.ndim > max(axes):
+            along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
+            yield near(np.flip(r, axes)), f"it is reversed along {along}"
+    for axis, shift in itertools.product(range(e.ndim), (1, -1)):
+        inner = tuple(slice(1, -1) if a == axis else slice(None) for a in range(e.ndim))
+        fits = e.shape[axis] > 3 and near(np.roll(r, -shift, axis)[inner], e[inner])
+        yield fits, f"it is shifted by {shift} along axis {axis}: padding or index off by one"
+    gap = r - e
+    constant = np.broadcast_to(gap.mean(axis=tuple(range(e.ndim - 1)), keepdims=True), e.shape)
+    yield e.ndim > 1 and near(gap, constant), "it is off by one number per unit of the last axis, as by a bias"
+    right, inside = np.abs(gap) <= allowed, np.abs(e) > allowed
+    yield np.all(right | ~inside), "it is right except where zeros are expected, as if a mask was forgotten"
     factor = float((r * e)[inside].sum() / (e * e)[inside].sum())
-    if factor and not inside.all() and np.all(np.abs(r / factor - e)[inside] <= 4 * allowed):
-        return f"zeros are missing, as if a mask was forgotten, and the rest is off by the factor {factor:.6g}"
-    if np.all(right | (np.abs(r) <= allowed)):
-        return "it is right or zero: too much is masked, or parts are left out"
-    if np.all(np.abs(np.sort(r, axis=None) - np.sort(e, axis=None)) <= 4 * allowed):
-        return "the numbers are right, in another order"
-    if right.any():
-        ratio = np.divide(r, e, out=np.ones_like(r), where=np.abs(e) > allowed)[~right]
-        if ratio.size > 1 and np.ptp(ratio) <= 1e-3 * abs(ratio.mean()):
-            return f"the wrong elements are off by the factor {ratio.mean():.4g}"
-    wrong_samples: Any = np.flatnonzero(~right.reshape(len(right), -1).all(axis=1)) if e.ndim > 1 else []
-    if 0 < len(wrong_samples) < len(e):
-        return f"only entries {', '.join(map(str, wrong_samples[:5]))} of the first axis are wrong"
-    return ""
+    yield (
+        factor and not inside.all() and near((r / factor)[inside], e[inside]),
+        f"zeros are missing, as if a mask was forgotten, and the rest is off by the factor {factor:.6g}",
+    )
+    yield np.all(right | (np.abs(r) <= allowed)), "it is right or zero: too much is masked, or parts are left out"
+    yield near(np.sort(r, axis=None), np.sort(e, axis=None)), "the numbers are right, in another order"
+    ratio = np.divide(r, e, out=np.ones_like(r), where=inside)[~right]
+    constant_ratio = right.any() and ratio.size > 1 and np.ptp(ratio) <= 1e-3 * abs(ratio.mean())
+    yield constant_ratio, f"the wrong elements are off by the factor {ratio.mean():.4g}"
+    if e.ndim > 1:
+        wrong = np.flatnonzero((~right).reshape(len(e), -1).any(axis=1))
+        some = f"only entries {', '.join(map(str, wrong[:5]))} of the first axis are wrong"
+        yield len(wrong) < len(e), some
 
 
 def _factor_hint(factor: float, batch: int) -> str:
@@ -114,7 +105,3 @@ def _factor_hint(factor: float, batch: int) -> str:
         if batch > 1 and abs(factor - value) <= 1e-3 * value:
             return f"it is off by the factor {name}; the batch has {batch} samples"
     return f"it is off by the constant factor {factor:.6g}"
-
-
-def _permutations(ndim: int) -> Iterator[tuple[int, ...]]:
-    return (p for p in itertools.permutations(range(ndim)) if p != tuple(range(ndim)))

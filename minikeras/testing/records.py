@@ -1,24 +1,13 @@
-"""A record of one batch's way through a model of ours or of Keras: every array, forward and backward.
+"""A record of one batch's way through a model, and what models of ours and of Keras are both asked for it."""
 
-`lockstep` compares with it, users make one by `testing.trace`.  TensorFlow, whose GradientTape tells what Keras's
-layers return to each other, where the model is Keras's.
-"""
-
-import contextlib
-import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import losses
-from ..common.tree import pack
-from ..inspecting.wiring import Run, as_list, wiring
-from ..layers.base import Layer
-from ..layers.core import Input
 from ..layers.symbols import Symbol
-from ..models import Model
 
 FORMAT = "minikeras trace 1"
 
@@ -111,50 +100,21 @@ class Trace(NamedTuple):
         return cls(*rest)
 
 
-def trace_own(
-    model: Layer, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, generator: Any
-) -> Trace:
-    """Do as `tracing.trace`, for a model of ours."""
-    model = as_model(model, x)
-    xs, ys = by_place(x, names_of(model.inputs)), by_place(y, names_of(model.outputs))
-    wires = wiring(model)
-    layers = layers_of(wires)
-    with restored(layers):
-        if randomize:
-            for v in dict.fromkeys(v for layer in layers for v in layer.weights):
-                v.assign(randomized(v.value, generator))
-        weights = [[v.numpy() for v in layer.weights] for layer in layers]
-        seeds = [[s.state.copy() for s in streams(layer)] for layer in layers]
-        xs = [np.ascontiguousarray(np.asarray(a), dtype=model.dtype) for a in xs]
-        with np.errstate(all="ignore"):
-            run = Run(wires, xs, training)
-            states = [[None if v.trainable else v.numpy() for v in layer.weights] for layer in layers]
-            value, dys, configs = own_loss(losses_for(loss, model, "minikeras", run.outputs), ys, run.outputs)
-            if not configs:
-                dys = [generator.normal(size=o.shape).astype(o.dtype) for o in run.outputs]
-            for layer in layers:
-                for v in layer.trainable_weights:
-                    v.gradient[...] = 0
-            run.backward(dys)
-        gradients = [[v.gradient.copy() if v.trainable else None for v in layer.weights] for layer in layers]
-        after = own_step(model, weights, seeds, xs, ys) if step else [[] for _ in layers]
-    calls = [
-        TracedCall(
-            call.name,
-            type(call.layer).__name__,
-            layers.index(call.layer),
-            [run.values[p] for p in call.inputs],
-            [run.values[p] for p in call.outputs],
-            list(run.dy[i] or [None] * len(call.outputs)),
-            list(run.dx[i] or [None] * len(call.inputs)),
-        )
-        for i, call in enumerate(wires.calls)
+def traced_calls(calls: Sequence[Any], *columns: Sequence[list[Any]]) -> list[TracedCall]:
+    """Return the records of calls, of whose inputs, outputs, dy and dx there is a column each."""
+    layers = layers_of(calls)
+    return [
+        TracedCall(call.name, type(call.layer).__name__, layers.index(call.layer), *rest)
+        for call, *rest in zip(calls, *columns, strict=True)
     ]
-    traced = [
-        TracedLayer(layer.name, [v.name for v in layer.weights], *rest)
-        for layer, *rest in zip(layers, weights, gradients, states, after, seeds, strict=True)
+
+
+def traced_layers(layers: Sequence[Any], *columns: Sequence[list[Any]]) -> list[TracedLayer]:
+    """Return the records of layers, with a column for each of their attributes from `weights` on."""
+    return [
+        TracedLayer(layer.name, [v.name for v in weights_of(layer)], *rest)
+        for layer, *rest in zip(layers, *columns, strict=True)
     ]
-    return Trace("minikeras", training, xs, ys, configs, float(value), run.outputs, list(dys), calls, traced)
 
 
 # ---- two libraries ----
@@ -165,14 +125,11 @@ def is_keras(model: Any) -> bool:
     return any(cls.__module__.partition(".")[0] == "keras" for cls in type(model).__mro__)
 
 
-def as_model(layer: Layer, x: Any) -> Model:
-    """Return a built model: the model itself, or a layer as the only one of a model."""
-    if isinstance(layer, Model):
-        if not layer.built:
-            layer.build(np.shape(x))
-        return layer
-    inputs = [Input(np.shape(a)[1:]) for a in as_list(x)]
-    return Model(inputs, layer(inputs if layer.joins else inputs[0]), name="alone")
+def as_list(value: Any) -> list[Any]:
+    """Return one array, or several in a list or tuple, as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value) else [value]
 
 
 def by_place(given: Any, names: list[str]) -> list[Any]:
@@ -187,31 +144,19 @@ def names_of(symbols: list[Any]) -> list[str]:
     return [s.layer.name if isinstance(s, Symbol) else s._keras_history.operation.name for s in symbols]
 
 
-def layers_of(wires: Any) -> list[Any]:
+def layers_of(calls: Sequence[Any]) -> list[Any]:
     """Return the layers that are called, each once, in the order of their first calls."""
-    return list({id(c.layer): c.layer for c in wires.calls}.values())
+    return list({id(call.layer): call.layer for call in calls}.values())
+
+
+def weights_of(layer: Any) -> list[Any]:
+    """Return a layer's weights; an operation of Keras that is no layer has none."""
+    return list(getattr(layer, "weights", ()))
 
 
 def streams(layer: Any) -> list[Any]:
     """Return the random streams that a layer of either library holds."""
     return [value for value in vars(layer).values() if type(value).__name__ == "SeedGenerator"]
-
-
-@contextlib.contextmanager
-def restored(layers: list[Layer]) -> Iterator[None]:
-    """Give weights, gradients and random streams back as they were."""
-    variables = list(dict.fromkeys(v for layer in layers for v in layer.weights))
-    saved = [(v, v.numpy(), None if v.gradient is None else v.gradient.copy()) for v in variables]
-    states = [(s, s.state.copy()) for layer in layers for s in streams(layer)]
-    try:
-        yield
-    finally:
-        for v, value, gradient in saved:
-            v.assign(value)
-            if gradient is not None:
-                v.gradient[...] = gradient
-        for stream, state in states:
-            stream.state[...] = state
 
 
 def randomized(value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -248,27 +193,3 @@ def converted(loss: Any, library: str) -> Any:
     if isinstance(loss, keras.losses.Loss):
         return loss
     return lambda y, p: keras.ops.mean(loss(y, p))
-
-
-def own_loss(functions: list[Any], ys: list[Any], outputs: list[Any]) -> tuple[float, list[Any], list[Any]]:
-    """Return the sum of the losses, the gradient at each output, and the losses' configs; empty without targets."""
-    if not ys or not functions:
-        return 0.0, [], []
-    functions = [losses.as_loss(f, np.shape(y), o.shape) for f, y, o in zip(functions, ys, outputs, strict=True)]
-    pairs = [f.value_and_gradient(y, o) for f, y, o in zip(functions, ys, outputs, strict=True)]
-    dtypes = [o.dtype for o in outputs]
-    dys = [np.asarray(d, dtype) for (_, d), dtype in zip(pairs, dtypes, strict=True)]
-    return float(sum(v for v, _ in pairs)), dys, [losses.serialize(f) for f in functions]
-
-
-def own_step(model: Model, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
-    """Return all layers' weights after one step, taken by a copy of the model."""
-    twin = copy.deepcopy(model)
-    layers = layers_of(wiring(twin))
-    for layer, values, states in zip(layers, weights, seeds, strict=True):
-        layer.set_weights(values)
-        for stream, state in zip(streams(layer), states, strict=False):
-            stream.state[...] = state
-    twin.compile_from_config(twin.get_compile_config() or {})
-    twin.train_on_batch(pack(twin.input, xs), pack(twin.output, ys))
-    return [layer.get_weights() for layer in layers]

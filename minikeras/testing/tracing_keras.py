@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from .. import losses
-from ..inspecting.wiring import Origin, as_list, wiring
+from .keras_graph import keras_graph
 from .records import (
     Trace,
-    TracedCall,
-    TracedLayer,
+    as_list,
     by_place,
     converted,
     layers_of,
@@ -17,6 +16,9 @@ from .records import (
     names_of,
     randomized,
     streams,
+    traced_calls,
+    traced_layers,
+    weights_of,
 )
 
 
@@ -38,27 +40,27 @@ def trace_keras(
     if not model.built:
         model.build(np.shape(x))
     xs, ys = by_place(x, names_of(model.inputs)), by_place(y, names_of(model.outputs))
-    wires = wiring(model, origin=_keras_origin)
-    layers = layers_of(wires)
+    graph = keras_graph(model)
+    layers = layers_of(graph.calls)
     variables = list({id(v): v for v in [*model.variables, *(s.state for v in layers for s in streams(v))]}.values())
     before = [v.numpy() for v in variables]
     try:
         if randomize:
             for v in model.weights:
                 v.assign(randomized(v.numpy(), generator))
-        weights = [[v.numpy() for v in _weights(layer)] for layer in layers]
+        weights = [[v.numpy() for v in weights_of(layer)] for layer in layers]
         seeds = [[s.state.numpy() for s in streams(layer)] for layer in layers]
         with tf.GradientTape() as tape:
             values: list[Any] = [
                 tf.convert_to_tensor(np.asarray(a, s.dtype)) for a, s in zip(xs, model.inputs, strict=True)
             ]
-            values += [None] * (wires.size - len(values))
+            values += [None] * (graph.size - len(values))
             tape.watch([v for v in values[: len(xs)] if v.dtype.is_floating])
             inputs = []
-            for call in wires.calls:
+            for call in graph.calls:
                 # A copy for each that takes it: so its gradient is this call's share of the sum.
                 inputs.append([tf.identity(values[p]) for p in call.inputs])
-                copies, given = iter(inputs[-1]), call.origin.node.arguments
+                copies, given = iter(inputs[-1]), call.node.arguments
                 arguments, options = tree.map_structure(
                     lambda a, copies=copies: next(copies) if isinstance(a, keras.KerasTensor) else a,
                     (given.args, given.kwargs),
@@ -69,8 +71,8 @@ def trace_keras(
                 for place, value in zip(call.outputs, made, strict=True):
                     values[place] = value
             # A copy has no logits attached: the loss is taken from the output itself, as for ours.
-            outputs = [tf.identity(values[p]) for p in wires.outputs]
-            states = [[None if v.trainable else v.numpy() for v in _weights(layer)] for layer in layers]
+            outputs = [tf.identity(values[p]) for p in graph.outputs]
+            states = [[None if v.trainable else v.numpy() for v in weights_of(layer)] for layer in layers]
             functions = losses_for(loss, model, "keras", outputs) if ys else []
             if functions:
                 total = tf.add_n(
@@ -79,33 +81,25 @@ def trace_keras(
             else:
                 random_dy = [generator.normal(size=o.shape).astype(o.dtype.as_numpy_dtype) for o in outputs]
                 total = tf.add_n([tf.reduce_sum(d * o) for d, o in zip(random_dy, outputs, strict=True)])
-        sources = [outputs, inputs, [[values[p] for p in c.outputs] for c in wires.calls]]
-        parameters = [[v.value if v.trainable else None for v in _weights(layer)] for layer in layers]
+        sources = [outputs, inputs, [[values[p] for p in c.outputs] for c in graph.calls]]
+        parameters = [[v.value if v.trainable else None for v in weights_of(layer)] for layer in layers]
         dys, dxs, call_dys, gradients = _gradients(tape, total, [*sources, parameters])
         after = _keras_step(model, weights, seeds, xs, ys) if step else [[] for _ in layers]
     finally:
         for v, value in zip(variables, before, strict=True):
             v.assign(value)
-    calls = [
-        TracedCall(
-            call.name,
-            type(call.layer).__name__,
-            layers.index(call.layer),
-            [v.numpy() for v in inputs[i]],
-            [values[p].numpy() for p in call.outputs],
-            call_dys[i],
-            dxs[i],
-        )
-        for i, call in enumerate(wires.calls)
-    ]
-    traced = [
-        TracedLayer(layer.name, [v.name for v in _weights(layer)], *rest)
-        for layer, *rest in zip(layers, weights, gradients, states, after, seeds, strict=True)
-    ]
+    calls = traced_calls(
+        graph.calls,
+        [[v.numpy() for v in each] for each in inputs],
+        [[values[p].numpy() for p in call.outputs] for call in graph.calls],
+        call_dys,
+        dxs,
+    )
+    kept = traced_layers(layers, weights, gradients, states, after, seeds)
     configs = [losses.serialize(converted(f, "minikeras")) for f in functions]
     results = [o.numpy() for o in outputs]
     ys = [np.asarray(a) for a in ys]
-    return Trace("keras", training, [np.asarray(a) for a in xs], ys, configs, float(total), results, dys, calls, traced)
+    return Trace("keras", training, [np.asarray(a) for a in xs], ys, configs, float(total), results, dys, calls, kept)
 
 
 def _gradients(tape: Any, total: Any, sources: Any) -> Any:
@@ -131,26 +125,12 @@ def _gradients(tape: Any, total: Any, sources: Any) -> Any:
     return pick(places)
 
 
-def _keras_origin(symbol: Any) -> Origin | None:
-    history = symbol._keras_history
-    if history.operation is None:
-        return None
-    node = history.operation._inbound_nodes[history.node_index]
-    if not node.input_tensors:
-        return None
-    return Origin(node, history.operation, tuple(node.input_tensors), tuple(node.output_tensors))
-
-
-def _weights(layer: Any) -> list[Any]:
-    return list(getattr(layer, "weights", ()))  # an operation of Keras that is no layer has none
-
-
 def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:
     import keras
     from keras import tree
 
     twin = keras.models.clone_model(model)
-    layers = layers_of(wiring(twin, origin=_keras_origin))
+    layers = layers_of(keras_graph(twin).calls)
     for layer, values, states in zip(layers, weights, seeds, strict=True):
         if values:
             layer.set_weights(values)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...common.names import did_you_mean
-from ...inspecting.wiring import is_wired, wiring
+from ...layers.symbols import Node, Symbol
 
 DIRECTIONS = ("TB", "BT", "LR", "RL")
 SPLINES = ("ortho", "curved", "polyline", "spline", "line")
@@ -73,36 +73,36 @@ class Picture:
 
     def collect(self, model: Any, frame: Frame) -> tuple[list[list[Box]], list[list[Box]]]:
         """Add a model's boxes; return which boxes take each of its inputs, and which give each of its outputs."""
-        wires = wiring(model, expand_nested=False)
-        givers: dict[int, list[Box]] = {}
-        takers: dict[int, list[Box]] = {place: [] for place in wires.inputs}
+        graph = model.graph
+        givers: dict[Symbol, list[Box]] = {}
+        takers: dict[Symbol, list[Box]] = {symbol: [] for symbol in graph.entrances}
         if not _is_sequential(model):  # whose entrance Keras doesn't draw
-            for place, symbol in zip(wires.inputs, model.inputs, strict=True):
-                box = self._input_box(symbol, frame)
-                givers[place], takers[place] = [box], [box]
-        for call in wires.calls:
-            entries, exits = self._member(call, frame)
-            for place, entry in zip(call.inputs, entries, strict=True):
-                if place in givers:
-                    self.arrows.update(dict.fromkeys((a, b) for a in givers[place] for b in entry))
+            for symbol in graph.entrances:
+                givers[symbol] = takers[symbol] = [self._input_box(symbol, frame)]
+        for node in graph.calls:
+            if not isinstance(node, Node):
+                continue
+            entries, exits = self._member(node, frame)
+            for symbol, entry in zip(node.inputs, entries, strict=True):
+                if symbol in givers:
+                    self.arrows.update(dict.fromkeys((a, b) for a in givers[symbol] for b in entry))
                 else:
-                    takers[place] += [b for b in entry if b not in takers[place]]
-            givers.update(zip(call.outputs, exits, strict=True))
-        return [takers[p] for p in wires.inputs], [givers.get(p, []) for p in wires.outputs]
+                    takers[symbol] += [b for b in entry if b not in takers[symbol]]
+            givers.update(zip(node.outputs, exits, strict=True))
+        return list(takers.values()), [givers.get(symbol, []) for symbol in graph.exits]
 
-    def _member(self, call: Any, frame: Frame) -> tuple[list[list[Box]], list[list[Box]]]:
-        layer = call.layer
-        if self.options.expand_nested and is_wired(layer):
+    def _member(self, node: Node, frame: Frame) -> tuple[list[list[Box]], list[list[Box]]]:
+        layer = node.layer
+        if self.options.expand_nested and getattr(layer, "graph", None) is not None:
             if id(layer) not in self._made:
                 inner = Frame(layer.name, f"cluster_{len(self._made)}")
                 frame.members.append(inner)
                 self._made[id(layer)] = self.collect(layer, inner)
             return self._made[id(layer)]
         if id(layer) not in self._made:
-            symbols = call.origin
-            self._add(layer, layer.name, type(layer).__name__, symbols.inputs, symbols.outputs, frame)
+            self._add(layer, layer.name, type(layer).__name__, node.inputs, node.outputs, frame)
         box = self._made[id(layer)]
-        return [[box]] * len(call.inputs), [[box]] * len(call.outputs)
+        return [[box]] * len(node.inputs), [[box]] * len(node.outputs)
 
     def _input_box(self, symbol: Any, frame: Frame) -> Box:
         layer = symbol.layer
@@ -156,9 +156,9 @@ def collected(model: Any, options: Options, others: dict[str, Any], caller: str)
     dpi = options.dpi
     if isinstance(dpi, bool) or not isinstance(dpi, (int, float)) or not dpi > 0:
         raise ValueError(f"{caller}: `dpi` is a positive number, received {dpi!r}.")
-    if not hasattr(model, "layers"):
+    if not hasattr(model, "graph"):
         raise ValueError(f"{caller}: expected a model, received {model!r}.")
-    if not is_wired(model):
+    if model.graph is None:
         raise ValueError(
             f"{caller}: model {model.name!r} isn't built, so its layers are not connected yet. Start it with "
             "keras.Input, or call build(input_shape)."
