@@ -19,6 +19,7 @@ from .blocks import fused
 from .borders import Bordered, JoinOfOne, is_ours
 from .unrolling import by_distance, unrolled, walk
 
+Arrays = list[Any] | None  # what a run fills, where it is wanted
 CACHE = 2**24  # bytes: about what the cores' common cache holds
 SMALLEST_PIECE = 64  # samples: with less, a kernel's threads have too little to share
 
@@ -85,15 +86,6 @@ class Graph:
         """Whether a model within has another graph now than when it was unrolled."""
         return any(model.inner_graph is not graph for model, graph in self.inner)
 
-    @property
-    def is_chain(self) -> bool:
-        """Whether each call takes just what the one before it gave, and no layer is called twice."""
-        follows = (
-            isinstance(call, Node) and [s if s in self.entrances else s.node for s in call.inputs] == [before]
-            for before, call in itertools.pairwise(self.calls)
-        )
-        return len(self.entrances) == 1 and len(self.layers) == len(self.calls) and all(follows)
-
     @functools.cached_property
     def lasts(self) -> list[Layer | None]:
         """The layer that computes each output; None where its numbers are also used within the graph, or twice."""
@@ -119,12 +111,7 @@ class Graph:
         return tuple(self._moved[place] for place, yes in places if yes and place is not None)
 
     def forward(
-        self,
-        x: Any,
-        training: Any = False,
-        caches: list[Any] | None = None,
-        logits: tuple[int, ...] = (),
-        seen: list[Any] | None = None,
+        self, x: Any, training: Any = False, caches: Arrays = None, logits: tuple[int, ...] = (), seen: Arrays = None
     ) -> Any:
         """Run all layers.
 

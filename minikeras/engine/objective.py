@@ -115,7 +115,6 @@ class Objective:
         shapes: of the outputs.
 
     Attributes:
-        losses: by the number of their output.
         graph: what it is `paired` with.
         logits: see `Graph.without_activation`.
 

@@ -1,5 +1,6 @@
 """The table of a model's layers, their output shapes and numbers of weights: `Model.summary()`."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,6 +10,8 @@ import numpy as np
 
 from ..common.console import show
 from ..common.names import did_you_mean
+from ..engine.graph import Graph
+from ..layers.symbols import Node
 
 
 def summary(
@@ -46,7 +49,7 @@ def summary(
     header: list[str] = ["Layer (type)", "Output Shape", "Param #"]
     justify: list[Any] = ["left", "left", "right"]
     graph: Any = getattr(model, "graph", None)
-    branches = graph is not None and not graph.is_chain
+    branches = graph is not None and not _is_chain(graph)
     if branches:
         header, justify = [*header, "Connected to"], [*justify, "left"]
     default_positions, default_length = ((0.3, 0.56, 0.74, 1.0), 108) if branches else ((0.45, 0.80, 1.0), 88)
@@ -100,6 +103,15 @@ def summary(
         parts.append(f"[bold] {title} params: [/]{_green(f'{count:,}')} ({_memory(size)})")
 
     show(parts, None, print_fn)
+
+
+def _is_chain(graph: Graph) -> bool:
+    """Whether each call takes just what the one before it gave, and no layer is called twice."""
+    follows = (
+        isinstance(call, Node) and [s if s in graph.entrances else s.node for s in call.inputs] == [before]
+        for before, call in itertools.pairwise(graph.calls)
+    )
+    return len(graph.entrances) == 1 and len(graph.layers) == len(graph.calls) and all(follows)
 
 
 def _layers_in_range(layers: Sequence[Any], layer_range: Sequence[str] | None) -> Sequence[Any]:
