@@ -72,19 +72,21 @@ def _by_kernel(kernel: Callable[..., None], *arrays: np.ndarray, as_matrices: bo
 
 
 @activation
-def linear(x):
+def linear(x: np.ndarray) -> np.ndarray:
     """Return `x` itself."""
     return x
 
 
 @linear.derivative
-def linear_gradient(dy, x, y):
+def linear_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy."""
     return dy
 
 
 @activation
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu(
+    x: np.ndarray, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> np.ndarray:
     """max(x, 0), the rectified linear unit; with options, a line in three pieces.
 
     `x` above `threshold` (at most `max_value`), `negative_slope * (x - threshold)` below it.
@@ -98,7 +100,10 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 
 
 @relu.derivative
-def relu_gradient(dy, x, y, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu_gradient(
+    dy: np.ndarray, x: np.ndarray, y: np.ndarray,
+    negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0,
+) -> np.ndarray:  # fmt: skip
     """dy where `x` is on the rising piece, negative_slope * dy below the threshold, else 0."""
     if threshold == 0 and not negative_slope and max_value is None:
         return _by_kernel(functional.activations.relu_gradient, dy, x)
@@ -114,61 +119,61 @@ def relu_gradient(dy, x, y, negative_slope=0.0, max_value=None, threshold=0.0):
 
 
 @activation
-def relu6(x):
+def relu6(x: np.ndarray) -> np.ndarray:
     """min(max(x, 0), 6)."""
     return np.clip(x, 0, 6)
 
 
 @relu6.derivative
-def relu6_gradient(dy, x, y):
+def relu6_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where 0 < x < 6, else 0."""
     return dy * ((x > 0) & (x < 6))
 
 
 @activation
-def leaky_relu(x, negative_slope=0.2):
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
     """x where x > 0, negative_slope * x elsewhere (Maas et al. 2013)."""
     return np.where(x > 0, x, negative_slope * x)
 
 
 @leaky_relu.derivative
-def leaky_relu_gradient(dy, x, y, negative_slope=0.2):
+def leaky_relu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray, negative_slope: float = 0.2) -> np.ndarray:
     """dy where x > 0, negative_slope * dy elsewhere."""
     return np.where(x > 0, dy, negative_slope * dy)
 
 
 @activation
-def hard_sigmoid(x):
+def hard_sigmoid(x: np.ndarray) -> np.ndarray:
     """min(max(x/6 + 1/2, 0), 1), a sigmoid of straight lines."""
     return np.clip(x + 3, 0, 6) / 6
 
 
 @hard_sigmoid.derivative
-def hard_sigmoid_gradient(dy, x, y):
+def hard_sigmoid_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy / 6 where -3 < x < 3, else 0."""
     return dy * ((x > -3) & (x < 3)) / 6
 
 
 @activation
-def hard_silu(x):
+def hard_silu(x: np.ndarray) -> np.ndarray:
     """x * hard_sigmoid(x), also named hard_swish (Howard et al. 2019)."""
     return x * hard_sigmoid(x)
 
 
 @hard_silu.derivative
-def hard_silu_gradient(dy, x, y):
+def hard_silu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * (hard_sigmoid(x) + x * hard_sigmoid'(x))."""
     return dy * hard_sigmoid(x) + hard_sigmoid_gradient(dy, x, None) * x
 
 
 @activation
-def hard_tanh(x):
+def hard_tanh(x: np.ndarray) -> np.ndarray:
     """min(max(x, -1), 1)."""
     return np.clip(x, -1, 1)
 
 
 @hard_tanh.derivative
-def hard_tanh_gradient(dy, x, y):
+def hard_tanh_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where -1 <= x <= 1, else 0."""
     return dy * ((x >= -1) & (x <= 1))
 
@@ -177,99 +182,99 @@ def hard_tanh_gradient(dy, x, y):
 
 
 @activation
-def sigmoid(x):
+def sigmoid(x: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), between 0 and 1."""
     return _by_kernel(functional.activations.sigmoid, x)
 
 
 @sigmoid.derivative
-def sigmoid_gradient(dy, x, y):
+def sigmoid_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * y * (1 - y)."""
     return _by_kernel(functional.activations.sigmoid_gradient, dy, y)
 
 
 @activation
-def log_sigmoid(x):
+def log_sigmoid(x: np.ndarray) -> np.ndarray:
     """log(1 / (1 + exp(-x)))."""
     return -softplus(-x)
 
 
 @log_sigmoid.derivative
-def log_sigmoid_gradient(dy, x, y):
+def log_sigmoid_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * sigmoid(-x)."""
     return dy * sigmoid(-x)
 
 
 @activation
-def tanh(x):
+def tanh(x: np.ndarray) -> np.ndarray:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), between -1 and 1."""
     return _by_kernel(functional.activations.tanh, x)
 
 
 @tanh.derivative
-def tanh_gradient(dy, x, y):
+def tanh_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * (1 - y^2)."""
     return _by_kernel(functional.activations.tanh_gradient, dy, y)
 
 
 @activation
-def tanh_shrink(x):
+def tanh_shrink(x: np.ndarray) -> np.ndarray:
     """x - tanh(x)."""
     return x - np.tanh(x)
 
 
 @tanh_shrink.derivative
-def tanh_shrink_gradient(dy, x, y):
+def tanh_shrink_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * tanh(x)^2."""
     return dy * np.tanh(x) ** 2
 
 
 @activation
-def silu(x):
+def silu(x: np.ndarray) -> np.ndarray:
     """x * sigmoid(x), also named swish (Ramachandran et al. 2017)."""
     return x * sigmoid(x)
 
 
 @silu.derivative
-def silu_gradient(dy, x, y):
+def silu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * (s + x * s * (1 - s)) with s = sigmoid(x)."""
     s = sigmoid(x)
     return dy * (s + y * (1 - s))
 
 
 @activation
-def softplus(x):
+def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + exp(x)), a smooth relu."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 @softplus.derivative
-def softplus_gradient(dy, x, y):
+def softplus_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * sigmoid(x)."""
     return dy * sigmoid(x)
 
 
 @activation
-def softsign(x):
+def softsign(x: np.ndarray) -> np.ndarray:
     """x / (1 + |x|), between -1 and 1."""
     return x / (1 + np.abs(x))
 
 
 @softsign.derivative
-def softsign_gradient(dy, x, y):
+def softsign_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy / (1 + |x|)^2."""
     size = 1 + np.abs(x)
     return dy / size / size
 
 
 @activation
-def mish(x):
+def mish(x: np.ndarray) -> np.ndarray:
     """x * tanh(softplus(x)) (Misra 2019)."""
     return x * np.tanh(softplus(x))
 
 
 @mish.derivative
-def mish_gradient(dy, x, y):
+def mish_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * (t + x * (1 - t^2) * sigmoid(x)) with t = tanh(softplus(x))."""
     t = np.tanh(softplus(x))
     return dy * (t + x * (1 - t * t) * sigmoid(x))
@@ -279,26 +284,26 @@ def mish_gradient(dy, x, y):
 
 
 @activation
-def exponential(x):
+def exponential(x: np.ndarray) -> np.ndarray:
     """exp(x); infinite where the float type ends (above 88 in float32)."""
     with np.errstate(over="ignore"):
         return np.exp(x)
 
 
 @exponential.derivative
-def exponential_gradient(dy, x, y):
+def exponential_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * y."""
     return dy * y
 
 
 @activation
-def elu(x, alpha=1.0):
+def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     """x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
 @elu.derivative
-def elu_gradient(dy, x, y, alpha=1.0):
+def elu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     """dy where x > 0, dy * alpha * exp(x) = dy * (y + alpha) elsewhere."""
     return dy * np.where(x > 0, 1, y + alpha)
 
@@ -308,19 +313,19 @@ SELU_SCALE = 1.0507009873554805
 
 
 @activation
-def selu(x):
+def selu(x: np.ndarray) -> np.ndarray:
     """scale * elu(x, alpha), with alpha = 1.67326324 and scale = 1.05070098 (Klambauer et al. 2017)."""
     return SELU_SCALE * elu(x, SELU_ALPHA)
 
 
 @selu.derivative
-def selu_gradient(dy, x, y):
+def selu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * scale where x >= 0, dy * scale * alpha * exp(x) = dy * (y + scale * alpha) below."""
     return dy * np.where(x >= 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA)
 
 
 @activation
-def softmax(x, axis=-1):
+def softmax(x: np.ndarray, axis: Any = -1) -> np.ndarray:
     """exp(x) / sum(exp(x)) along `axis`: numbers between 0 and 1 that sum to 1."""
     if isinstance(axis, int) and x.shape[axis] == 1:
         warnings.warn(
@@ -339,7 +344,7 @@ def _is_last(axis: Any, x: np.ndarray) -> bool:
 
 
 @softmax.derivative
-def softmax_gradient(dy, x, y, axis=-1):
+def softmax_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray, axis: Any = -1) -> np.ndarray:
     """y * (dy - sum(dy * y)), since dy_i/dx_j = y_i * ([i = j] - y_j)."""
     if _is_last(axis, y):
         return _by_kernel(functional.activations.softmax_gradient, dy, y, as_matrices=True)
@@ -347,14 +352,14 @@ def softmax_gradient(dy, x, y, axis=-1):
 
 
 @activation
-def log_softmax(x, axis=-1):
+def log_softmax(x: np.ndarray, axis: Any = -1) -> np.ndarray:
     """log(softmax(x)) = x - log(sum(exp(x))) along `axis`."""
     x = x - x.max(axis, keepdims=True)
     return x - np.log(np.exp(x).sum(axis, keepdims=True))
 
 
 @log_softmax.derivative
-def log_softmax_gradient(dy, x, y, axis=-1):
+def log_softmax_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray, axis: Any = -1) -> np.ndarray:
     """dy - softmax(x) * sum(dy)."""
     return dy - np.exp(y) * dy.sum(axis, keepdims=True)
 
@@ -363,7 +368,7 @@ def log_softmax_gradient(dy, x, y, axis=-1):
 
 
 @activation
-def gelu(x, approximate=False):
+def gelu(x: np.ndarray, approximate: bool = False) -> np.ndarray:
     """x * P(X <= x) for a standard normal X (Hendrycks and Gimpel 2016).
 
     With `approximate`, P(X <= x) is taken as 1/2 * (1 + tanh(u)), u = sqrt(2/pi) * (x + 0.044715 * x^3).
@@ -372,7 +377,7 @@ def gelu(x, approximate=False):
 
 
 @gelu.derivative
-def gelu_gradient(dy, x, y, approximate=False):
+def gelu_gradient(dy: np.ndarray, x: np.ndarray, y: np.ndarray, approximate: bool = False) -> np.ndarray:
     """dy * (P(X <= x) + x * p(x)), p = exp(-x^2/2) / sqrt(2 pi); the tanh form: 1/2 (1 + t) + x/2 (1 - t^2) u'(x)."""
     near = np.clip(x, -FAR, FAR)  # beyond, the density is 0 and x^2 could overflow
     if approximate:
@@ -382,7 +387,7 @@ def gelu_gradient(dy, x, y, approximate=False):
     return dy * (normal_cdf(x) + near * np.exp(-near * near / 2) / math.sqrt(2 * math.pi))
 
 
-def _gelu_tanh(x):
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
     near = np.clip(x, -FAR, FAR)
     return np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near * near * near))
 
