@@ -362,7 +362,7 @@ def never_locks(lock, waits):
     return 0
 
 if sys.argv[1] == "broken":
-    team._address_of = lambda name: never_locks.address
+    team._entry_of = lambda name: never_locks.address
     sound = team.new_board
     def broken(locks):
         board = sound(locks)

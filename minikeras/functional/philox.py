@@ -79,9 +79,9 @@ def normal(out: Vector, bits: Vector, mean: np.float32, stddev: np.float32) -> N
 def kept(out: Matrix, v: Matrix, mean: np.float32, stddev: np.float32) -> np.ndarray:
     """Fill each row of `out` with the first four of its row of v that lie within (-2, 2); return their number."""
     inside = np.abs(v) < 2
-    place = np.cumsum(inside, axis=1) - 1
-    rows, columns = np.nonzero(inside & (place < 4))
-    out[rows, place[rows, columns]] = v[rows, columns] * stddev + mean
+    rank = np.cumsum(inside, axis=1) - 1
+    rows, columns = np.nonzero(inside & (rank < 4))
+    out[rows, rank[rows, columns]] = v[rows, columns] * stddev + mean
     return np.minimum(inside.sum(axis=1), 4)
 
 

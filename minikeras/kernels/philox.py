@@ -41,7 +41,7 @@ def uniform(out, bits, low, high):
 
 
 def normal(out, bits, mean, stddev):
-    """Do the same in loops, with the C library's log, sin and cos, as TensorFlow (NumPy's differ by an ulp)."""
+    """Compute with the C library's log, sin and cos, as TensorFlow (NumPy's differ by an ulp)."""
     if out.size > bits.size or bits.size % 2:
         raise Unfit
     number = ((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)

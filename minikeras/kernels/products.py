@@ -53,6 +53,7 @@ from .vectors import (
     LANES,
     VECTOR,
     WIDE_TILE,
+    address_of,
     broadcast,
     copy,
     first_lanes,
@@ -60,7 +61,6 @@ from .vectors import (
     keep,
     load_vector,
     multiply_add,
-    place,
     prefetch,
     store_vector,
 )
@@ -114,25 +114,25 @@ def _tile(height, registers, wide):
         cells = [(r, v) for r in range(height) for v in range(registers)]
         z_rows = [b.gep(z, [b.load(b.gep(to, [row]))]) for row in rows]
         x_rows = [b.load(b.gep(at, [row])) for row in rows]
-        place = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
+        there = {(r, v): b.gep(z_rows[r], [columns[v]]) for r, v in cells}
 
         for cell in cells:
-            prefetch(b, place[cell], to_write=True)  # a cache line has to be there before a part of it can change
+            prefetch(b, there[cell], to_write=True)  # a cache line has to be there before a part of it can change
 
         # LLVM turns these memory cells into registers, as nobody asks for their addresses.
         sums = {cell: cgutils.alloca_once(b, VECTOR) for cell in cells}
         with b.if_else(b.icmp_signed("!=", add, INT(0))) as (going_on, beginning):
             with going_on:
                 for r, v in cells:
-                    b.store(load_vector(b, place[r, v], inside[v]), sums[r, v])
+                    b.store(load_vector(b, there[r, v], inside[v]), sums[r, v])
             with beginning:
                 for v in range(registers):
                     first = load_vector(b, b.gep(start, [columns[v]]), inside[v])
                     for r in range(height):
                         b.store(first, sums[r, v])
 
-        def step(place, steps, counters):
-            return b.gep(place, [functools.reduce(b.add, map(b.mul, counters, steps))])
+        def step(start, steps, counters):
+            return b.gep(start, [functools.reduce(b.add, map(b.mul, counters, steps))])
 
         with cgutils.for_range(b, depth[0]) as s, cgutils.for_range(b, depth[1]) as t:
             x_start = step(x, x_steps[:2], (s.index, t.index))
@@ -164,7 +164,7 @@ def _tile(height, registers, wide):
         for r, v in cells:
             total = b.load(sums[r, v])
             below = b.fcmp_ordered("<", total, floor)  # false for NaN, which stays
-            store_vector(b, b.select(below, floor, total), place[r, v], inside[v])
+            store_vector(b, b.select(below, floor, total), there[r, v], inside[v])
         return context.get_dummy_value()
 
     @intrinsic
@@ -245,7 +245,7 @@ def panel_width(columns, j):
 @inner
 def _copy_panels(numbers, w, w_steps, row, depth, columns):
     """Copy columns of w, whose rows have `row` numbers, to panels one behind the other; return where they begin."""
-    to = place(numbers, 0)
+    to = address_of(numbers, 0)
     for j in range(0, columns, PANEL):
         width = panel_width(columns, j)
         for s in range(depth[0]):
@@ -256,7 +256,7 @@ def _copy_panels(numbers, w, w_steps, row, depth, columns):
                         _move(to + 4 * lane, source + 4 * lane, columns - j - lane)
                     source += 4 * w_steps[2] * row
                     to += 4 * width
-    return place(numbers, 0)
+    return address_of(numbers, 0)
 
 
 def _product(z, x, w, depth, floor, size):
@@ -355,9 +355,9 @@ def product(z, x, w, depth, floor, size):
         size: how many rows and columns.
     """
     _machine_code((
-        (place(z.vector, z.position), place(z.rows, 0), place(z.start, 0), 1 if z.add else 0),
-        (place(x.vector, x.position), place(x.rows, 0), *x.steps),
-        (place(w.vector, w.position), w.row, w.across, *w.steps),
+        (address_of(z.vector, z.position), address_of(z.rows, 0), address_of(z.start, 0), 1 if z.add else 0),
+        (address_of(x.vector, x.position), address_of(x.rows, 0), *x.steps),
+        (address_of(w.vector, w.position), w.row, w.across, *w.steps),
         depth, floor, size,
     ))  # fmt: skip
 

@@ -36,7 +36,7 @@ from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .atomics import ADDRESS, add, exchange, let_others_run, lock, pause, read, unlock, write
 from .cache import called_by_name, kept_on_disk
-from .vectors import INT, inner, keep, place
+from .vectors import INT, address_of, inner, keep
 
 SHARES = 8
 WHOLE = -1
@@ -69,7 +69,7 @@ def new_lock() -> int:
     return lock
 
 
-def _address_of(function: str) -> int:
+def _entry_of(function: str) -> int:
     """Return where a function of Python's own stands in memory."""
     return ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value or 0
 
@@ -82,7 +82,7 @@ def new_board(locks: list[int]) -> np.ndarray:
     board = raw[start : start + fields]
     board[THREADS] = len(locks) + 1
     board[LOCK + LINE :: LINE] = locks
-    board[LOCKING], board[UNLOCKING] = _address_of("PyThread_acquire_lock"), _address_of("PyThread_release_lock")
+    board[LOCKING], board[UNLOCKING] = _entry_of("PyThread_acquire_lock"), _entry_of("PyThread_release_lock")
     return board
 
 
@@ -147,7 +147,7 @@ def _addresses(typing, function, arguments):
     def emit(context, b, signature, values):
         overload = function.dispatcher.overloads[call.args]
         context.active_code_library.add_linking_library(overload.library)
-        place = cgutils.alloca_once_value(b, values[1])
+        there = cgutils.alloca_once_value(b, values[1])
         name = b.module.get_unique_name(f"{b.function.name}.share")
         unpacking = ir.Function(b.module, _SHARE, name=name)
         unpacking.linkage = "internal"
@@ -156,7 +156,7 @@ def _addresses(typing, function, arguments):
         given = cgutils.unpack_tuple(inner, inner.load(inner.bitcast(where, values[1].type.as_pointer())))
         context.call_internal_no_propagate(inner, overload.fndesc, call, [share, *given])
         inner.ret_void()
-        return context.make_tuple(b, signature.return_type, [b.ptrtoint(f, INT) for f in (unpacking, place)])
+        return context.make_tuple(b, signature.return_type, [b.ptrtoint(f, INT) for f in (unpacking, there)])
 
     return types.UniTuple(types.int64, 2)(function, arguments), emit
 
@@ -202,7 +202,7 @@ def share_out(team, function, arguments, work=MUCH, shares=SHARES):
     Or for WHOLE alone, where there is LITTLE work; what each share computes must then not depend on its limits.
     """
     todo, given = _addresses(function, _without_owners(arguments))
-    _machine_code((place(team, 0) if len(team) else 0, todo, given, work, shares))
+    _machine_code((address_of(team, 0) if len(team) else 0, todo, given, work, shares))
     keep(arguments)
 
 
@@ -307,13 +307,13 @@ def _watch(board, me, looks):
 @kept_on_disk
 def watch(team, me, looks):
     """Do shares of whatever comes, as thread number `me`; return when that many looks in a row found nothing."""
-    _watch(place(team, 0), me, looks)
+    _watch(address_of(team, 0), me, looks)
 
 
 @kept_on_disk
 def work(team, me, looks):
     """Watch, sleep and watch again, until dismissed, or where one can't sleep."""
-    board = place(team, 0)
+    board = address_of(team, 0)
     sleeps = True
     while sleeps and not read(board, DISMISSED):
         _watch(board, me, looks)
@@ -328,6 +328,6 @@ def work(team, me, looks):
 @kept_on_disk
 def dismiss(team):
     """Let all threads end that `work` for this board."""
-    board = place(team, 0)
+    board = address_of(team, 0)
     write(board, DISMISSED, 1)
     wake(board)

@@ -92,7 +92,7 @@ _LANE_NUMBERS = ir.Constant(ir.VectorType(INT, LANES), [INT(lane) for lane in ra
 # Pieces of LLVM programs ---------------------------------------------------------------------------------------------
 
 
-def address(context, b, kind, array, index=None):
+def pointer_to(context, b, kind, array, index=None):
     """Return where element `index` of a one-dimensional array stands in memory (the first one where None)."""
     start = context.make_array(kind)(context, b, array).data
     return start if index is None else b.gep(start, [index])
@@ -110,21 +110,21 @@ def first_lanes(b, left):
     return b.icmp_signed("<", _LANE_NUMBERS, broadcast(b, left))
 
 
-def load_vector(b, place, mask):
+def load_vector(b, pointer, mask):
     """Read the lanes of the mask from memory; the others are 0, and what stands there is not touched."""
     zero = ir.Constant(VECTOR, [FLOAT(0)] * LANES)
-    return _call(b, f"llvm.masked.load.v{LANES}f32.p0", VECTOR, _vector_at(b, place), I32(4), mask, zero)
+    return _call(b, f"llvm.masked.load.v{LANES}f32.p0", VECTOR, _vector_at(b, pointer), I32(4), mask, zero)
 
 
-def store_vector(b, vector, place, mask):
+def store_vector(b, vector, pointer, mask):
     """Write the lanes of the mask to memory."""
-    _call(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), vector, _vector_at(b, place), I32(4), mask)
+    _call(b, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), vector, _vector_at(b, pointer), I32(4), mask)
 
 
-def prefetch(b, place, to_write=False):
+def prefetch(b, pointer, to_write=False):
     """Ask for the cache line of an address that will be read soon, or written; the address need not exist."""
-    place, mode = b.bitcast(place, ir.IntType(8).as_pointer()), I32(int(to_write))
-    _call(b, "llvm.prefetch.p0", ir.VoidType(), place, mode, I32(3), I32(1))
+    pointer, mode = b.bitcast(pointer, ir.IntType(8).as_pointer()), I32(int(to_write))
+    _call(b, "llvm.prefetch.p0", ir.VoidType(), pointer, mode, I32(3), I32(1))
 
 
 def multiply_add(b, x, y, z):
@@ -132,8 +132,8 @@ def multiply_add(b, x, y, z):
     return _call(b, f"llvm.fmuladd.v{LANES}f32", VECTOR, x, y, z)
 
 
-def _vector_at(b, place):
-    return b.bitcast(place, VECTOR.as_pointer())
+def _vector_at(b, pointer):
+    return b.bitcast(pointer, VECTOR.as_pointer())
 
 
 def _call(b, name, result, *operands):
@@ -162,12 +162,12 @@ class _RegisterModel(models.PrimitiveModel):
 
 
 @intrinsic
-def place(typing, x, i):
+def address_of(typing, x, i):
     """Return the address of x[i]."""
 
     def emit(context, b, signature, arguments):
         x, i = arguments
-        return b.ptrtoint(address(context, b, signature.args[0], x, i), INT)
+        return b.ptrtoint(pointer_to(context, b, signature.args[0], x, i), INT)
 
     return types.int64(x, types.intp), emit
 
@@ -188,7 +188,7 @@ def load(typing, x, i, left):
 
     def emit(context, b, signature, arguments):
         x, i, left = arguments
-        return load_vector(b, address(context, b, signature.args[0], x, i), first_lanes(b, left))
+        return load_vector(b, pointer_to(context, b, signature.args[0], x, i), first_lanes(b, left))
 
     return lanes(x, types.intp, types.intp), emit
 
@@ -199,7 +199,7 @@ def store(typing, y, i, left, value):
 
     def emit(context, b, signature, arguments):
         y, i, left, value = arguments
-        store_vector(b, value, address(context, b, signature.args[0], y, i), first_lanes(b, left))
+        store_vector(b, value, pointer_to(context, b, signature.args[0], y, i), first_lanes(b, left))
         return context.get_dummy_value()
 
     return types.void(y, types.intp, types.intp, lanes), emit
@@ -320,7 +320,7 @@ def turn_square(typing, y, y_step, x, x_step, rows, columns):
 
     def emit(context, b, signature, arguments):
         y, y_step, x, x_step, rows, columns = arguments
-        y, x = (b.inttoptr(place, FLOAT.as_pointer()) for place in (y, x))
+        y, x = (b.inttoptr(address, FLOAT.as_pointer()) for address in (y, x))
 
         def mask_of(line, lines, width):
             return first_lanes(b, b.select(b.icmp_signed("<", INT(line), lines), width, INT(0)))
@@ -346,7 +346,7 @@ def turn_square(typing, y, y_step, x, x_step, rows, columns):
 
 
 def _turn_rows(y, y_step, x, x_step, rows, columns):
-    """Do it block by block, of addresses and plain numbers."""
+    """Turn block by block; y and x are addresses."""
     for r in range(0, rows, LANES):
         for c in range(0, columns, LANES):
             to, start = y + 4 * (c * y_step + r), x + 4 * (r * x_step + c)
@@ -359,7 +359,7 @@ _turn_by_name = called_by_name("turn", _turn_rows, *[types.int64] * 6)
 @inner
 def turn(y, y_step, x, x_step, rows, columns):
     """Let y[c * y_step + r] = x[r * x_step + c] for r < rows, c < columns; y and x are (vector, position)."""
-    _turn_by_name((place(y[0], y[1]), y_step, place(x[0], x[1]), x_step, rows, columns))
+    _turn_by_name((address_of(y[0], y[1]), y_step, address_of(x[0], x[1]), x_step, rows, columns))
 
 
 @inner
