@@ -45,3 +45,23 @@ def leave_to_numpy(monkeypatch):
             monkeypatch.setattr(operation, "machine_code", None)
 
     return leave
+
+
+#: `pytest -m quick`, what every change needs: these files; of others each test with its first row, or, where the rows
+#: are layers, with the first of each kind.
+QUICK_FILES = {"test_blocks", "test_errors", "test_house", "test_models", "test_regularizers", "test_utils"}
+QUICK_TABLES = {
+    "test_activations", "test_callbacks", "test_data", "test_initializers", "test_layers", "test_losses", "test_metrics",
+    "test_own_layers", "test_trainable", "test_training",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    seen = set()
+    for item in items:
+        file = item.path.stem
+        row = str(item.callspec.params.get("case", "")).partition("-")[0] if hasattr(item, "callspec") else ""
+        test = (file, item.originalname, row if file == "test_layers" else "")
+        if file in QUICK_FILES or (file in QUICK_TABLES and test not in seen):
+            item.add_marker(pytest.mark.quick)
+        seen.add(test)
