@@ -51,8 +51,8 @@ def leave_to_numpy(monkeypatch):
 #: are layers, with the first of each kind.
 QUICK_FILES = {"test_blocks", "test_errors", "test_house", "test_models", "test_regularizers", "test_utils"}
 QUICK_TABLES = {
-    "test_activations", "test_callbacks", "test_data", "test_initializers", "test_layers", "test_losses", "test_metrics",
-    "test_own_layers", "test_trainable", "test_training",
+    "test_activations", "test_callbacks", "test_data", "test_initializers", "test_layers", "test_losses",
+    "test_metrics", "test_own_layers", "test_trainable", "test_training",
 }  # fmt: skip
 
 
