@@ -97,23 +97,12 @@ def _transposed(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{_both_ways(*ways)}\nchannels: {y[-1]} filters", [(*x[:2], *layer.kernel.shape)]
 
 
-def _pooling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"{_windows(layer, layer.pool_size, xs[0])}\nchannels: as the input's {y[-1]}", []
-
-
-def _global_pooling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"one number of {product(xs[0][:2])} for each of {y[-1]} channels", []
-
-
 # ---- other sizes of images ----
 
 
-def _padding(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return _both_ways(*(f"{n} + {a} + {b} = {m}" for n, (a, b), m in zip(xs[0], layer.padding, y, strict=False))), []
-
-
-def _cropping(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return _both_ways(*(f"{n} - {a} - {b} = {m}" for n, (a, b), m in zip(xs[0], layer.cropping, y, strict=False))), []
+def _framed(frame: Sequence[Sequence[int]], sign: str, x: Shape, y: Shape) -> Cost:
+    ways = (f"{n} {sign} {a} {sign} {b} = {m}" for n, (a, b), m in zip(x, frame, y, strict=False))
+    return _both_ways(*ways), []
 
 
 def _up_sampling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
@@ -123,35 +112,7 @@ def _up_sampling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
     return f"{ways}\neach number mixes 2*2 = 4 neighbours", [(*y, 2, 2)]
 
 
-# ---- vectors, and any shape ----
-
-
-def _dense(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"{xs[0][-1]} inputs, {y[-1]} units", [(*xs[0], y[-1])]
-
-
-def _embedding(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"{product(xs[0])} integers below {layer.input_dim}\na row of {y[-1]} weights for each", []
-
-
-def _flattening(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return (product(xs[0]) if len(xs[0]) > 1 else "as the input"), []
-
-
-def _reshaping(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"{'*'.join(map(str, xs[0]))} = {'*'.join(map(str, y))} = {math.prod(y)}", []
-
-
-def _permuting(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"{_shapes(xs)} with its axes in the order {', '.join(map(str, layer.dims))}", []
-
-
-def _repeating(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return f"the input {y[0]} times", []
-
-
-def _scaling(layer: Any, xs: list[Shape], y: Shape) -> Cost:
-    return "as the input", [y]
+# ---- normalization ----
 
 
 def _batch_normalization(layer: Any, xs: list[Shape], y: Shape) -> Cost:
@@ -195,22 +156,28 @@ COSTS: dict[str, Callable[[Any, list[Shape], Shape], Cost]] = {
     "Concatenate": _concatenating,
     "Conv2D": _convolution,
     "Conv2DTranspose": _transposed,
-    "Cropping2D": _cropping,
-    "Dense": _dense,
+    "Cropping2D": lambda layer, xs, y: _framed(layer.cropping, "-", xs[0], y),
+    "Dense": lambda layer, xs, y: (f"{xs[0][-1]} inputs, {y[-1]} units", [(*xs[0], y[-1])]),
     "DepthwiseConv2D": _depthwise,
     "Dot": _dot,
     "Elementwise": _elementwise,
-    "Embedding": _embedding,
-    "Flatten": _flattening,
-    "GlobalPooling2D": _global_pooling,
+    "Embedding": lambda layer, xs, y: (
+        f"{product(xs[0])} integers below {layer.input_dim}\na row of {y[-1]} weights for each",
+        [],
+    ),
+    "Flatten": lambda layer, xs, y: (product(xs[0]) if len(xs[0]) > 1 else "as the input", []),
+    "GlobalPooling2D": lambda layer, xs, y: (f"one number of {product(xs[0][:2])} for each of {y[-1]} channels", []),
     "LayerNormalization": _layer_normalization,
-    "PReLU": _scaling,
-    "Permute": _permuting,
-    "Pooling2D": _pooling,
-    "RepeatVector": _repeating,
-    "Rescaling": _scaling,
-    "Reshape": _reshaping,
+    "PReLU": lambda layer, xs, y: ("as the input", [y]),
+    "Permute": lambda layer, xs, y: (f"{_shapes(xs)} with its axes in the order {', '.join(map(str, layer.dims))}", []),
+    "Pooling2D": lambda layer, xs, y: (
+        f"{_windows(layer, layer.pool_size, xs[0])}\nchannels: as the input's {y[-1]}",
+        [],
+    ),
+    "RepeatVector": lambda layer, xs, y: (f"the input {y[0]} times", []),
+    "Rescaling": lambda layer, xs, y: ("as the input", [y]),
+    "Reshape": lambda layer, xs, y: (f"{'*'.join(map(str, xs[0]))} = {'*'.join(map(str, y))} = {math.prod(y)}", []),
     "SeparableConv2D": _separable,
     "UpSampling2D": _up_sampling,
-    "ZeroPadding2D": _padding,
+    "ZeroPadding2D": lambda layer, xs, y: _framed(layer.padding, "+", xs[0], y),
 }

@@ -11,13 +11,6 @@ from .counts import confusion_matrix, weight_histograms
 from .curves import TrainingCurves, training_curves
 from .images import feature_maps, filters
 
-__all__ = [
-    "TrainingCurves",
-    "confusion_matrix",
-    "feature_maps",
-    "filters",
-    "training_curves",
-    "weight_histograms",
-]
+__all__ = ["TrainingCurves", "confusion_matrix", "feature_maps", "filters", "training_curves", "weight_histograms"]
 
 refuse_other_names(__name__, __all__)

@@ -93,16 +93,8 @@ def _draw_histogram(axes: Any, series: list[tuple[str, str, np.ndarray]], bins: 
         low, high = low - 0.5, high + 0.5
     for (label, colour, _), numbers in zip(series, finite, strict=True):
         filled = label != "after"
-        axes.hist(
-            numbers,
-            bins=bins,
-            range=(low, high),
-            histtype="stepfilled" if filled else "step",
-            color=colour,
-            alpha=0.45 if filled else 1,
-            linewidth=1.6,
-            label=label,
-        )
+        look = {"histtype": "stepfilled", "alpha": 0.45} if filled else {"histtype": "step", "alpha": 1}
+        axes.hist(numbers, bins=bins, range=(low, high), color=colour, linewidth=1.6, label=label, **look)
         if numbers.size:
             deviation = f"{label}: {numbers.mean():+.3f} ± {numbers.std():.3f}"
             line = 0.97 if filled else 0.86

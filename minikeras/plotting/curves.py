@@ -100,11 +100,7 @@ def _panel_columns(panels: int) -> int:
 
 
 def _draw_curves(
-    figure: Any,
-    values: Mapping[str, list[float]],
-    epochs: list[int],
-    names: list[str],
-    directions: Mapping[str, str],
+    figure: Any, values: Mapping[str, list[float]], epochs: list[int], names: list[str], directions: Mapping[str, str]
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -113,27 +109,16 @@ def _draw_curves(
     for axes in grid[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(grid, names, strict=False):
-        drawn = [
-            (label, values[key], colour, style)
-            for label, key, colour, style in (
-                ("training", name, BLUE, "-"),
-                ("validation", f"val_{name}", ORANGE, "--"),
-            )
-            if key in values
-        ]
-        for label, curve, colour, style in drawn:
-            axes.plot(
-                _epochs_of(curve, epochs),
-                curve,
-                style,
-                color=colour,
-                label=label,
-                linewidth=1.8,
-                marker="o" if len(curve) < 12 else None,
-                markersize=4,
-            )
+        drawn = []
+        for label, key, colour, style in (("training", name, BLUE, "-"), ("validation", f"val_{name}", ORANGE, "--")):
+            if key in values:
+                curve = values[key]
+                marker = "o" if len(curve) < 12 else None
+                look = {"color": colour, "linewidth": 1.8, "marker": marker, "markersize": 4}
+                axes.plot(_epochs_of(curve, epochs), curve, style, label=label, **look)
+                drawn.append((label, curve))
         if directions.get(name):
-            _mark_best(axes, *drawn[-1][:2], epochs, directions[name])
+            _mark_best(axes, *drawn[-1], epochs, directions[name])
         axes.set(title=name.replace("_", " "), xlabel="epoch", ylabel=_axis_label(name))
         if name == "learning_rate" and min(values[name]) > 0:
             axes.set_yscale("log")
@@ -159,18 +144,9 @@ def _mark_best(axes: Any, label: str, curve: list[float], epochs: list[int], dir
     i = int(np.nanargmax(numbers) if direction == "max" else np.nanargmin(numbers))
     epoch = _epochs_of(curve, epochs)[i]
     axes.axvline(epoch, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    axes.plot(
-        epoch,
-        numbers[i],
-        marker="*",
-        markersize=13,
-        color=GREEN,
-        markeredgecolor="white",
-        linestyle="none",
-        zorder=5,
-        clip_on=False,
-        label=f"best {label}: {numbers[i]:.4g} (epoch {epoch})",
-    )
+    label = f"best {label}: {numbers[i]:.4g} (epoch {epoch})"
+    look = {"marker": "*", "markersize": 13, "color": GREEN, "markeredgecolor": "white", "linestyle": "none"}
+    axes.plot(epoch, numbers[i], label=label, zorder=5, clip_on=False, **look)
 
 
 def _axis_label(name: str) -> str:
@@ -188,7 +164,8 @@ class TrainingCurves(Callback):
         model.fit(x, y, validation_split=0.2, epochs=30, callbacks=[keras.plotting.TrainingCurves()])
 
     In a notebook the picture is replaced in place.  In a program, a window shows it, if matplotlib has one to offer
-    (`matplotlib.get_backend()`); on a machine without a screen only `to_file` is written, if given.
+    (`matplotlib.get_backend()`), and stays open until the program ends or `matplotlib.pyplot.show()` returns; on a
+    machine without a screen only `to_file` is written, if given.
 
     Args:
         metrics: names without `val_`; all where None.
@@ -228,12 +205,10 @@ class TrainingCurves(Callback):
         self._handle: Any = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Start with empty curves."""
         self._values, self._epochs, self._handle, self.figure = {}, [], None, None
         self._screen = _screen()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Lengthen the curves, and draw them where it is time."""
         self._epochs.append(epoch + 1)
         for name, value in (logs or {}).items():
             self._values.setdefault(name, []).append(float(value))
@@ -241,7 +216,6 @@ class TrainingCurves(Callback):
             self._draw()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Draw the last epochs; a window stays open until the program ends or `matplotlib.pyplot.show()` returns."""
         if self._epochs and len(self._epochs) % self.every:
             self._draw()
 
@@ -250,45 +224,35 @@ class TrainingCurves(Callback):
             return
         names = _chosen_metrics(self._values, self.metrics)
         if self.figure is None:
-            self.figure = self._new_figure(_curves_size(len(names)))
-        elif self._screen == "window" and not self._window_is_open():
-            self._screen = None  # closed by the user, who has seen enough
+            size = _curves_size(len(names))
+            self.figure = _new_window(size) if self._screen == "window" else new_figure(size, self.title)
+            if self._screen == "window":
+                self.figure.show()
+        elif self._screen == "window":
+            from matplotlib import pyplot
+
+            if not pyplot.fignum_exists(self.figure.number):
+                self._screen = None  # closed by the user, who has seen enough
         self.figure.clear()
         if self.title:
             self.figure.suptitle(self.title)
         _draw_curves(self.figure, self._values, self._epochs, names, _directions(names, self.best))
-        if self.to_file is not None:
-            finished(self.figure, self.to_file)
-        if self._screen == "notebook":
-            self._show_in_notebook()
-        elif self._screen == "window":
-            self._show_in_window()
+        finished(self.figure, self.to_file)
+        self._show()
 
-    def _new_figure(self, size: tuple[float, float]) -> Any:
-        if self._screen != "window":
-            return new_figure(size, self.title)
-        figure = _new_window(size)
-        figure.show()
-        return figure
+    def _show(self) -> None:
+        if self._screen == "window":
+            from matplotlib import pyplot
 
-    def _window_is_open(self) -> bool:
-        from matplotlib import pyplot
+            self.figure.canvas.draw_idle()
+            pyplot.pause(0.001)  # lets the window draw and react
+        elif self._screen == "notebook":
+            from IPython.display import display
 
-        return pyplot.fignum_exists(self.figure.number)
-
-    def _show_in_window(self) -> None:
-        from matplotlib import pyplot
-
-        self.figure.canvas.draw_idle()
-        pyplot.pause(0.001)  # lets the window draw and react
-
-    def _show_in_notebook(self) -> None:
-        from IPython.display import display
-
-        if self._handle is None:
-            self._handle = display(self.figure, display_id=True)
-        else:
-            self._handle.update(self.figure)
+            if self._handle is None:
+                self._handle = display(self.figure, display_id=True)
+            else:
+                self._handle.update(self.figure)
 
 
 def _screen() -> str | None:

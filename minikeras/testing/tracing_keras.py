@@ -106,23 +106,11 @@ def _gradients(tape: Any, total: Any, sources: Any) -> Any:
     """Return d total / d source as arrays, in the same lists of lists; None where there is none."""
     import tensorflow as tf
 
-    flat: list[Any] = []
-
-    def collect(value: Any) -> Any:
-        if isinstance(value, list):
-            return [collect(v) for v in value]
-        if value is None or not value.dtype.is_floating:
-            return None
-        flat.append(value)
-        return len(flat) - 1
-
-    places = collect(sources)
-    found = [None if g is None else tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, flat)]
-
-    def pick(place: Any) -> Any:
-        return [pick(p) for p in place] if isinstance(place, list) else None if place is None else found[place]
-
-    return pick(places)
+    flat = [s if s is not None and s.dtype.is_floating else None for s in tf.nest.flatten(sources)]
+    found = iter(tape.gradient(total, [s for s in flat if s is not None]))
+    gradients = [None if s is None else next(found) for s in flat]
+    arrays = [None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients]
+    return tf.nest.pack_sequence_as(sources, arrays)
 
 
 def _keras_step(model: Any, weights: list[Any], seeds: list[Any], xs: list[Any], ys: list[Any]) -> list[Any]:

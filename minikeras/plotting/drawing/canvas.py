@@ -86,18 +86,14 @@ def _draw_arrow(axes: Any, points: list[tuple[float, float]]) -> None:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    axes.add_patch(
-        FancyArrowPatch(
-            path=Path(points),
-            arrowstyle="-|>",
-            mutation_scale=13,
-            linewidth=1.5,
-            color="black",
-            shrinkA=0,
-            shrinkB=0,
-            joinstyle="round",
-        )
-    )
+    look: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 13,
+        "linewidth": 1.5,
+        "color": "black",
+        "joinstyle": "round",
+    }
+    axes.add_patch(FancyArrowPatch(path=Path(points), shrinkA=0, shrinkB=0, **look))
 
 
 def _draw_box(axes: Any, box: Box, middle: tuple[float, float]) -> None:
@@ -124,24 +120,11 @@ def _draw_box(axes: Any, box: Box, middle: tuple[float, float]) -> None:
 
 def _write(axes: Any, x: float, y: float, parts: list[tuple[str, bool]], size: float, colour: str) -> None:
     """Write two words, plain or bold, together centred at x; they part from one point, so that they never meet."""
-    (first, first_bold), (second, second_bold) = parts
-    gap = SPACE * size
-    middle = x + (_text_width(first, size, first_bold) - _text_width(second, size, second_bold)) / 2
-    if not (first and second):
-        gap, middle = 0.0, x
-    for text, bold, at, side in (
-        (first, first_bold, middle - gap / 2, "right"),
-        (second, second_bold, middle + gap / 2, "left"),
-    ):
-        if text:
-            axes.text(
-                at,
-                y,
-                text.strip(),
-                fontsize=size,
-                fontweight="bold" if bold else "normal",
-                color=colour,
-                va="center_baseline",
-                ha=side if gap else "center",
-                parse_math=False,
-            )
+    written = [(text, bold) for text, bold in parts if text]
+    widths = [_text_width(text, size, bold) for text, bold in written]
+    look = {"fontsize": size, "color": colour, "va": "center_baseline", "parse_math": False}
+    if len(written) == 2:
+        x += (widths[0] - widths[1]) / 2
+    for (text, bold), side, gap in zip(written, ("right", "left"), (-SPACE / 2, SPACE / 2), strict=False):
+        at, ha = (x + gap * size, side) if len(written) == 2 else (x, "center")
+        axes.text(at, y, text.strip(), ha=ha, fontweight="bold" if bold else "normal", **look)

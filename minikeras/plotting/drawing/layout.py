@@ -2,7 +2,7 @@
 
 The layout is Sugiyama's in miniature: a box's rank is the longest path to it, boxes of a rank are ordered by the mean
 place of their neighbours, and their coordinates come as near to their neighbours' as the order allows.  Everything is
-in points; "across" is along a rank, "along" is along the arrows.
+in points.  Ranks follow one another downward; where arrows are to run to the right, all is turned at the end.
 """
 
 import itertools
@@ -34,7 +34,18 @@ def lay_out(picture: Picture) -> dict[Arrow, list[Point]]:
     Places count from the upper left corner; arrows run downward, or to the right.
     """
     turned = picture.options.turned
-    return _lines(picture, _arrange(picture.frame, list(picture.arrows), turned), turned)
+    if turned:
+        _turn(picture.frame.boxes())
+    lines = _lines(picture, _arrange(picture.frame, list(picture.arrows), turned))
+    if turned:
+        _turn([picture.frame, *everything(picture.frame)])
+        lines = {arrow: [(y, x) for x, y in line] for arrow, line in lines.items()}
+    return lines
+
+
+def _turn(members: Iterable[Any]) -> None:
+    for member in members:
+        member.at, member.size = member.at[::-1], member.size[::-1]
 
 
 def _arrange(frame: Frame, arrows: list[Arrow], turned: bool) -> dict[Arrow, Way]:
@@ -76,7 +87,7 @@ def _arrange(frame: Frame, arrows: list[Arrow], turned: bool) -> dict[Arrow, Way
             above.setdefault(lower, []).append(upper)
         ways.update(dict.fromkeys(outer[a, b], (bends, gaps[ranks[a] + 1 : ranks[b] + 1])))
     _order(levels, above, below)
-    across = _coordinates(levels, above, below, turned)
+    across = _coordinates(levels, above, below)
     _place(frame, levels, gaps, across, turned)
     return ways
 
@@ -130,19 +141,13 @@ def _crossings(levels: list[list[Any]], below: dict[Any, list[Any]]) -> int:
     return total
 
 
-def _coordinates(
-    levels: list[list[Any]], above: dict[Any, list[Any]], below: dict[Any, list[Any]], turned: bool
-) -> dict[int, float]:
+def _coordinates(levels: list[list[Any]], above: dict[Any, list[Any]], below: dict[Any, list[Any]]) -> dict[int, float]:
     """Return where each stands across its rank: as near to its neighbours' mean as order and sizes allow."""
-    breadth = 1 if turned else 0
     across: dict[int, float] = {}
     for level in levels:
-        edge = 0.0
-        for member in level:
-            across[id(member)] = edge + member.size[breadth] / 2
-            edge += member.size[breadth] + GAP_ACROSS
-        for member in level:
-            across[id(member)] -= (edge - GAP_ACROSS) / 2
+        starts = _starts(level)
+        middle = (starts[-1] + (level[-1].size[0] - level[0].size[0]) / 2) / 2
+        across.update((id(member), start - middle) for member, start in zip(level, starts, strict=True))
     for sweep in range(12):
         down = sweep % 2 == 0
         for level in levels if down else reversed(levels):
@@ -150,13 +155,17 @@ def _coordinates(
             for member in level:
                 near = [across[id(n)] for n in (above if down else below).get(member, ())]
                 wanted.append(sum(near) / len(near) if near else across[id(member)])
-            starts = [0.0]
-            for a, b in itertools.pairwise(level):
-                starts.append(starts[-1] + (a.size[breadth] + b.size[breadth]) / 2 + GAP_ACROSS)
+            starts = _starts(level)
             free = _nondecreasing([w - s for w, s in zip(wanted, starts, strict=True)])
             for member, f, s in zip(level, free, starts, strict=True):
                 across[id(member)] = f + s
     return across
+
+
+def _starts(level: list[Any]) -> list[float]:
+    """Return where the members of a rank stand, side by side, if the first stands at 0."""
+    gaps = ((a.size[0] + b.size[0]) / 2 + GAP_ACROSS for a, b in itertools.pairwise(level))
+    return list(itertools.accumulate(gaps, initial=0.0))
 
 
 def _nondecreasing(values: list[float]) -> list[float]:
@@ -173,27 +182,20 @@ def _nondecreasing(values: list[float]) -> list[float]:
 
 def _place(frame: Frame, levels: list[list[Any]], gaps: list[Mark], across: dict[int, float], turned: bool) -> None:
     """Set everybody's `at`, and the frame's size, from places across the ranks; the frame begins at (0, 0)."""
-    breadth, depth = (1, 0) if turned else (0, 1)
-    left = min((across[id(m)] - m.size[breadth] / 2 for level in levels for m in level), default=0)
-    right = max((across[id(m)] + m.size[breadth] / 2 for level in levels for m in level), default=0)
-
-    def put(member: Any, over: float, down: float) -> None:
-        _move(member, (down, over) if turned else (over, down))
-
-    title_height = FRAME_TITLE if frame.name else 0.0
-    over = FRAME_MARGIN - left + (title_height if turned else 0)
-    down = FRAME_MARGIN + (0 if turned else title_height)
+    left = min((across[id(m)] - m.size[0] / 2 for level in levels for m in level), default=0)
+    right = max((across[id(m)] + m.size[0] / 2 for level in levels for m in level), default=0)
+    title = FRAME_TITLE if frame.name else 0.0  # above the frame, also where all will be turned
+    over, down = FRAME_MARGIN - left + title * turned, FRAME_MARGIN + title * (not turned)
     for i, level in enumerate(levels):
         if i:
             gap = GAP_ALONG + TRACK * max(len(level) - 2, 0)
-            put(gaps[i], 0, down + gap / 2)
+            gaps[i].at = (0, down + gap / 2)
             down += gap
-        height = max(m.size[depth] for m in level)
+        height = max(m.size[1] for m in level)
         for member in level:
-            put(member, across[id(member)] + over, down + height / 2)
+            _move(member, (across[id(member)] + over, down + height / 2))
         down += height
-    breadth_size, depth_size = right + over + FRAME_MARGIN, down + FRAME_MARGIN
-    frame.size = (depth_size, breadth_size) if turned else (breadth_size, depth_size)
+    frame.size = (right + over + FRAME_MARGIN, down + FRAME_MARGIN)
     frame.at = (frame.size[0] / 2, frame.size[1] / 2)
 
 
@@ -218,21 +220,20 @@ def everything(frame: Frame) -> Iterable[Any]:
 # ---- arrows ----
 
 
-def _lines(picture: Picture, ways: dict[Arrow, Way], turned: bool) -> dict[Arrow, list[Point]]:
+def _lines(picture: Picture, ways: dict[Arrow, Way]) -> dict[Arrow, list[Point]]:
     """Return the corners of each arrow."""
-    breadth, depth = (1, 0) if turned else (0, 1)
     straight = picture.options.splines != "ortho"
-    starts, stops = _ports(ways, breadth, True), _ports(ways, breadth, False)
-    points: dict[Any, list[Point]] = {}  # (across, along)
+    starts, stops = _ports(ways, True), _ports(ways, False)
+    points: dict[Any, list[Point]] = {}
     turns: dict[Mark, list[tuple[float, float, Any, int]]] = {}
     for (a, b), way in ways.items():
         if way is None:
             continue
         bends, gaps = way
         stations = [
-            (starts[a, b], a.at[depth] + a.size[depth] / 2),
-            *((bend.at[breadth], bend.at[depth]) for bend in bends),
-            (stops[a, b], b.at[depth] - b.size[depth] / 2),
+            (starts[a, b], a.at[1] + a.size[1] / 2),
+            *(bend.at for bend in bends),
+            (stops[a, b], b.at[1] - b.size[1] / 2),
         ]
         points[a, b] = stations
         for i, gap in enumerate(gaps):
@@ -247,7 +248,7 @@ def _lines(picture: Picture, ways: dict[Arrow, Way], turned: bool) -> dict[Arrow
         ordered = [*rightward, *leftward]
         step = min(TRACK, (GAP_ALONG - 14) / max(len(ordered) - 1, 1))
         for k, (_, _, arrow, i) in enumerate(ordered):
-            corners[arrow, i] = gap.at[depth] + step * (k - (len(ordered) - 1) / 2)
+            corners[arrow, i] = gap.at[1] + step * (k - (len(ordered) - 1) / 2)
     lines: dict[Any, list[Point]] = {}
     for arrow, stations in points.items():
         line = [stations[0]]
@@ -257,40 +258,39 @@ def _lines(picture: Picture, ways: dict[Arrow, Way], turned: bool) -> dict[Arrow
                 line += [(line[-1][0], turn), (station[0], turn)]
             line.append(station)
         lines[arrow] = line
-    lines.update(_backward(picture, ways, breadth, depth))
-    return {arrow: [(y, x) if turned else (x, y) for x, y in line] for arrow, line in lines.items()}
+    return {**lines, **_backward(picture, ways)}
 
 
-def _ports(ways: dict[Arrow, Way], breadth: int, outgoing: bool) -> dict[Arrow, float]:
+def _ports(ways: dict[Arrow, Way], outgoing: bool) -> dict[Arrow, float]:
     """Return where along its side each arrow leaves, or enters, its box: spread out in the order of the other ends."""
     sides: dict[Box, list[tuple[float, Arrow]]] = {}
     for (a, b), way in ways.items():
         if way is not None:
             bends = way[0]
             near = (bends[0] if outgoing else bends[-1]) if bends else (b if outgoing else a)
-            sides.setdefault(a if outgoing else b, []).append((near.at[breadth], (a, b)))
+            sides.setdefault(a if outgoing else b, []).append((near.at[0], (a, b)))
     ports = {}
     for box, ends in sides.items():
         ends.sort(key=lambda end: end[0])
-        width = min(box.size[breadth] * 0.8, 40.0 * (len(ends) - 1))
+        width = min(box.size[0] * 0.8, 40.0 * (len(ends) - 1))
         for i, (_, arrow) in enumerate(ends):
             share = i / (len(ends) - 1) - 0.5 if len(ends) > 1 else 0
-            ports[arrow] = box.at[breadth] + width * share
+            ports[arrow] = box.at[0] + width * share
     return ports
 
 
-def _backward(picture: Picture, ways: dict[Arrow, Way], breadth: int, depth: int) -> dict[Arrow, list[Point]]:
+def _backward(picture: Picture, ways: dict[Arrow, Way]) -> dict[Arrow, list[Point]]:
     """Return arrows that a layer used twice sends back: loops at the side of the boxes."""
     lines = {}
     backward = [arrow for arrow, way in ways.items() if way is None]
     to_themselves = {a for a, b in backward if a is b}  # in the lower half of the side; others in the upper one
     for k, (a, b) in enumerate(backward):
-        start, end = (box.at[breadth] + box.size[breadth] / 2 for box in (a, b))
+        start, end = (box.at[0] + box.size[0] / 2 for box in (a, b))
         if a is b:
             lane, shifts = start + 13, (0.42, 0.08)
         else:
-            lane = picture.frame.size[breadth] + 10 * (k + 1)
+            lane = picture.frame.size[0] + 10 * (k + 1)
             shifts = (-0.25 * (a in to_themselves), -0.25 * (b in to_themselves))
-        start_at, end_at = (box.at[depth] + shift * box.size[depth] for box, shift in zip((a, b), shifts, strict=True))
+        start_at, end_at = (box.at[1] + shift * box.size[1] for box, shift in zip((a, b), shifts, strict=True))
         lines[a, b] = [(start, start_at), (lane, start_at), (lane, end_at), (end, end_at)]
     return lines
