@@ -25,7 +25,8 @@ from ..common.serialization import (
     serialize,
 )
 from . import archive, atomic, legacy, weights
-from .untrusted import ModelFileError, ModelFileNotFoundError, Source, open_file, reading, warn
+from .hdf5 import Source
+from .untrusted import ModelFileError, ModelFileNotFoundError, open_file, reading, warn
 
 __all__ = [
     "CustomObjectScope",

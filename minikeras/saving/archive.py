@@ -12,7 +12,8 @@ from ..common.serialization import deserialize, serialize
 from ..common.version import __version__
 from ..variables import postponed
 from . import atomic, weights
-from .untrusted import ModelFileError, Source, check_names, open_archive, open_file, parse_config
+from .hdf5 import Source
+from .untrusted import ModelFileError, check_names, open_archive, open_file, parse_config
 
 #: The version of Keras whose files these are.
 KERAS_VERSION = "3.15.1"
@@ -58,9 +59,8 @@ def metadata_text() -> str:
     import datetime
     import json
 
-    version = __version__
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
-    return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now, "minikeras_version": version})
+    return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now, "minikeras_version": __version__})
 
 
 def config_text(config: Any) -> str:
@@ -71,12 +71,7 @@ def config_text(config: Any) -> str:
     """
     import json
 
-    _check_names(config)
-    if _names_lambda(config):
-        raise ValueError(
-            "A lambda can't be saved: a file holds names, not code. Define it with `def`, and pass it to `load_model` "
-            "as custom_objects={'name': function}."
-        )
+    _check_texts(config)
     try:
         return json.dumps(config)
     except (TypeError, ValueError) as error:
@@ -86,17 +81,17 @@ def config_text(config: Any) -> str:
         ) from error
 
 
-def _check_names(config: Any) -> None:
+def _check_texts(config: Any) -> None:
+    """Refuse what a file could hold, but nobody would load: names of several lines, and lambdas."""
     if isinstance(config, dict):
         check_names(config)
+    if isinstance(config, str) and config == "<lambda>":
+        raise ValueError(
+            "A lambda can't be saved: a file holds names, not code. Define it with `def`, and pass it to `load_model` "
+            "as custom_objects={'name': function}."
+        )
     for value in config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ():
-        _check_names(value)
-
-
-def _names_lambda(config: Any) -> bool:
-    if isinstance(config, dict):
-        return any(map(_names_lambda, config.values()))
-    return any(map(_names_lambda, config)) if isinstance(config, (list, tuple)) else config == "<lambda>"
+        _check_texts(value)
 
 
 def model_from_config(config: dict[str, Any], compile: bool, budget: Budget) -> Any:

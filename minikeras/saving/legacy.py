@@ -19,7 +19,8 @@ from ..common.names import quoted
 from ..common.serialization import modules_of, serialize
 from . import atomic
 from .archive import KERAS_VERSION, config_text, model_from_config, settle
-from .untrusted import ModelFileError, Source, open_file, parse_config
+from .hdf5 import Source
+from .untrusted import ModelFileError, open_file, parse_config
 from .weights import Assignments, Entry, OptimizerState, fill, raise_or_warn
 
 _HEADER_LIMIT = 64512  # bytes of attributes that fit into one object header of HDF5

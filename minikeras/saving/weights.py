@@ -18,7 +18,8 @@ import numpy as np
 from ..common.names import quoted, snake_case
 from ..random import SeedGenerator
 from ..variables import Scalar, Variable, postponed
-from .untrusted import ModelFileError, Source, warn
+from .hdf5 import Source
+from .untrusted import ModelFileError, warn
 
 
 class Entry(NamedTuple):
