@@ -1,7 +1,6 @@
 """Global settings: the float type, the fuzz factor, the layout of images, the number of threads.
 
-Called by every room that needs a default; calls nobody.  Keras's counterpart: `keras.config`
-(and, for older scripts, `keras.backend`).
+Keras's counterpart: `keras.config` (and, for older scripts, `keras.backend`).
 """
 
 import os

@@ -50,11 +50,6 @@ def set_random_seed(seed: int) -> None:
     _global_seed, _global_generator = seed, None
 
 
-def get_random_seed() -> int | None:
-    """Return what `set_random_seed` was last given, None where it was not called."""
-    return _global_seed
-
-
 def random_state() -> dict[str, Any]:
     """Return the states of Python's and NumPy's global random numbers, in plain values."""
     from random import getstate
@@ -126,6 +121,10 @@ class SeedGenerator(Configurable):
         return state
 
 
+#: An integer gives the same numbers each time, a generator new ones; None asks the global generator.
+Seed = int | SeedGenerator | None
+
+
 def check_seed(seed: Any, owner: str) -> int:
     """Return a seed as int; ValueError naming `owner` where it is none."""
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
@@ -133,7 +132,7 @@ def check_seed(seed: Any, owner: str) -> int:
     return operator.index(seed)
 
 
-def draw_seed(seed: "int | SeedGenerator | None") -> np.ndarray:
+def draw_seed(seed: Seed) -> np.ndarray:
     """Return the pair [seed, counter] that one use of a seed stands for.
 
     An integer is always [seed, 0], so that equal seeds give equal numbers; a generator moves on; None asks the global
@@ -161,7 +160,7 @@ def _halves(number: int) -> tuple[int, int]:
     return number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF
 
 
-def _stream_of(seed: "int | SeedGenerator | None") -> tuple[np.ndarray, np.ndarray]:
+def _stream_of(seed: Seed) -> tuple[np.ndarray, np.ndarray]:
     """Return the key and the counter of one use of a seed.
 
     Neighbouring seeds must not give related streams, so the pair is scrambled first: as the counter of one block,
@@ -173,17 +172,13 @@ def _stream_of(seed: "int | SeedGenerator | None") -> tuple[np.ndarray, np.ndarr
     return mix[:2], np.array([0, 0, mix[2], mix[3]], np.uint32)
 
 
-def _bits(seed: "int | SeedGenerator | None", n: int) -> np.ndarray:
+def _bits(seed: Seed, n: int) -> np.ndarray:
     """Return the first n words of one use of a seed, and a few more to the end of a block."""
     return _words(*_stream_of(seed), np.arange(-(-n // 4))).reshape(-1)
 
 
 def uniform(
-    shape: Sequence[int],
-    minval: float = 0.0,
-    maxval: float = 1.0,
-    dtype: str | None = None,
-    seed: "int | SeedGenerator | None" = None,
+    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> np.ndarray:
     """Return numbers drawn evenly from [minval, maxval): u (maxval - minval) + minval, u in [0, 1).
 
@@ -200,11 +195,7 @@ def uniform(
 
 
 def normal(
-    shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: str | None = None,
-    seed: "int | SeedGenerator | None" = None,
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> np.ndarray:
     """Return numbers drawn from the normal distribution of this mean and standard deviation; see `uniform`."""
     out = np.empty(math.prod(shape), np.float32)
@@ -213,11 +204,7 @@ def normal(
 
 
 def truncated_normal(
-    shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: str | None = None,
-    seed: "int | SeedGenerator | None" = None,
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> np.ndarray:
     """Return normal numbers of which those further than 2 `stddev` from the mean were drawn again; see `uniform`.
 
@@ -239,13 +226,7 @@ def truncated_normal(
         tries *= 2
 
 
-def randint(
-    shape: Sequence[int],
-    minval: int,
-    maxval: int,
-    dtype: str = "int32",
-    seed: "int | SeedGenerator | None" = None,
-) -> np.ndarray:
+def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> np.ndarray:
     """Return integers drawn evenly from minval, ..., maxval - 1; see `uniform`.
 
     Raises:
@@ -257,7 +238,7 @@ def randint(
     return (minval + (_bits(seed, n)[:n] % np.uint32(maxval - minval)).astype(np.int64)).astype(dtype).reshape(shape)
 
 
-def shuffle(x: Any, axis: int = 0, seed: "int | SeedGenerator | None" = None) -> np.ndarray:
+def shuffle(x: Any, axis: int = 0, seed: Seed = None) -> np.ndarray:
     """Return x with its slices along an axis in random order: that of as many numbers from `uniform`.
 
     Raises:
@@ -268,19 +249,12 @@ def shuffle(x: Any, axis: int = 0, seed: "int | SeedGenerator | None" = None) ->
     return np.ascontiguousarray(np.moveaxis(slices[order], 0, axis))
 
 
-def dropout(
-    inputs: np.ndarray,
-    rate: float,
-    noise_shape: tuple[int, ...] | None = None,
-    seed: "int | SeedGenerator | None" = None,
-) -> np.ndarray:
+def dropout(inputs: np.ndarray, rate: float, noise_shape: Sequence[int] | None = None, seed: Seed = None) -> np.ndarray:
     """Return the inputs with a share `rate` of them silenced and the others scaled up; see `layers.Dropout`."""
     return inputs * dropout_mask(inputs.shape if noise_shape is None else noise_shape, rate, inputs.dtype, seed)
 
 
-def dropout_mask(
-    shape: Sequence[int], rate: float, dtype: np.dtype, seed: "int | SeedGenerator | None" = None
-) -> np.ndarray:
+def dropout_mask(shape: Sequence[int], rate: float, dtype: np.dtype, seed: Seed = None) -> np.ndarray:
     """Return 1 / (1 - rate) where u >= rate, and 0 elsewhere, u drawn evenly from [0, 1)."""
     kept = uniform(shape, dtype="float32", seed=seed) >= np.float32(rate)
     return kept * np.dtype(dtype).type(1 / (1 - rate))

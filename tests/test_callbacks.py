@@ -707,13 +707,13 @@ def test_logs_are_computed_once_and_only_where_they_are_wanted():
         return {"loss": np.float32(0.5)}
 
     idle = callbacks.CallbackList([callbacks.EarlyStopping(), callbacks.History()], model=Model())
-    assert not idle.wants_batches
+    assert not idle._batch_hooks["on_train_batch_end"]
     idle.on_train_batch_end(0, logs)
     assert not computed
 
     for hook in ("on_train_batch_end", "on_batch_end"):
         chain = callbacks.CallbackList([recorder(callbacks, [hook], calls), recorder(callbacks, [hook], calls)])
-        assert chain.wants_batches
+        assert len(chain._batch_hooks["on_train_batch_end"]) == 2
         chain.on_train_batch_end(0, logs)
     assert calls == [("on_train_batch_end", (0,), {"loss": 0.5})] * 2 + [("on_batch_end", (0,), {"loss": 0.5})] * 2
     assert type(calls[0][-1]["loss"]) is float

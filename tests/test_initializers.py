@@ -186,7 +186,7 @@ def test_set_random_seed_restarts_everything():
 
     assert numbers() == numbers()
     assert len(set(numbers())) == len(numbers())
-    assert random.get_random_seed() == 12
+    assert random._global_seed == 12
     utils.set_random_seed(12)
     python = python_random.random(), np.random.rand()
     keras.utils.set_random_seed(12)

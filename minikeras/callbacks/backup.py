@@ -12,7 +12,7 @@ from ..metrics import Mean, Sum
 from .backup_file import check_whole, encode, read, require, write
 from .base import Callback, Logs
 from .checkpoints import EveryFewBatches
-from .keeping import Check, fields, is_count, is_count_or_none, is_number
+from .keeping import Check, fields, is_count, is_number, or_none
 from .reporting import ProgbarLogger
 
 
@@ -72,10 +72,6 @@ class BackupAndRestore(EveryFewBatches, Callback):
         return f"{self.path}.bkp"
 
     @property
-    def _next_previous(self) -> str:
-        return f"{self._previous}.new"
-
-    @property
     def _batches(self) -> tuple[Any, ...]:
         running = self.model.running
         return () if running is None else (running.batches, running.validation)
@@ -83,7 +79,6 @@ class BackupAndRestore(EveryFewBatches, Callback):
     # ---- when ----
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Restore, if there is a backup."""
         self._check_frequency()
         self._restored = None
         self._kept = [_Kept(c) for c in self.others if not isinstance(c, ProgbarLogger)]
@@ -98,7 +93,6 @@ class BackupAndRestore(EveryFewBatches, Callback):
             self._restored = found
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Remember the epoch; in the one that was interrupted, go to the batch."""
         self._epoch = epoch
         if self._restored is not None:
             # Once more: the other callbacks have begun this epoch a second time.
@@ -106,20 +100,17 @@ class BackupAndRestore(EveryFewBatches, Callback):
             self._set(found, go_to_batch=True)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Save, where `save_freq` is a number of batches and it is time."""
         if self.save_freq is not False and self._is_due(batch):
             self._save(self._epoch, batch)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save, where `save_freq` is `"epoch"`."""
         if self.save_freq == "epoch":
             self._save(epoch + 1, None)
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Remove the backup, and the folder if nothing else is in it."""
         if self.delete_checkpoint:
             saving.atomic.remove_leftovers(self.backup_dir)
-            for path in (self._next_previous, self._previous, self.path):
+            for path in (f"{self._previous}.new", self._previous, self.path):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
             with contextlib.suppress(OSError):
@@ -151,7 +142,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
 
     def _keep_previous(self) -> None:
         """Give the last backup a second name; a new one replaces the first name only."""
-        spare = self._next_previous
+        spare = f"{self._previous}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(spare)
         try:
@@ -191,7 +182,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
             state[name] for name in names
         )
         require("epoch", is_count(self, epoch))
-        require("batch", is_count_or_none(self, batch))
+        require("batch", or_none(is_count)(self, batch))
         require("stopped", isinstance(stopped, bool))
         running = self._batches
         require("positions", isinstance(positions, list) and len(positions) == len(running))
@@ -201,7 +192,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
         require("seed", seed is None or (type(seed) is int and 0 <= seed < 2**32))
         require("global_generator", generator is None or _is_like(generator, np.zeros(2, np.int64)))
         require("since_last", isinstance(since_last, tuple) and len(since_last) == 2)
-        require("since_last", is_count(self, since_last[0]) and is_count_or_none(self, since_last[1]))
+        require("since_last", is_count(self, since_last[0]) and or_none(is_count)(self, since_last[1]))
 
         waiting, attributes = list(self._kept), []
         for name, values in others:

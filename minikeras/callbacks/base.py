@@ -1,7 +1,4 @@
-"""What every callback is: hooks that are called while a model trains, evaluates or predicts.
-
-All callbacks derive from here, and so do those of one's own;
-"""
+"""What every callback is: hooks that are called while a model trains, evaluates or predicts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -52,16 +49,13 @@ class Callback:
     _model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Receive `params`."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
-        """Receive `model`."""
         self._model = model
 
     @property
     def model(self) -> Any:
-        """The model that is being trained."""
         return self._model
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -161,15 +155,8 @@ class LambdaCallback(Callback):
         on_train_batch_end: Callable[..., Any] | None = None,
         **kwargs: Callable[..., Any],
     ):
-        given = {
-            "on_epoch_begin": on_epoch_begin,
-            "on_epoch_end": on_epoch_end,
-            "on_train_begin": on_train_begin,
-            "on_train_end": on_train_end,
-            "on_train_batch_begin": on_train_batch_begin,
-            "on_train_batch_end": on_train_batch_end,
-            **kwargs,
-        }
+        given = {**locals(), **kwargs}
+        del given["self"], given["kwargs"]
         for hook, function in given.items():
             if hook not in HOOKS:
                 raise TypeError(f"LambdaCallback: Callback has no hook {hook!r}. {did_you_mean(hook, HOOKS)}")

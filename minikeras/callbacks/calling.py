@@ -1,8 +1,9 @@
 """How callbacks are called: all of a list as one, and for single batches only those that ask for them."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
+from ..common.tree import flatten
 from .base import HOOKS, Callback, Logs, plain_logs
 from .reporting import History, ProgbarLogger
 
@@ -39,7 +40,7 @@ class CallbackList(Callback):
         model: Any = None,
         **params: Any,
     ):
-        self.callbacks: list[Any] = _flat(callbacks)
+        self.callbacks: list[Any] = [] if callbacks is None else list(map(_checked, flatten(callbacks)))
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
@@ -51,7 +52,6 @@ class CallbackList(Callback):
         self.set_params(params)
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Give `params` to every callback."""
         self.params = params
         if params:
             for callback in self.callbacks:
@@ -66,11 +66,6 @@ class CallbackList(Callback):
             if getattr(callback, "runs_last", False):
                 callback.others = [other for other in self.callbacks if other is not callback]
             callback.set_model(model)
-
-    @property
-    def wants_batches(self) -> bool:
-        """Whether a callback looks at single batches of `fit`."""
-        return bool(self._batch_hooks["on_train_batch_begin"] or self._batch_hooks["on_train_batch_end"])
 
     def _find_batch_hooks(self) -> None:
         self._batch_hooks = {
@@ -93,28 +88,22 @@ class CallbackList(Callback):
     def _call_batch(self, hooks: list[tuple[Callable[..., None], bool]], batch: int, logs: Any) -> None:
         plain = None
         for hook, lazy in hooks:
-            if lazy:
-                hook(batch, logs)
-            else:
-                if plain is None:
-                    plain = plain_logs(logs)
-                hook(batch, plain)
+            if not lazy and plain is None:
+                plain = plain_logs(logs)
+            hook(batch, logs if lazy else plain)
 
 
 def _hook(name: str) -> Callable[..., None]:
     """Return the list's method of this name."""
 
     def for_batches(self: CallbackList, batch: int, logs: Any = None) -> None:
-        """Call the hook of the callbacks that have one."""
         if hooks := self._batch_hooks[name]:
             self._call_batch(hooks, batch, logs)
 
     def for_epochs(self: CallbackList, epoch: int, logs: Logs = None) -> None:
-        """Call the hook of all callbacks."""
         self._call(name, epoch, logs)
 
     def for_all(self: CallbackList, logs: Logs = None) -> None:
-        """Call the hook of all callbacks."""
         self._call(name, logs)
 
     return for_batches if name in BATCH_HOOKS else for_epochs if "_epoch_" in name else for_all
@@ -124,23 +113,13 @@ for _name in HOOKS:
     setattr(CallbackList, _name, _hook(_name))
 
 
-def _flat(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    if isinstance(callbacks, dict):
-        callbacks = [callbacks[name] for name in sorted(callbacks)]
-    if isinstance(callbacks, (list, tuple)):
-        return [c for entry in callbacks for c in (_flat(entry) if entry is not None else _refuse(entry))]
-    if isinstance(callbacks, type):
-        raise TypeError(f"callbacks: received the class {callbacks.__name__}; make one, {callbacks.__name__}(...).")
-    if not (hasattr(callbacks, "set_model") and hasattr(callbacks, "on_epoch_end")):
-        _refuse(callbacks)
-    return [callbacks]
-
-
-def _refuse(thing: Any) -> NoReturn:
-    hint = " Wrap a function: LambdaCallback(on_epoch_end=function)." if callable(thing) else ""
-    raise TypeError(f"callbacks: expected a Callback or a list of them, received {thing!r}.{hint}")
+def _checked(callback: Any) -> Any:
+    if isinstance(callback, type):
+        raise TypeError(f"callbacks: received the class {callback.__name__}; make one, {callback.__name__}(...).")
+    if not (hasattr(callback, "set_model") and hasattr(callback, "on_epoch_end")):
+        hint = " Wrap a function: LambdaCallback(on_epoch_end=function)." if callable(callback) else ""
+        raise TypeError(f"callbacks: expected a Callback or a list of them, received {callback!r}.{hint}")
+    return callback
 
 
 def _overrides(callback: Any, hook: str) -> bool:

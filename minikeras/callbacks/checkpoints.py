@@ -11,7 +11,7 @@ import numpy as np
 
 from ..common.console import say
 from .base import Logs
-from .keeping import is_count, is_count_or_none, is_number
+from .keeping import is_count, is_number, or_none
 from .steering import Monitor
 
 
@@ -70,7 +70,7 @@ class ModelCheckpoint(EveryFewBatches, Monitor):
     backed_up: ClassVar = {
         "best": is_number,
         "_batches_seen_since_last_saving": is_count,
-        "_last_batch_seen": is_count_or_none,
+        "_last_batch_seen": or_none(is_count),
     }
 
     def __init__(
@@ -99,16 +99,13 @@ class ModelCheckpoint(EveryFewBatches, Monitor):
             )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Remember the epoch."""
         self._current_epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Save, where `save_freq` is a number of batches and it is time."""
         if self._is_due(batch):
             self._save(self._current_epoch, batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save, where `save_freq` is `"epoch"`."""
         self.find_direction(logs)
         if self.save_freq == "epoch":
             self._save(epoch, None, logs)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ..common.names import is_built_in
+
 #: Tells whether a value from a file can be this attribute of an owner: (owner, value) -> bool.
 Check = Callable[[Any, Any], bool]
 
-_PACKAGE = __name__.partition(".")[0]
 _MOST = 2**63
 _KINDS = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)} | {"bool"}
 
@@ -29,9 +30,9 @@ def is_count(owner: Any, value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**31
 
 
-def is_count_or_none(owner: Any, value: Any) -> bool:
-    """Tell whether the value is a number of epochs or batches, or None."""
-    return value is None or is_count(owner, value)
+def or_none(check: Check) -> Check:
+    """Return a check that also takes None."""
+    return lambda owner, value: value is None or check(owner, value)
 
 
 def are_counts(owner: Any, value: Any) -> bool:
@@ -91,12 +92,12 @@ def fields(thing: Any, declared: Mapping[str, Check]) -> dict[str, Check]:
         declared: its class's own declaration.
     """
     known = dict(declared)
-    if type(thing).__module__.partition(".")[0] == _PACKAGE:
+    if is_built_in(type(thing)):
         return known
     options = _options(type(thing))
     written: dict[str, Any] = {}
     for c in reversed(type(thing).__mro__):
-        if c.__module__.partition(".")[0] not in (_PACKAGE, "builtins"):
+        if not is_built_in(c) and c.__module__ != "builtins":
             written.update(vars(c))
     for name, value in {**written, **vars(thing)}.items():
         if not (name.startswith("__") or name in options) and are_numbers(thing, value):

@@ -26,11 +26,9 @@ class History(Callback):
         self.epoch: list[int] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Number the epochs anew; the record of an earlier `fit` goes on."""
-        self.epoch = []
+        self.epoch = []  # while the record of an earlier `fit` goes on
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Append to the record."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
@@ -38,7 +36,10 @@ class History(Callback):
 
 
 class ProgbarLogger(Callback):
-    """Show how far `fit`, `evaluate` or `predict` has come.  They add one by themselves unless `verbose=0`."""
+    """Show how far `fit`, `evaluate` or `predict` has come.  They add one by themselves unless `verbose=0`.
+
+    Within `fit`, validations are silent.
+    """
 
     lazy_logs = True
 
@@ -50,50 +51,40 @@ class ProgbarLogger(Callback):
         self._in_fit = False
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Receive `verbose`, `epochs` and `steps`."""
         super().set_params(params)
         self._in_fit = False  # where an earlier one was interrupted
         self.verbose = verbosity(params["verbose"])
         self.epochs, self.target = params["epochs"], params["steps"]
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Remember that validations are silent now."""
         self._in_fit = True
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Let a later `evaluate` be seen again."""
         self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Begin a line."""
         self._begin()
         if self.verbose and self.epochs > 1:
             say(f"Epoch {epoch + 1}/{self.epochs}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """End the line."""
         self._finish(logs)
 
     def on_test_begin(self, logs: Logs = None) -> None:
-        """Begin a line, outside `fit`."""
         if not self._in_fit:
             self._begin()
 
     def on_test_end(self, logs: Logs = None) -> None:
-        """End the line, outside `fit`."""
         if not self._in_fit:
             self._finish(logs)
 
     def on_predict_begin(self, logs: Logs = None) -> None:
-        """Begin a line."""
         self._begin()
 
     def on_predict_end(self, logs: Logs = None) -> None:
-        """End the line."""
         self._finish(logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Redraw the line where it is due."""
         if self._line is None:  # a loop of the user's own, that began no epoch
             self._begin()
         self.seen = batch + 1
@@ -101,13 +92,11 @@ class ProgbarLogger(Callback):
             self._line.draw(plain_logs(logs))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Redraw the line where it is due, outside `fit`."""
         if not self._in_fit:
             self.on_train_batch_end(batch, logs)
 
     def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Redraw the line where it is due, without the predictions."""
-        self.on_train_batch_end(batch)
+        self.on_train_batch_end(batch)  # without the predictions
 
     def _begin(self) -> None:
         self.seen = 0
@@ -137,13 +126,11 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Make or empty the file."""
         self.keys = None
         with open(self.filename, "a" if self.append else "w", encoding="utf-8"):
             pass
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Write a line."""
         logs = logs or {}
         if self.keys is None:
             keys = sorted(logs)

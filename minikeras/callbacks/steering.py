@@ -85,22 +85,11 @@ class Monitor(Callback):
 
 #: Metrics of `metrics` by class name; a metric of the user's own says `_direction = "up"` or `"down"`, as in Keras.
 _DIRECTIONS = {
-    "Accuracy": "up",
-    "BinaryAccuracy": "up",
-    "CategoricalAccuracy": "up",
-    "SparseCategoricalAccuracy": "up",
-    "TopKCategoricalAccuracy": "up",
-    "SparseTopKCategoricalAccuracy": "up",
-    "Precision": "up",
-    "Recall": "up",
-    "AUC": "up",
-    "FBetaScore": "up",
-    "MeanAbsoluteError": "down",
-    "MeanSquaredError": "down",
-    "RootMeanSquaredError": "down",
-    "BinaryCrossentropy": "down",
-    "CategoricalCrossentropy": "down",
-    "SparseCategoricalCrossentropy": "down",
+    **dict.fromkeys(("Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"), "up"),
+    **dict.fromkeys(("TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy"), "up"),
+    **dict.fromkeys(("Precision", "Recall", "AUC", "FBetaScore"), "up"),
+    **dict.fromkeys(("MeanAbsoluteError", "MeanSquaredError", "RootMeanSquaredError"), "down"),
+    **dict.fromkeys(("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"), "down"),
 }
 
 
@@ -168,11 +157,9 @@ class EarlyStopping(Monitor):
         self.wait = self.stopped_epoch = self.best_epoch = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Forget an earlier training."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare, and stop where patience is over."""
         current = self.watched(logs, "Early stopping")
         if current is None or epoch < self.start_from_epoch:
             return
@@ -188,7 +175,6 @@ class EarlyStopping(Monitor):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Restore the best weights."""
         if self.stopped_epoch > 0 and self.verbose > 0:
             say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
@@ -242,12 +228,10 @@ class ReduceLROnPlateau(Monitor):
         return self.cooldown_counter > 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Forget an earlier training."""
         self.best = None
         self.wait = self.cooldown_counter = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare, and lower the learning rate where patience is over; add it to the logs."""
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         current = self.watched(logs, "Learning rate reduction is")
@@ -289,7 +273,6 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Set the learning rate."""
         optimizer = self.model.optimizer
         if not hasattr(optimizer, "learning_rate"):
             raise ValueError('Optimizer must have a "learning_rate" attribute.')
@@ -302,7 +285,6 @@ class LearningRateScheduler(Callback):
             say(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Add the learning rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
@@ -328,7 +310,6 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Look at the loss."""
         loss = (logs or {}).get("loss")
         if loss is None or np.isfinite(loss):
             return

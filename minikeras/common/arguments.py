@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 import numpy as np
 
-from .names import did_you_mean
+from .names import did_you_mean, is_built_in
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -141,7 +141,7 @@ def checked(function: Function) -> Function:
 def check_constructor(cls: Any) -> None:
     """Have the constructor of a class of this package checked; a user's own class takes what it likes."""
     constructor = cls.__dict__.get("__init__")
-    if constructor is not None and cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+    if constructor is not None and is_built_in(cls):
         cls.__init__ = checked(constructor)
 
 

@@ -5,8 +5,6 @@
         claim(n * 8, "AUC: `num_thresholds`")      and whoever takes memory, or a loop, by a number from a config this
 
 Outside such a block nothing is counted: a user's own program may take what it likes.
-
-`saving` opens budgets;  `parameters`, `metrics` and `serialization` claim.
 """
 
 import contextlib
@@ -24,10 +22,6 @@ _ASIDE = 32 << 20  # bytes besides numbers that any file may take
 _open: contextvars.ContextVar["Budget | None"] = contextvars.ContextVar("budget", default=None)
 
 
-class BudgetError(ValueError):
-    """More than the limit."""
-
-
 class Budget:
     """Counts what one file takes.
 
@@ -43,29 +37,20 @@ class Budget:
         self.max_aside = max(max_bytes // 8, _ASIDE)
 
     def claim(self, size: int, what: str) -> None:
-        """Count bytes of numbers.
-
-        Raises:
-            BudgetError: all in all they exceed the limit.
-        """
+        """Count bytes of numbers; ValueError where all in all they exceed the limit."""
         self.numbers += size
-        if self.numbers > self.max_bytes:
-            raise BudgetError(
-                f"{what} would take {size:,} bytes, {self.numbers:,} in all: more than the limit of "
-                f"{self.max_bytes:,}. Where you trust the file, pass a larger `max_bytes`."
-            )
+        self._check(self.numbers, self.max_bytes, f"{what} would take {size:,} bytes, {self.numbers:,} in all:")
 
     def claim_aside(self, size: int, what: str) -> None:
-        """Count bytes of names, texts and objects.
-
-        Raises:
-            BudgetError: all in all they exceed their limit.
-        """
+        """Count bytes of names, texts and objects; ValueError where all in all they exceed theirs."""
         self.aside += size
-        if self.aside > self.max_aside:
-            raise BudgetError(
-                f"{what} and what came before would take {self.aside:,} bytes besides the weights, more than the limit "
-                f"of {self.max_aside:,}. Where you trust the file, pass a larger `max_bytes`."
+        said = f"{what} and what came before would take {self.aside:,} bytes besides the weights,"
+        self._check(self.aside, self.max_aside, said)
+
+    def _check(self, total: int, limit: int, said: str) -> None:
+        if total > limit:
+            raise ValueError(
+                f"{said} more than the limit of {limit:,}. Where you trust the file, pass a larger `max_bytes`."
             )
 
     @contextlib.contextmanager

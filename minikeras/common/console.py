@@ -16,10 +16,6 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from .names import refuse_other_names
-
-__all__ = ["Progbar", "ProgressLine", "as_text", "say", "show", "verbosity"]
-
 BAR = "━"
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 CONTROL = re.compile(r"\x1b\[\d+m")
@@ -58,12 +54,11 @@ class ProgressLine:
         32/100 ━━━━━━━━━━━━━━━━━━━━ 4s 60ms/step - accuracy: 0.5312 - loss: 1.2345
 
     Steps done of all steps, the bar, the time left (after the last step: the time taken), the mean time of a step
-    without the first one, and the logs.  (Keras: `keras.utils.Progbar`, which `ProgbarLogger` uses.)
+    without the first one, and the logs.
 
     Args:
         target: the number of steps; None where nobody knows.
         verbose: 0 draws nothing, 1 or `"auto"` the line, 2 a bare line at the end.
-        stream: where to write; standard output where None.
         width: of the bar, in characters.
         interval: the least number of seconds between two drawings.
         unit_name: what the time is counted per.
@@ -75,15 +70,12 @@ class ProgressLine:
         self,
         target: int | None,
         verbose: int | str = 1,
-        stream: TextIO | None = None,
         *,
         width: int = 20,
         interval: float = 0.05,
         unit_name: str = "step",
     ):
-        self.target = target
-        self.verbose = verbosity(verbose)
-        self.stream = stream or sys.stdout
+        self.target, self.verbose, self.stream = target, verbosity(verbose), sys.stdout
         self.width, self.interval, self.unit_name = width, interval, unit_name
         self.live = _redraws(self.stream)
         self.step = 0
@@ -101,16 +93,6 @@ class ProgressLine:
         if step == 1:
             self._first_step_end = now
         return now - self._drawn_at >= self.interval
-
-    def update(self, step: int, logs: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None) -> None:
-        """Note that `step` steps are done, and draw the line where it is due.
-
-        Args:
-            step: counted from 1.
-            logs: name -> number, or a function that returns them, called only where they are drawn.
-        """
-        if self.due(step):
-            self.draw(logs() if callable(logs) else logs)
 
     def draw(self, logs: Mapping[str, Any] | None = None) -> None:
         """Draw the line as of the last step."""
@@ -187,7 +169,7 @@ class ProgressLine:
         return "".join(f" - {name}: {_number(value)}" for name, value in self._values.items())
 
 
-class Progbar:
+class Progbar(ProgressLine):
     """A progress bar for loops of one's own (Keras: `keras.utils.Progbar`).
 
     Args:
@@ -215,10 +197,9 @@ class Progbar:
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError("Progbar: pass `stateful_metrics` or `stateless_metrics`, not both.")
-        self.target = target
+        super().__init__(target, verbose, width=width, interval=interval, unit_name=unit_name)
         self.stateful_metrics = None if stateless_metrics is not None else set(stateful_metrics or ())
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
-        self._line = ProgressLine(target, verbose, width=width, interval=interval, unit_name=unit_name)
         self._means: dict[str, tuple[Any, int]] = {}  # name -> (weighted sum, steps)
 
     def update(
@@ -233,7 +214,7 @@ class Progbar:
         """
         if finalize is None:
             finalize = self.target is not None and current >= self.target
-        new_steps = max(current - self._line.step, 1)
+        new_steps = max(current - self.step, 1)
         for name, value in values or ():
             if self.stateful_metrics is not None:
                 averaged = name not in self.stateful_metrics
@@ -244,16 +225,15 @@ class Progbar:
                 self._means[name] = (total + value * new_steps, steps + new_steps)
             else:
                 self._means[name] = (value, 1)
-        self._line.target = self.target
-        due = self._line.due(current)
+        due = self.due(current)
         if finalize:
-            self._line.finish(self._logs(), current)
+            self.finish(self._logs(), current)
         elif due:
-            self._line.draw(self._logs())
+            self.draw(self._logs())
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
         """Note that `n` more steps are done."""
-        self.update(self._line.step + n, values)
+        self.update(self.step + n, values)
 
     def _logs(self) -> dict[str, Any]:
         return {name: total if steps == 1 else np.mean(total) / steps for name, (total, steps) in self._means.items()}
@@ -329,6 +309,3 @@ def _encodable(text: str, encoding: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-refuse_other_names(__name__, __all__)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .names import is_built_in
 from .tree import Bundle
 
 
@@ -83,11 +84,6 @@ def lend_to_methods(cls: Any) -> None:
     for name, count in cls.lends.items():
         if inspect.isfunction(method := cls.__dict__.get(name)):
             setattr(cls, name, _lending_method(method, count))
-
-
-def is_built_in(thing: Any) -> bool:
-    """Whether a class, a function or an object's class is of this package."""
-    return (getattr(thing, "__module__", None) or "").partition(".")[0] == __package__.partition(".")[0]
 
 
 def _lending_method(method: Callable[..., Any], count: int) -> Callable[..., Any]:

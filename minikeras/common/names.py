@@ -1,7 +1,4 @@
-"""Names: automatic ones for objects, and help where a user misspells one.
-
-Called by every room that creates named objects or looks something up by name; calls nobody.
-"""
+"""Names: automatic ones for objects, help where a user misspells one, and which modules are this package's."""
 
 import re
 import sys
@@ -30,6 +27,11 @@ def object_name(found: object) -> str:
     if hasattr(found, "name"):
         return found.name
     return snake_case(getattr(found, "__name__", type(found).__name__))
+
+
+def is_built_in(thing: object) -> bool:
+    """Whether a class, a function or an object's class is of this package."""
+    return (getattr(thing, "__module__", None) or "").partition(".")[0] == __package__.partition(".")[0]
 
 
 def clear_session(free_memory: bool = True) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from .arguments import ArgumentError, check_constructor
 from .budget import claim_object
 from .lending import lend_to_methods
-from .names import did_you_mean, quoted, snake_case
+from .names import did_you_mean, is_built_in, quoted, snake_case
 
 Class = TypeVar("Class", bound=Any)
 
@@ -191,9 +191,7 @@ def serialize(value: Any, /) -> Any:
             **value.extra_config(),
         }
     if callable(value):
-        if getattr(value, "__module__", "").startswith(f"{__package__.partition('.')[0]}."):
-            return value.__name__
-        return function_config(value)
+        return value.__name__ if is_built_in(value) else function_config(value)
     return value
 
 

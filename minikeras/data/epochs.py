@@ -142,6 +142,9 @@ class ArrayBatches(Batches):
     Unshuffled batches are views of the arrays, shuffled ones copies of rows, or views of a shuffled copy.
     """
 
+    arrays: Triple
+    batch_size: int
+
     def __init__(self, arrays: Triple, batch_size: int | None, steps: int | None, shuffle: bool | str):
         n = len(arrays[0])
         self.arrays, self.shuffle = arrays, shuffle

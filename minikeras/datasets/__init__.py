@@ -1,7 +1,6 @@
 """Data sets to learn on: each module has `load_data()`, which returns ((x_train, y_train), (x_test, y_test)).
 
-Called by users; calls nothing of the engine.  Keras's counterpart: `keras.datasets` (`digits` is an addition that
-needs no network).
+Keras's counterpart: `keras.datasets`; `digits` is an addition that needs no network.
 """
 
 from ..common.names import refuse_other_names

@@ -40,15 +40,8 @@ def load_data(path: str = FILE) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np
             arrays = np.load(file, allow_pickle=False)
             x_train, y_train, x_test, y_test = (arrays[name] for name in names)
     except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise cache.unreadable(path, error) from error
     for x, y in ((x_train, y_train), (x_test, y_test)):
         if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28) or y.shape != x.shape[:1]:

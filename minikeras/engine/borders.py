@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.lending import is_built_in
+from ..common.names import is_built_in
 
 
 class Around:

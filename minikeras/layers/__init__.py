@@ -5,9 +5,9 @@ from .base import Layer
 from .conv import Conv2D, Convolution2D
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling, Reshape
 from .more.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from .more.cropping import Cropping2D, ZeroPadding2D
 from .more.depthwise import DepthwiseConv2D, SeparableConv2D, SeparableConvolution2D
 from .more.embedding import Embedding
-from .more.frames import Cropping2D, ZeroPadding2D
 from .more.merging import (
     Add,
     Average,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..common.arguments import check_options
-from ..common.lending import call_lending, is_built_in
+from ..common.lending import call_lending
+from ..common.names import is_built_in
 from ..common.serialization import function_config, keras_class, serialize
 from ..losses import LossFunctionWrapper
 from ..losses.functions import same_rank

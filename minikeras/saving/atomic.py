@@ -33,27 +33,23 @@ class PartialFile:
         self.descriptor = descriptor
 
     def write(self, data: Any) -> int:
-        """Write all of `data`; the system may take it in several pieces."""
         rest = memoryview(data).cast("B")
         total = len(rest)
-        while len(rest):
+        while len(rest):  # the system may take it in several pieces
             rest = rest[os.write(self.descriptor, rest) :]
         return total
 
     def tell(self) -> int:
-        """Return the position."""
         return os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position."""
         return os.lseek(self.descriptor, offset, whence)
 
     def seekable(self) -> bool:
-        """Tell that `seek` works."""
         return True
 
     def flush(self) -> None:
-        """Do nothing: there is no buffer."""
+        pass  # there is no buffer
 
 
 @contextlib.contextmanager

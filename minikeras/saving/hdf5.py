@@ -16,7 +16,6 @@ _TEXT = 64  # bytes that a text takes besides its own
 _ATTRIBUTE, _CONTINUED, _ELSEWHERE = 0x0C, 0x10, 0x15  # kinds of messages
 
 
-
 class Source:
     """An HDF5 file that is read through checks; a context manager.
 

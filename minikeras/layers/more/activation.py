@@ -20,9 +20,7 @@ class ActivationLayer(ActivatedLayer):
 
     def _non_negative(self, argument: str, value: Any) -> float:
         if value is None or value < 0:
-            raise ValueError(
-                f"{type(self).__name__} layer {self.name!r}: `{argument}` is a number >= 0, received {value!r}."
-            )
+            raise ValueError(f"{self._owner}: `{argument}` is a number >= 0, received {value!r}.")
         return float(value)
 
 
@@ -143,6 +141,3 @@ class PReLU(Layer):
         shared = tuple(i - 1 for i in self.shared_axes or ())
         self.alpha.gradient += dalpha.sum(axis=shared, keepdims=True)
         return np.where(x > 0, dy, self.alpha.value * dy)
-
-
-__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]

@@ -1,7 +1,4 @@
-"""Embedding: a table of learned vectors, one for each word, user or anything else that is counted.
-
-Models begin with it.
-"""
+"""Embedding: a table of learned vectors, one for each word, user or anything else that is counted."""
 
 import warnings
 from typing import Any, ClassVar
@@ -72,11 +69,9 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
     def build(self, input_shape: Shape | None = None) -> None:
-        """Declare E, whatever the shape of the input."""
         self.embeddings = self._declare_weight("embeddings", (self.input_dim, self.output_dim))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, T) -> (N, T, D)."""
         return (*input_shape, self.output_dim)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
@@ -97,13 +92,9 @@ class Embedding(Layer):
         return np.zeros(cache.shape, dy.dtype)
 
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
-        """Add up dy place by place, those of one integer side by side."""
         ids = cache.reshape(-1) % self.input_dim
         if not ids.size:
             return
         order = np.argsort(ids, kind="stable")
         found, starts = np.unique(ids[order], return_index=True)
         self.embeddings.gradient[found] += np.add.reduceat(dy.reshape(ids.size, -1)[order], starts, axis=0)
-
-
-__all__ = ["Embedding"]

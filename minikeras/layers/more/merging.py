@@ -7,8 +7,8 @@ Notation: x_i is the i-th input; d stands for the derivative of the loss, so tha
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,12 +35,10 @@ class Merge(Layer):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        """Return the shape of the output for a list of shapes."""
         self._check_count(input_shape)
         return self.merged_shape([tuple(s) for s in input_shape])
 
     def check_input(self, shape: list[Shape]) -> None:
-        """Raise ValueError where the number or the shapes of the inputs don't fit."""
         self.compute_output_shape(shape)
 
     def _check_count(self, shapes: Any) -> None:
@@ -84,7 +82,6 @@ class Elementwise(Merge):
         return (batches.pop() if batches else None, *sizes)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """y = merge(x_0, x_1, ...)."""
         rank = max(a.ndim for a in x)
         xs = [a.reshape(a.shape[:1] + (1,) * (rank - a.ndim) + a.shape[1:]) for a in x]
         return self.merge(xs), (xs, [a.shape for a in x])
@@ -108,7 +105,6 @@ class Add(Elementwise):
     """y = x_0 + x_1 + ...: the join of residual networks."""
 
     def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the sum."""
         return functools.reduce(np.add, xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
@@ -123,7 +119,6 @@ class Subtract(Elementwise):
     inputs = 2
 
     def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the difference."""
         return xs[0] - xs[1]
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
@@ -136,7 +131,6 @@ class Multiply(Elementwise):
     """y = x_0 x_1 ..., element by element."""
 
     def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the product."""
         return functools.reduce(np.multiply, xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
@@ -149,7 +143,6 @@ class Average(Elementwise):
     """y = (x_0 + x_1 + ...) / n for n inputs."""
 
     def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the mean."""
         return functools.reduce(np.add, xs) / len(xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
@@ -160,13 +153,15 @@ class Average(Elementwise):
 class Extreme(Elementwise):
     """Joins that let one input through; of equal ones the first, as in TensorFlow."""
 
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return which input each element of y came from."""
-        raise NotImplementedError
+    choose: ClassVar[Any]  #: one of two numbers
+    place: ClassVar[Any]  #: where among several the chosen one stands
+
+    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
+        return functools.reduce(self.choose, xs)
 
     def gradients(self, dy: np.ndarray, xs: list[np.ndarray]) -> list[np.ndarray]:
-        """Y is one of the x_i, so that one has dx_i = dy, and the others 0."""
-        winner = self._winner(list(np.broadcast_arrays(*xs)))
+        """y is one of the x_i, so that one has dx_i = dy, and the others 0."""
+        winner = self.place(np.broadcast_arrays(*xs), axis=0)
         return [np.where(winner == i, dy, 0) for i in range(len(xs))]
 
 
@@ -174,24 +169,14 @@ class Extreme(Elementwise):
 class Maximum(Extreme):
     """y = max(x_0, x_1, ...), element by element."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the largest."""
-        return functools.reduce(np.maximum, xs)
-
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        return np.argmax(xs, axis=0)
+    choose, place = np.maximum, staticmethod(np.argmax)
 
 
 @keras_class("keras.layers")
 class Minimum(Extreme):
     """y = min(x_0, x_1, ...), element by element."""
 
-    def merge(self, xs: list[np.ndarray]) -> np.ndarray:
-        """Return the smallest."""
-        return functools.reduce(np.minimum, xs)
-
-    def _winner(self, xs: list[np.ndarray]) -> np.ndarray:
-        return np.argmin(xs, axis=0)
+    choose, place = np.minimum, staticmethod(np.argmin)
 
 
 @keras_class("keras.layers")
@@ -208,7 +193,6 @@ class Concatenate(Merge):
         self.axis = axis
 
     def merged_shape(self, shapes: list[Shape]) -> Shape:
-        """Return the common sizes, and along `axis` their sum."""
         rank = len(shapes[0])
         agree = all(len(s) == rank for s in shapes) and -rank <= self.axis < rank
         if agree:
@@ -225,7 +209,6 @@ class Concatenate(Merge):
         return tuple(merged)
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
-        """Y holds the inputs one behind the other."""
         return np.concatenate(x, axis=self.axis), [a.shape[self.axis] for a in x]
 
     def backward(self, dy: np.ndarray, cache: Any) -> list[np.ndarray]:
@@ -250,7 +233,6 @@ class Dot(Merge):
     """
 
     uses_blas = True
-
     inputs = 2
 
     def __init__(self, axes: int | tuple[int, int], normalize: bool = False, **options: Any):
@@ -265,6 +247,7 @@ class Dot(Merge):
         self.axes, self.normalize = axes, normalize
 
     def _places(self, ranks: Sequence[int]) -> list[int]:
+        """Return both axes, counted from the front."""
         both = [self.axes, self.axes] if isinstance(self.axes, int) else self.axes
         return [a + rank if a < 0 else a for a, rank in zip(both, ranks, strict=True)]
 
@@ -315,34 +298,19 @@ def _length(x: np.ndarray) -> np.ndarray:
 # The same as functions ------------------------------------------------------------------------------------------------
 
 
-def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Add(**kwargs)(inputs)`."""
-    return Add(**kwargs)(inputs)
+def as_function(join: type[Merge]) -> Callable[..., Any]:
+    """Return a function that calls a layer made for it alone."""
+
+    def call(inputs: Sequence[Any], **kwargs: Any) -> Any:
+        return join(**kwargs)(inputs)
+
+    call.__name__ = call.__qualname__ = join.__name__.lower()
+    call.__doc__ = f"Return `{join.__name__}(**kwargs)(inputs)`."
+    return call
 
 
-def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Subtract(**kwargs)(inputs)`."""
-    return Subtract(**kwargs)(inputs)
-
-
-def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Multiply(**kwargs)(inputs)`."""
-    return Multiply(**kwargs)(inputs)
-
-
-def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Average(**kwargs)(inputs)`."""
-    return Average(**kwargs)(inputs)
-
-
-def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Maximum(**kwargs)(inputs)`."""
-    return Maximum(**kwargs)(inputs)
-
-
-def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """Return `Minimum(**kwargs)(inputs)`."""
-    return Minimum(**kwargs)(inputs)
+add, subtract, multiply = as_function(Add), as_function(Subtract), as_function(Multiply)
+average, maximum, minimum = as_function(Average), as_function(Maximum), as_function(Minimum)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
@@ -353,23 +321,3 @@ def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
 def dot(inputs: Sequence[Any], axes: int | tuple[int, int] = -1, **kwargs: Any) -> Any:
     """Return `Dot(axes, **kwargs)(inputs)`."""
     return Dot(axes, **kwargs)(inputs)
-
-
-__all__ = [
-    "Add",
-    "Average",
-    "Concatenate",
-    "Dot",
-    "Maximum",
-    "Minimum",
-    "Multiply",
-    "Subtract",
-    "add",
-    "average",
-    "concatenate",
-    "dot",
-    "maximum",
-    "minimum",
-    "multiply",
-    "subtract",
-]

@@ -1,7 +1,7 @@
 """Layers that disturb their input in training and let it pass otherwise: SpatialDropout2D, GaussianNoise,
 GaussianDropout; plain Dropout stands in `core`.
 
-A network that learns under noise relies on no single number.  Models chain them.
+A network that learns under noise relies on no single number.
 
 Notation: d stands for the derivative of the loss, so that dy has the shape of y.
 """
@@ -29,8 +29,7 @@ class SpatialDropout2D(Dropout):
         rate: r, 0 <= r <= 1.
         data_format: `"channels_last"`.
         seed: makes the masks repeatable.
-        name: see `Layer`.
-        dtype: see `Layer`.
+        name, dtype: see `Layer`.
 
     Raises:
         ValueError: a rate outside [0, 1].
@@ -58,6 +57,12 @@ class Gaussian(Layer):
     """What the two share: a stream of normal numbers, unless there is no noise at all."""
 
     seed: int | None
+    seed_generator: random.SeedGenerator | None
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether there is no noise."""
+        return self.seed_generator is None
 
     def _checked(self, argument: str, value: Any, below_one: bool = False) -> float:
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -89,14 +94,9 @@ class GaussianNoise(Gaussian):
         self.seed = seed
         self.stddev = self._checked("stddev", stddev)
 
-    @property
-    def passes_on(self) -> bool:
-        """Whether there is no noise."""
-        return self.stddev == 0
-
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = x + e in training, x otherwise."""
-        return (x + self._normal(x, 0, self.stddev) if training and self.stddev > 0 else x), None
+        return (x + self._normal(x, 0, self.stddev) if training and not self.passes_on else x), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = x + e, so dx = dy."""
@@ -123,14 +123,9 @@ class GaussianDropout(Gaussian):
         self.seed = seed
         self.rate = self._checked("rate", rate, below_one=True)
 
-    @property
-    def passes_on(self) -> bool:
-        """Whether there is no noise."""
-        return self.rate == 0
-
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = x e in training, x otherwise."""
-        if not training or self.rate == 0:
+        if not training or self.passes_on:
             return x, None
         e = self._normal(x, 1, math.sqrt(self.rate / (1 - self.rate)))
         return x * e, e
@@ -138,6 +133,3 @@ class GaussianDropout(Gaussian):
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward was y = x e, so dx = dy e."""
         return dy if cache is None else dy * cache
-
-
-__all__ = ["GaussianDropout", "GaussianNoise", "SpatialDropout2D"]

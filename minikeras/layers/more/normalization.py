@@ -1,6 +1,6 @@
 """Layers that bring numbers to mean 0 and variance 1, then to a mean and a spread that are learned.
 
-Models chain them.  Both standardize; what differs is over what the mean and the variance are taken: BatchNormalization
+Both standardize; what differs is over what the mean and the variance are taken: BatchNormalization
 takes one pair per channel, over all samples; LayerNormalization one pair per sample, over its channels.
 
     x^ = (x - m) r,   r = 1 / sqrt(v + epsilon)        m, v: mean and variance
@@ -57,18 +57,20 @@ class Normalization(Layer):
     gamma: Any = None
     beta: Any = None
 
+    @property
+    def _axes(self) -> Sequence[int]:
+        return [self.axis] if isinstance(self.axis, int) else self.axis
+
     def _along(self, ndim: int) -> tuple[int, ...]:
         """Return the axes that gamma and beta have numbers for, counted from the front."""
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
-        return tuple(sorted(a % ndim for a in axes))
+        return tuple(sorted(a % ndim for a in self._axes))
 
     def _others(self, ndim: int) -> tuple[int, ...]:
         return tuple(a for a in range(ndim) if a not in self._along(ndim))
 
     def _declare(self, input_shape: Shape) -> tuple[int, ...]:
         """Declare gamma and beta; return their shape."""
-        ndim = len(input_shape)
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
+        ndim, axes = len(input_shape), self._axes
         if any(not -ndim <= a < ndim for a in axes):
             raise ValueError(
                 f"{self._owner}: axis={self.axis} is out of bounds for inputs of shape {tuple(input_shape)}."
@@ -180,7 +182,6 @@ class BatchNormalization(Normalization):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: Shape) -> None:
-        """Declare gamma, beta and the moving averages, one number per channel."""
         shape = self._declare(input_shape)
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
@@ -262,7 +263,7 @@ class LayerNormalization(Normalization):
     def build(self, input_shape: Shape) -> None:
         """Declare gamma and beta; from now on `axis` is a list, as in Keras."""
         self._declare(input_shape)
-        self.axis = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
+        self.axis = sorted(self._axes)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = gamma (x - m) r + beta."""
@@ -275,6 +276,3 @@ class LayerNormalization(Normalization):
         """Forward was y = gamma x^ + beta, x^ = (x - m) r; m and r came from the same x."""
         x_hat, r = cache
         return standardized_gradient(self._scaled_gradient(dy, x_hat), x_hat, r, self._along(dy.ndim))
-
-
-__all__ = ["BatchNormalization", "LayerNormalization"]

@@ -1,6 +1,6 @@
 """Layers that move or repeat numbers: Permute, RepeatVector, UpSampling2D.
 
-Flatten and Reshape stand in `core`;  `frames` puts zeros around images or cuts.  Models chain them.
+Flatten and Reshape stand in `core`; `cropping` puts zeros around images, or cuts.
 
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
@@ -43,7 +43,6 @@ class Permute(Layer):
         return (input_shape[0], *(input_shape[d] for d in self.dims))
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """The same numbers in another order."""
         return np.ascontiguousarray(x.transpose(0, *self.dims)), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -76,7 +75,6 @@ class RepeatVector(Layer):
         self.n = int(n)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, C) -> (N, n, C)."""
         return (input_shape[0], self.n, input_shape[1])
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
@@ -110,7 +108,6 @@ class UpSampling2D(Layer):
     """
 
     uses_blas = True
-
     ndim = 4
     has_build_config = True
 
@@ -122,24 +119,22 @@ class UpSampling2D(Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        owner = self._owner
-        self.size = pair(size, "size", owner)
-        self.data_format = config.check_data_format(data_format, owner)
+        self.size = pair(size, "size", self._owner)
+        self.data_format = config.check_data_format(data_format, self._owner)
         self.interpolation = str(interpolation).lower()
         if self.interpolation not in ("nearest", "bilinear"):
             raise ValueError(
-                f"{owner}: `interpolation` is 'nearest' or 'bilinear' here, received {interpolation!r}. "
+                f"{self._owner}: `interpolation` is 'nearest' or 'bilinear' here, received {interpolation!r}. "
                 f"{did_you_mean(interpolation, ('nearest', 'bilinear'))}"
             )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, H sh, W sw, C)."""
         N, H, W, C = input_shape
         rows, columns = (None if n is None else n * s for n, s in zip((H, W), self.size, strict=True))
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y repeats cells, or mixes neighbouring ones: Y = R x S^T for each channel, R and S from `mixing`."""
+        """y repeats cells, or mixes neighbouring ones: y = R x S^T for each channel, R and S from `mixing`."""
         if self.interpolation == "nearest":
             return x.repeat(self.size[0], axis=1).repeat(self.size[1], axis=2), x.shape
         R, S = (mixing(n, s, x.dtype) for n, s in zip(x.shape[1:3], self.size, strict=True))
@@ -170,6 +165,3 @@ def _mixed(x: np.ndarray, R: np.ndarray, S: np.ndarray) -> np.ndarray:
     N, H, W, C = x.shape
     rows = (R @ x.reshape(N, H, W * C)).reshape(N * len(R), W, C)
     return (S @ rows).reshape(N, len(R), len(S), C)
-
-
-__all__ = ["Permute", "RepeatVector", "UpSampling2D"]

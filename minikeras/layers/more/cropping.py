@@ -1,7 +1,5 @@
 """Layers that put a frame around images or cut it off: ZeroPadding2D, Cropping2D; backwards, each is the other.
 
-Models chain them.
-
 Notation: N images of H rows, W columns and C channels; d stands for the derivative of the loss.
 """
 
@@ -66,13 +64,12 @@ class ZeroPadding2D(Frame):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, top + H + bottom, left + W + right, C)."""
         N, H, W, C = input_shape
         rows, columns = (None if n is None else n + sum(p) for n, p in zip((H, W), self.padding, strict=True))
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x where x stands, and zero around it."""
+        """y is x where x stands, and zero around it."""
         return framed(x, self.padding), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
@@ -99,12 +96,10 @@ class Cropping2D(Frame):
         self.data_format = config.check_data_format(data_format, self._owner)
 
     def check_input(self, shape: Shape) -> None:
-        """Raise ValueError where the input has another rank, or is no larger than the frame."""
         super().check_input(shape)
         self.compute_output_shape(shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) -> (N, H - top - bottom, W - left - right, C)."""
         N, H, W, C = input_shape
         rows, columns = (None if n is None else n - sum(c) for n, c in zip((H, W), self.cropping, strict=True))
         if any(n is not None and n < 1 for n in (rows, columns)):
@@ -114,12 +109,9 @@ class Cropping2D(Frame):
         return (N, rows, columns, C)
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
-        """Y is x without the frame."""
+        """y is x without the frame."""
         return unframed(x, self.cropping), None
 
     def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
         """Forward dropped the frame, so dx is dy in a frame of zeros."""
         return framed(dy, self.cropping)
-
-
-__all__ = ["Cropping2D", "ZeroPadding2D"]
