@@ -24,7 +24,7 @@ from test_console import Stream, printing_to
 import minikeras
 from minikeras import callbacks, layers, saving
 from minikeras.callbacks import backup, checkpoints
-from minikeras.saving import atomic
+from minikeras.common import files
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARIES = [keras, minikeras]
@@ -289,13 +289,13 @@ def test_links_and_permissions_stay(tmp_path):
 
 
 def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path):
-    dead = tmp_path / f".m.keras.{'0' * 16}{atomic.SUFFIX}"
-    living = tmp_path / f".m.keras.{'1' * 16}{atomic.SUFFIX}"
+    dead = tmp_path / f".m.keras.{'0' * 16}{files.SUFFIX}"
+    living = tmp_path / f".m.keras.{'1' * 16}{files.SUFFIX}"
     stranger = tmp_path / ".other.partial"
     for path in (dead, living, stranger):
         path.write_bytes(b"half")
     descriptor = os.open(living, os.O_RDWR)
-    assert atomic._lock(descriptor)
+    assert files._lock(descriptor)
     small().save(tmp_path / "m.keras")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([living.name, stranger.name, "m.keras"])
     os.close(descriptor)
@@ -322,14 +322,14 @@ def test_two_writers_at_once(tmp_path):
 def test_no_writer_takes_anothers_file_for_a_leftover(tmp_path):
     import threading
 
-    from minikeras.saving import atomic
+    from minikeras.common import files
 
     failed = []
 
     def write():
         for _ in range(400):
             try:
-                with atomic.replacing(str(tmp_path / "m")) as file:
+                with files.replacing(str(tmp_path / "m")) as file:
                     file.write(b"whole")
             except OSError as error:
                 failed.append(error)

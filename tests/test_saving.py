@@ -17,7 +17,7 @@ from layer_table import LAYERS, random_weights
 import minikeras
 from minikeras import layers, saving
 from minikeras.common import files
-from minikeras.saving import ModelFileError, atomic
+from minikeras.saving import ModelFileError
 
 # Keras converts its variables so when it writes a file.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -760,7 +760,7 @@ def unable_to_remove_open_files(monkeypatch):
 def test_leftovers_go_where_an_open_file_cannot_be_removed(locks, tmp_path, monkeypatch):
     unable_to_remove_open_files(monkeypatch)
     if not locks:
-        monkeypatch.setattr(atomic, "_lock", lambda descriptor, wait=False: True)
+        monkeypatch.setattr(files, "_lock", lambda descriptor, wait=False: True)
     (tmp_path / f".m.keras.{'0' * 16}.partial").write_bytes(b"half")
     ready().save(tmp_path / "m.keras")
     assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]

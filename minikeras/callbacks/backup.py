@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import random, saving
+from ..common.files import remove_leftovers, replacing
 from ..metrics import Mean, Sum
 from .backup_file import check_whole, encode, read, require, write
 from .base import Callback, Logs
@@ -109,7 +110,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         if self.delete_checkpoint:
-            saving.atomic.remove_leftovers(self.backup_dir)
+            remove_leftovers(self.backup_dir)
             for path in (f"{self._previous}.new", self._previous, self.path):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
@@ -136,7 +137,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
         stored = saving.weights.image(self.model, lambda file: write(file.create_group("training"), state))
         if self.double_checkpoint and os.path.exists(self.path):
             self._keep_previous()
-        with saving.atomic.replacing(self.path) as file:
+        with replacing(self.path) as file:
             file.write(stored)
             file.write(hashlib.sha256(stored).digest())
 
@@ -148,7 +149,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
         try:
             os.link(self.path, spare)
         except OSError:  # a file system without hard links
-            with open(self.path, "rb") as old, saving.atomic.replacing(self._previous) as copy:
+            with open(self.path, "rb") as old, replacing(self._previous) as copy:
                 copy.write(old.read())
         else:
             os.replace(spare, self._previous)
@@ -157,7 +158,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
 
     def _load(self) -> "_Restoration | None":
         """Return what a backup holds, checked; None where there is none."""
-        saving.atomic.remove_leftovers(self.backup_dir)
+        remove_leftovers(self.backup_dir)
         paths = [p for p in (self.path, self._previous) if os.path.exists(p)]
         for path in paths:
             try:

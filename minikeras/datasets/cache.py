@@ -2,26 +2,21 @@
 
     $KERAS_HOME/datasets/fashion-mnist/train-images-idx3-ubyte.gz      (~/.keras without KERAS_HOME)
 
-A download goes to a file of its own beside the target, is checked, and takes the target's name in one step.  A
-killed download therefore never leaves half a data set, and two processes may load the same one at once.
-
-Keras's counterpart: `keras.utils.get_file`.
+A download is checked before it takes its place in one step, see `files`.  Keras's counterpart: `keras.utils.get_file`.
 """
 
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 
-from ..common import files
+from ..common.files import PartialFile, replacing
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
 TIMEOUT = 30.0  # seconds without an answer
 ATTEMPTS = 3
 BACKOFF = 1.0  # seconds before the second attempt; doubled before each further one
-LEFTOVER_AGE = 3600.0  # seconds since its last byte after which a partial file has no writer any more
 CHUNK = 1 << 18  # bytes
 
 
@@ -29,8 +24,12 @@ class DownloadError(OSError):
     """A file is neither in the cache nor to be had; the message says which file to put where."""
 
 
-class _Transient(Exception):
-    """A failure that another attempt may cure."""
+class _Failure(Exception):
+    """A download that failed; `passes` tells whether another attempt may succeed."""
+
+    def __init__(self, message: str, passes: bool = True):
+        super().__init__(message)
+        self.passes = passes
 
 
 def home() -> str:
@@ -135,20 +134,16 @@ def download(url: str, path: str, file_hash: str | None = None, algorithm: str =
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     for attempt in range(ATTEMPTS):
-        # A name of its own for every attempt of every process; mode "x" leaves the permissions to the umask.
-        partial = f"{_beginning(path)}.{os.getpid()}-{os.urandom(4).hex()}.part"
         try:
-            _transfer(url, partial, file_hash, algorithm)
-            files.replace(partial, path)
-            break
-        except _Transient as error:
+            with replacing(path) as file:
+                _transfer(url, file, file_hash, algorithm)
+            return
+        except _Failure as error:
+            if not error.passes:
+                raise DownloadError(str(error)) from error
             if attempt == ATTEMPTS - 1:
                 raise DownloadError(f"{error} ({ATTEMPTS} attempts)") from error
-        finally:
-            if os.path.exists(partial):
-                files.remove(partial)
         time.sleep(BACKOFF * 2**attempt)
-    _remove_leftovers(path)
 
 
 def unreadable(path: str, reason: object) -> ValueError:
@@ -156,7 +151,7 @@ def unreadable(path: str, reason: object) -> ValueError:
     return ValueError(f"The cached file {path} is damaged: {reason}. Delete it, and the next call downloads it again.")
 
 
-def _transfer(url: str, partial: str, file_hash: str | None, algorithm: str) -> None:
+def _transfer(url: str, file: PartialFile, file_hash: str | None, algorithm: str) -> None:
     from hashlib import new
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
@@ -164,33 +159,28 @@ def _transfer(url: str, partial: str, file_hash: str | None, algorithm: str) -> 
 
     digest = new(algorithm, usedforsecurity=False)
     arrived, expected = 0, None
-    with open(partial, "xb") as file:
-        try:
-            with urlopen(url, timeout=TIMEOUT) as response:
-                length = response.headers.get("Content-Length") or ""
-                expected = int(length) if length.isdigit() else None
-                report = _progress(url.rsplit("/", 1)[-1], expected)
-                while chunk := response.read(CHUNK):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    arrived += len(chunk)
-                    report(arrived)
-        except HTTPError as error:
-            error.close()
-            message = f"{url} answered {error.code} {error.reason}"
-            if error.code >= 500 or error.code in (408, 429):
-                raise _Transient(message) from error
-            raise DownloadError(message) from error
-        except URLError as error:
-            raise _Transient(f"{url}: {error.reason}") from error
-        except (HTTPException, ConnectionError, TimeoutError) as error:
-            raise _Transient(f"{url}: {error or type(error).__name__}") from error
-        if expected is not None and arrived != expected:
-            raise _Transient(f"{url}: the transfer broke off after {arrived} of {expected} bytes")
-        if file_hash and digest.hexdigest() != file_hash.lower():
-            raise _Transient(f"{url}: the {algorithm} hash is {digest.hexdigest()}, expected {file_hash}")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with urlopen(url, timeout=TIMEOUT) as response:
+            length = response.headers.get("Content-Length") or ""
+            expected = int(length) if length.isdigit() else None
+            report = _progress(url.rsplit("/", 1)[-1], expected)
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                arrived += len(chunk)
+                report(arrived)
+    except HTTPError as error:
+        error.close()
+        passes = error.code >= 500 or error.code in (408, 429)
+        raise _Failure(f"{url} answered {error.code} {error.reason}", passes) from error
+    except URLError as error:
+        raise _Failure(f"{url}: {error.reason}") from error
+    except (HTTPException, ConnectionError, TimeoutError) as error:
+        raise _Failure(f"{url}: {error or type(error).__name__}") from error
+    if expected is not None and arrived != expected:
+        raise _Failure(f"{url}: the transfer broke off after {arrived} of {expected} bytes")
+    if file_hash and digest.hexdigest() != file_hash.lower():
+        raise _Failure(f"{url}: the {algorithm} hash is {digest.hexdigest()}, expected {file_hash}")
 
 
 def _progress(name: str, size: int | None) -> Callable[[int], None]:
@@ -217,20 +207,3 @@ def _hash(path: str, algorithm: str) -> str:
 
     with open(path, "rb") as file:
         return file_digest(file, lambda: new(algorithm, usedforsecurity=False)).hexdigest()
-
-
-def _beginning(path: str) -> str:
-    """Return the path with only the beginning of a long name: a partial file's must not be too long either."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, name[:32])
-
-
-def _remove_leftovers(path: str) -> None:
-    """Remove partial files of `path` whose writers were killed."""
-    folder, name = os.path.split(_beginning(path))
-    for entry in os.scandir(folder):
-        if entry.name.startswith(name + ".") and entry.name.endswith(".part"):
-            # Another process may finish or remove it at the same moment.
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat().st_mtime > LEFTOVER_AGE:
-                    os.remove(entry.path)

@@ -4,7 +4,7 @@
     model.save_weights("model.weights.h5")          weights, and the optimizer's state
     model.save("model.h5"), save_weights("model.h5")    the formats of Keras 2
 
-A write either happens or leaves the old file as it was (`atomic`); a file that is read is data, whoever made it
+A write either happens or leaves the old file as it was (`files`); a file that is read is data, whoever made it
 (`untrusted`).  Keras's counterpart: `keras.saving`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from ..common.arguments import checked
 from ..common.budget import MAX_BYTES, Budget
 from ..common.console import say
+from ..common.files import replacing
 from ..common.names import refuse_other_names
 from ..common.serialization import (
     REGISTERED,
@@ -24,7 +25,7 @@ from ..common.serialization import (
     registered_name,
     serialize,
 )
-from . import archive, atomic, legacy, weights
+from . import archive, legacy, weights
 from .hdf5 import Source
 from .untrusted import ModelFileError, ModelFileNotFoundError, open_file, reading, warn
 
@@ -169,7 +170,7 @@ def save_weights(
         legacy.save_weights(model, path)
         return
     stored = weights.image(model)
-    with atomic.replacing(path) as file:
+    with replacing(path) as file:
         file.write(stored)
 
 

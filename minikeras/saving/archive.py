@@ -8,10 +8,11 @@ model.weights.h5    weights and the optimizer's state; see `weights`
 from typing import Any, cast
 
 from ..common.budget import Budget
+from ..common.files import replacing
 from ..common.serialization import deserialize, serialize
 from ..common.version import __version__
 from ..variables import postponed
-from . import atomic, weights
+from . import weights
 from .hdf5 import Source
 from .untrusted import ModelFileError, check_names, open_archive, open_file, parse_config
 
@@ -27,7 +28,7 @@ def save(model: Any, path: str) -> None:
 
     text = config_text(serialize(model))
     stored = weights.image(model)
-    with atomic.replacing(path) as file, zipfile.ZipFile(cast(Any, file), "w") as archive:
+    with replacing(path) as file, zipfile.ZipFile(cast(Any, file), "w") as archive:
         archive.writestr(_METADATA, metadata_text())
         archive.writestr(_CONFIG, text)
         archive.writestr(_WEIGHTS, stored)

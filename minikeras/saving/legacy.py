@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..common.budget import Budget
+from ..common.files import replacing
 from ..common.names import quoted
 from ..common.serialization import modules_of, serialize
-from . import atomic
 from .archive import KERAS_VERSION, config_text, model_from_config, settle
 from .hdf5 import Source
 from .untrusted import ModelFileError, open_file, parse_config
@@ -68,7 +68,7 @@ def save_weights(model: Any, path: str) -> None:
 
 
 def _replace(path: str, buffer: Any) -> None:
-    with atomic.replacing(path) as file:
+    with replacing(path) as file:
         file.write(buffer.getbuffer())
 
 
