@@ -43,10 +43,6 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, NUMPYS) and np.ndim(value) == 0 else value
 
 
-def _is_truth(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_))
-
-
 def _is_series(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 1) > 0
 
@@ -64,7 +60,7 @@ def _is_dtype(value: Any) -> bool:
 KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     int: ("an integer", is_integer),
     float: ("a number", is_number),
-    bool: ("True or False", _is_truth),
+    bool: ("True or False", lambda value: isinstance(value, (bool, np.bool_))),
     str: ("a string", lambda value: isinstance(value, str)),
     type(None): ("None", lambda value: value is None),
     tuple: ("a tuple", _is_series),

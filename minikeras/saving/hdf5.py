@@ -1,8 +1,9 @@
-"""HDF5 files from strangers, read through checks: what is refused is listed in `untrusted`."""
+"""HDF5 files: written in memory, and those of strangers read through checks; `untrusted` lists what is refused."""
 
+import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +15,16 @@ from .untrusted import ModelFileError
 _NUMBERS = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 _TEXT = 64  # bytes that a text takes besides its own
 _ATTRIBUTE, _CONTINUED, _ELSEWHERE = 0x0C, 0x10, 0x15  # kinds of messages
+
+
+def image(fill: Callable[[Any], None]) -> memoryview:
+    """Return the bytes of an HDF5 file that a function fills."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        fill(file)
+    return buffer.getbuffer()
 
 
 class Source:
@@ -44,7 +55,8 @@ class Source:
 
     def has(self, group: Any, name: str) -> bool:
         """Tell whether a group has a link of that name, without following it."""
-        return _is_plain(name) and group.id.links.exists(name.encode())
+        is_plain = name and "/" not in name and name != "." and "\0" not in name
+        return bool(is_plain) and group.id.links.exists(name.encode())
 
     def has_texts(self, owner: Any, name: str) -> bool:
         """Tell whether a group or an array has an attribute of that name."""
@@ -211,7 +223,3 @@ class Source:
 
 def _path(parent: Any, name: str) -> str:
     return f"{parent.name.rstrip('/')}/{name}"
-
-
-def _is_plain(name: str) -> bool:
-    return bool(name) and "/" not in name and name != "." and "\0" not in name

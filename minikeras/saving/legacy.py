@@ -9,7 +9,6 @@
 Layers are matched by order, not by name.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from ..common.budget import Budget
 from ..common.files import replacing
 from ..common.names import quoted
 from ..common.serialization import modules_of, serialize
+from . import hdf5
 from .archive import KERAS_VERSION, config_text, model_from_config, settle
 from .hdf5 import Source
 from .untrusted import ModelFileError, open_file, parse_config
-from .weights import Assignments, Entry, OptimizerState, fill, raise_or_warn
+from .weights import Assignments, Entry, OptimizerState, fill, listed, raise_or_warn
 
 _HEADER_LIMIT = 64512  # bytes of attributes that fit into one object header of HDF5
 _NAMES = 10_000  # of layers, and of a layer's weights
@@ -31,10 +31,6 @@ _NAMES = 10_000  # of layers, and of a layer's weights
 
 def save(model: Any, path: str, include_optimizer: bool = True) -> None:
     """Write a whole model."""
-    import io
-
-    import h5py
-
     described = serialize(model)
     compiled = described.pop("compile_config", None) if include_optimizer else None
     texts = {"model_config": config_text(_old_form(described))}
@@ -45,31 +41,24 @@ def save(model: Any, path: str, include_optimizer: bool = True) -> None:
         }
         arguments["optimizer_config"] = arguments.pop("optimizer")
         texts["training_config"] = config_text(arguments)
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+
+    def write(file: Any) -> None:
         for name, text in {"keras_version": KERAS_VERSION, "backend": "tensorflow", **texts}.items():
             file.attrs[name] = text.encode()
         _write_layers(file.create_group("model_weights"), model)
         if compiled:
             _write_arrays(file.create_group("optimizer_weights"), model.optimizer.variables)
-    _replace(path, buffer)
+
+    stored = hdf5.image(write)
+    with replacing(path) as target:
+        target.write(stored)
 
 
 def save_weights(model: Any, path: str) -> None:
     """Write the weights alone."""
-    import io
-
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        _write_layers(file, model)
-    _replace(path, buffer)
-
-
-def _replace(path: str, buffer: Any) -> None:
-    with replacing(path) as file:
-        file.write(buffer.getbuffer())
+    stored = hdf5.image(lambda file: _write_layers(file, model))
+    with replacing(path) as target:
+        target.write(stored)
 
 
 def _write_layers(group: Any, model: Any) -> None:
@@ -118,7 +107,8 @@ def load(path: str, compile: bool, max_bytes: int) -> Any:
     with open_file(path) as file, Source(file, budget) as source:
         texts = source.texts(source.root, "model_config", 1)
         if not texts:
-            what = "weights only: build the model, and call `model.load_weights`" if _holds_weights(source) else "none"
+            holds_weights = is_legacy(source) or source.has(source.root, "layers")
+            what = "weights only: build the model, and call `model.load_weights`" if holds_weights else "none"
             raise ModelFileError(f"expected a model in this file, found {what}.")
         config = _new_form(parse_config(texts[0], max_bytes), ("keras", "keras.layers"))
         training = source.texts(source.root, "training_config", 1) if compile else None
@@ -151,10 +141,6 @@ def _names_layers(source: Source) -> bool:
     return any(source.has_texts(source.root, name) for name in ("layer_names", "layer_names0"))
 
 
-def _holds_weights(source: Source) -> bool:
-    return is_legacy(source) or source.has(source.root, "layers")
-
-
 def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_name: bool) -> Assignments:
     stored = []
     for name in _names(source, group, "layer_names"):
@@ -169,8 +155,8 @@ def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_nam
         pairs = [(known[name], place, names) for name, place, names in stored if name in known]
     elif len(stored) != len(layers):
         raise ModelFileError(
-            f"the file has {len(stored)} layers with weights ({_listed(name for name, _, _ in stored)}), the model has "
-            f"{len(layers)} ({_listed(layer.name for layer in layers)})."
+            f"the file has {len(stored)} layers with weights ({listed(name for name, _, _ in stored)}), the model has "
+            f"{len(layers)} ({listed(layer.name for layer in layers)})."
         )
     else:
         pairs = [(layer, place, names) for layer, (_, place, names) in zip(layers, stored, strict=True)]
@@ -181,19 +167,13 @@ def _matched(model: Any, source: Source, group: Any, skip_mismatch: bool, by_nam
             if len(names) != len(variables):
                 raise ModelFileError(
                     f"layer {quoted(layer.name)} has {len(variables)} weights, the file has {len(names)} "
-                    f"({_listed(names)})"
+                    f"({listed(names)})"
                 )
             assignments += [(v, source.numbers(place, n, v.shape)) for v, n in zip(variables, names, strict=True)]
         except ModelFileError as error:
             problems.append((Entry("", layer.name, layer, variables), error))
     raise_or_warn(problems, skip_mismatch)
     return assignments
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Return the first names of many."""
-    names = list(names)
-    return ", ".join(map(quoted, names[:10])) + ", ..." * (len(names) > 10)
 
 
 def _weights(layer: Any) -> list[Any]:

@@ -10,7 +10,7 @@ optimizer/vars/0, 1, ...        iteration, learning rate (unless scheduled), slo
 vars                            the model itself, with its name
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,11 @@ import numpy as np
 from ..common.names import quoted, snake_case
 from ..random import SeedGenerator
 from ..variables import Scalar, Variable, postponed
+from . import hdf5
 from .hdf5 import Source
 from .untrusted import ModelFileError, warn
+
+_MOST = 2**62  # of a counter, a seed, a learning rate
 
 
 class Entry(NamedTuple):
@@ -40,7 +43,6 @@ class _SeedState:
     shape, dtype = (2,), "int64"
 
     def assign(self, value: np.ndarray) -> None:
-        """Copy the numbers in."""
         self.value[...] = value
 
 
@@ -91,14 +93,10 @@ def _layers_inside(layer: Any) -> Iterator[tuple[str, Any]]:
 # Writing -----------------------------------------------------------------------------------------------------------
 
 
-def image(model: Any, extra: Any = None) -> memoryview:
+def image(model: Any, extra: Callable[[Any], None] | None = None) -> memoryview:
     """Return the bytes of a `.weights.h5` file; `extra(file)` may write more into it."""
-    import io
 
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    def fill(file: Any) -> None:
         for entry in entries(model):
             _write(file, entry)
         optimizer = getattr(model, "optimizer", None)
@@ -106,7 +104,8 @@ def image(model: Any, extra: Any = None) -> memoryview:
             _write(file, Entry("optimizer", optimizer.name, optimizer, optimizer.variables))
         if extra is not None:
             extra(file)
-    return buffer.getbuffer()
+
+    return hdf5.image(fill)
 
 
 def _write(file: Any, entry: Entry) -> None:
@@ -153,11 +152,17 @@ def load(model: Any, source: Source, skip_mismatch: bool = False, fresh: bool = 
     fill(assignments, state, source, fresh)
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return the first names of many."""
+    names = list(names)
+    return ", ".join(map(quoted, names[:10])) + ", ..." * (len(names) > 10)
+
+
 def raise_or_warn(problems: list[tuple[Entry, ModelFileError]], skip_mismatch: bool) -> None:
     """Say which layers could not be loaded: in a warning where they are to be skipped, else in an error."""
     if not problems:
         return
-    names = ", ".join(quoted(entry.name) for entry, _ in problems[:10]) + ", ..." * (len(problems) > 10)
+    names = listed(entry.name for entry, _ in problems)
     text = f"{len(problems)} of the model's layers do not fit the file ({names}). The first: {problems[0][1]}"
     if not skip_mismatch:
         raise ModelFileError(f"{text} Is it the same architecture? `skip_mismatch=True` loads the others.")
@@ -265,9 +270,3 @@ def _values(variable: Any, stored: Any) -> np.ndarray:
         kind = "counts, and seeds," if dtype.kind == "i" else "numbers >= 0"
         raise ModelFileError(f"it has {found} for {quoted(variable.path)}; expected {kind} of a usual size.")
     return values
-
-
-_MOST = 2**62
-
-
-__all__ = ["Entry", "OptimizerState", "entries", "fill", "image", "load", "raise_or_warn"]

@@ -35,17 +35,16 @@ class Merge(Layer):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        self._check_count(input_shape)
+        if len(input_shape) == 0 or not isinstance(input_shape[0], (tuple, list)):
+            raise ValueError(f"{self._owner} takes a list of at least 1 input, received {input_shape!r}.")
+        if self.inputs not in (None, len(input_shape)):
+            raise ValueError(
+                f"{self._owner} takes exactly {self.inputs} inputs, received {len(input_shape)}: {input_shape}."
+            )
         return self.merged_shape([tuple(s) for s in input_shape])
 
     def check_input(self, shape: list[Shape]) -> None:
         self.compute_output_shape(shape)
-
-    def _check_count(self, shapes: Any) -> None:
-        if len(shapes) == 0 or not isinstance(shapes[0], (tuple, list)):
-            raise ValueError(f"{self._owner} takes a list of at least 1 input, received {shapes!r}.")
-        if self.inputs is not None and len(shapes) != self.inputs:
-            raise ValueError(f"{self._owner} takes exactly {self.inputs} inputs, received {len(shapes)}: {shapes}.")
 
 
 class Elementwise(Merge):
@@ -71,7 +70,7 @@ class Elementwise(Merge):
         if len(batches) > 1:
             raise ValueError(f"{self._owner}: the inputs have different batch sizes: {shapes}.")
         rank, sizes = max(map(len, shapes)), []
-        for along in zip(*(_with_rank(s, rank)[1:] for s in shapes), strict=True):
+        for along in zip(*((1,) * (rank - len(s)) + s[1:] for s in shapes), strict=True):
             known = {n for n in along if n not in (1, None)}
             if len(known) > 1:
                 raise ValueError(
@@ -94,10 +93,6 @@ class Elementwise(Merge):
             repeated = tuple(i for i in range(dy.ndim) if x.shape[i] == 1 < dy.shape[i])
             dxs.append(np.broadcast_to(d, dy.shape).sum(axis=repeated).reshape(shape) if repeated else d.reshape(shape))
         return dxs
-
-
-def _with_rank(shape: Shape, rank: int) -> Shape:
-    return (shape[0], *(1,) * (rank - len(shape)), *shape[1:])
 
 
 @keras_class("keras.layers")
