@@ -24,11 +24,7 @@ def check_whole(file: BinaryIO) -> None:
 
 
 def encode(value: Any, arrays: list[np.ndarray] | None) -> Any:
-    """Return the JSON form of a value; arrays go to the list and are named by their place, or stand inside as bytes.
-
-    Raises:
-        TypeError: not made of None, booleans, numbers, texts, lists, tuples, dictionaries and arrays.
-    """
+    """Return the JSON form of a value; arrays go to the list and are named by their place, or stand inside as bytes."""
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf":
         form = {"dtype": value.dtype.str, "scalar": isinstance(value, np.generic)}
         if arrays is None:

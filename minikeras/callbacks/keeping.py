@@ -85,12 +85,7 @@ def are_weights(owner: Any, value: Any) -> bool:
 
 
 def fields(thing: Any, declared: Mapping[str, Check]) -> dict[str, Check]:
-    """Return the attributes of an object that a backup keeps, each with its check.
-
-    Args:
-        thing: a callback or a metric.
-        declared: its class's own declaration.
-    """
+    """Return the attributes of a callback or a metric that a backup keeps, each with its check."""
     known = dict(declared)
     if is_built_in(type(thing)):
         return known

@@ -36,11 +36,7 @@ def say(message: str, end: str = "\n", stream: TextIO | None = None) -> None:
 
 
 def verbosity(verbose: int | str) -> int:
-    """Return 0 (silent), 1 (a moving line) or 2 (a line per epoch); `"auto"` means 1.
-
-    Raises:
-        ValueError: any other word.
-    """
+    """Return 0 (silent), 1 (a moving line, also for `"auto"`) or 2 (a line per epoch)."""
     if verbose == "auto":
         return 1
     if isinstance(verbose, str):
@@ -54,14 +50,7 @@ class ProgressLine:
         32/100 ━━━━━━━━━━━━━━━━━━━━ 4s 60ms/step - accuracy: 0.5312 - loss: 1.2345
 
     Steps done of all steps, the bar, the time left (after the last step: the time taken), the mean time of a step
-    without the first one, and the logs.
-
-    Args:
-        target: the number of steps; None where nobody knows.
-        verbose: 0 draws nothing, 1 or `"auto"` the line, 2 a bare line at the end.
-        width: of the bar, in characters.
-        interval: the least number of seconds between two drawings.
-        unit_name: what the time is counted per.
+    without the first one, and the logs.  The arguments are those of `Progbar`.
 
     A loop asks `due(step)`, which costs a look at the clock, and calls `draw` only where it says so.
     """
@@ -99,12 +88,7 @@ class ProgressLine:
         self._show(logs, finished=False)
 
     def finish(self, logs: Mapping[str, Any] | None = None, step: int | None = None) -> None:
-        """Draw the line for the last time, and end it.
-
-        Args:
-            logs: the results; where they lack a name that was drawn before, its last number stays.
-            step: the steps done; all of them where None.
-        """
+        """Draw the line for the last time, with the results, and end it; all steps are done where `step` is None."""
         if step is not None:
             self.step = step
         elif self.target is not None:
@@ -273,13 +257,7 @@ def _number(value: Any) -> str:
 
 
 def show(parts: Sequence[Any], width: int | None, print_fn: Callable[[str], Any] | None = None) -> None:
-    """Print rich's texts and tables, in colours where the output takes them.
-
-    Args:
-        parts: what `rich.console.Console.print` takes.
-        width: in characters; the terminal's where None.
-        print_fn: receives the whole text in one call, instead of standard output.
-    """
+    """Print rich's texts and tables, in colours where the output takes them; or give `print_fn` the whole text."""
     from rich.console import Console
 
     console = Console(highlight=False, width=width)

@@ -35,12 +35,7 @@ def lent(value: Any) -> Any:
 
 
 def owned(values: Any, given: Any) -> Any:
-    """Return arrays that a caller may write to: copies of those that are lent, or share memory with what was given.
-
-    Args:
-        values: an array, or a list of them.
-        given: likewise.
-    """
+    """Return arrays that a caller may write to: copies of those that are lent, or share memory with what was given."""
     others = [given] if isinstance(given, np.ndarray) else list(given)
     if type(values) is np.ndarray and values.base is None and values.flags.writeable:  # the usual case
         return values.copy() if any(values is other or other.base is values for other in others) else values
@@ -53,11 +48,7 @@ def owned(values: Any, given: Any) -> Any:
 
 
 def call_lending(function: Callable[..., Any], who: str, *arguments: Any, **options: Any) -> Any:
-    """Call a function with arguments that are lent.
-
-    Raises:
-        ValueError: it writes to one of them; `who` tells which function that is.
-    """
+    """Call a function with arguments that are lent; ValueError naming `who` where it writes to one of them."""
     try:
         return function(*map(lent, arguments), **options)
     except ValueError as error:

@@ -256,12 +256,7 @@ class Table:
     """
 
     def __init__(
-        self,
-        kind: str,
-        module: str,
-        base: type | None,
-        entries: Iterable[Any],
-        aliases: dict[str, Any] | None = None,
+        self, kind: str, module: str, base: type | None, entries: Iterable[Any], aliases: dict[str, Any] | None = None
     ):
         self.kind, self.module, self.base = kind, module, base or ()
         self.entries: dict[str, Any] = {}

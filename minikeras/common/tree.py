@@ -16,12 +16,9 @@ from .names import did_you_mean
 
 
 class Bundle:
-    """Arrays with the same samples: one for each input, or each output, of a model.
+    """Arrays with the same samples: one for each input, or each output, of a model; None for an output without a loss.
 
     It is cut like an array: `bundle[0:32]`, `bundle.take(rows, 0)`, and its length is the number of samples.
-
-    Args:
-        arrays: one after the other; None where there is none, as for an output without a loss.
     """
 
     def __init__(self, arrays: Iterable[Any]):

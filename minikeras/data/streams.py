@@ -17,9 +17,6 @@ class StreamBatches(Batches):
     A generator (any iterator) goes on over the epochs; everything else starts again.  Objects with an index and a
     length, other than lists, are read by index; `shuffle` shuffles their batches with Python's `random`, and their
     `on_epoch_begin` and `on_epoch_end` are called where they exist.
-
-    Raises:
-        ValueError: there is no batch at all, or one of an unknown form.
     """
 
     def __init__(

@@ -38,15 +38,11 @@ def home() -> str:
 
 
 def fetch(wanted: Sequence[tuple[str, str, str]]) -> None:
-    """Download those files of a data set that are not in the cache.
-
-    A file that is there is taken as it is: whoever reads it checks its contents.
+    """Download those files of a data set that are not in the cache; DownloadError where that fails.
 
     Args:
-        wanted: (path in the cache, URL, SHA-256 that a download must have) of each.
-
-    Raises:
-        DownloadError: a file is missing and could not be downloaded.
+        wanted: (path in the cache, URL, SHA-256 that a download must have) of each.  A file that is there is taken as
+            it is: whoever reads it checks its contents.
     """
     for path, url, sha256 in wanted:
         if os.path.exists(path):

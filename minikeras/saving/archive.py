@@ -65,11 +65,7 @@ def metadata_text() -> str:
 
 
 def config_text(config: Any) -> str:
-    """Return a config as JSON.
-
-    Raises:
-        ValueError: it holds a lambda, or something else that no text describes; a name that `load_model` would refuse.
-    """
+    """Return a config as JSON; ValueError where no text describes it, or `load_model` would refuse it."""
     import json
 
     _check_texts(config)

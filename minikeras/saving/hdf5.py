@@ -28,12 +28,7 @@ def image(fill: Callable[[Any], None]) -> memoryview:
 
 
 class Source:
-    """An HDF5 file that is read through checks; a context manager.
-
-    Args:
-        file: open.
-        budget: what names, texts and arrays of the file may take, one for the whole of it.
-    """
+    """An HDF5 file that is read through checks; `budget` is what its names, texts and arrays may take in all."""
 
     def __init__(self, file: BinaryIO, budget: Budget | None = None):
         import h5py
@@ -65,11 +60,7 @@ class Source:
         return h5py.h5a.exists(owner.id, name.encode())
 
     def group(self, parent: Any, path: str) -> Any:
-        """Return the group at a path such as `layers/dense/vars`; None where there is none.
-
-        Raises:
-            ModelFileError: a link that isn't hard on the way, or no group at its end.
-        """
+        """Return the group at a path such as `layers/dense/vars`; None where there is none."""
         import h5py
 
         for name in filter(None, path.split("/")):
@@ -79,16 +70,7 @@ class Source:
         return parent
 
     def numbers(self, group: Any, path: str, shape: tuple[int, ...] | None = None) -> Any:
-        """Return an array's data set, checked but not read.
-
-        Args:
-            group: where to look.
-            path: of the data set, from there.
-            shape: that it must have; None for any.
-
-        Raises:
-            ModelFileError: it is missing, has another shape, or isn't plain numbers in one piece in this file.
-        """
+        """Return an array's data set, unread: plain numbers in one piece, in this file, of a given shape."""
         import h5py
 
         where, _, name = path.rpartition("/")
@@ -118,11 +100,7 @@ class Source:
         return data
 
     def texts(self, owner: Any, name: str, limit: int) -> list[str] | None:
-        """Return the texts of an attribute (one, or a list of them); None where there is none.
-
-        Raises:
-            ModelFileError: it isn't text, or more than `limit` of them.
-        """
+        """Return the texts of an attribute (one, or a list of them), `limit` at most; None where there is none."""
         import h5py
 
         if not self.has_texts(owner, name):
@@ -155,9 +133,6 @@ class Source:
 
         Each is stored as a length and the place where it stands, in what HDF5 calls a global heap.  Many may point to
         one long text, so that a small file could expand to a huge list; and HDF5 reads some damaged heaps for ever.
-
-        Raises:
-            ModelFileError: the attribute is stored in a way that Keras and h5py don't use.
         """
         import h5py
 

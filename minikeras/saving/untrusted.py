@@ -48,11 +48,7 @@ class ModelFileNotFoundError(ModelFileError, FileNotFoundError):
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into one kind of error that names the file.
-
-    Raises:
-        ModelFileError: always that.
-    """
+    """Turn whatever goes wrong while a file is read into a ModelFileError that names the file."""
     try:
         yield
     except ModelFileError as error:
@@ -84,12 +80,7 @@ def warn(text: str) -> None:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open a file that exists and is one.
-
-    Raises:
-        ModelFileNotFoundError: there is none.
-        ModelFileError: a folder, a device, a pipe.
-    """
+    """Open a file that exists and is one; ModelFileError for a folder, a device, a pipe."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ModelFileError(f"{path}: expected a file, this is a folder or a device.")
@@ -143,8 +134,7 @@ class _Part(io.RawIOBase):
 def open_archive(file: BinaryIO, names: tuple[str, ...], max_bytes: int) -> Iterator[dict[str, BinaryIO]]:
     """Give the members of a zip file that has exactly these members, as open files: nothing is held in memory.
 
-    Raises:
-        ModelFileError: others, too many, too large, encrypted, or in an unusual compression.
+    Too many of them, too large, encrypted or in an unusual compression are a ModelFileError.
     """
     import zipfile
 
@@ -218,11 +208,7 @@ def config_limit(max_bytes: int) -> int:
 
 
 def parse_config(text: bytes | str, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """Return a JSON object, bounded in length, depth and number of values.
-
-    Raises:
-        ModelFileError: no JSON, or beyond the bounds.
-    """
+    """Return a JSON object; ModelFileError where it is none, or too long, too deep, or of too many values."""
     import json
 
     limit = config_limit(max_bytes)

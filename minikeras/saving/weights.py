@@ -124,17 +124,12 @@ Assignments = list[tuple[Any, Any]]
 def load(model: Any, source: Source, skip_mismatch: bool = False, fresh: bool = False) -> None:
     """Fill a built model, and its optimizer if it has one, from a file of this layout.
 
-    Everything is compared before anything changes.  State that the file hasn't, such as that of an optimizer, is left
-    as it is.
+    Everything is compared before anything changes: a file that doesn't fit is a ModelFileError.  State that the file
+    hasn't, such as that of an optimizer, is left as it is.
 
     Args:
-        model: built; compiled, where the optimizer is to be restored too.
-        source: the file.
         skip_mismatch: leave layers alone, with a warning, whose weights differ in number or shape from the file's.
         fresh: whether the model was just made from the file's config, and is thrown away where this fails.
-
-    Raises:
-        ModelFileError: the file does not fit, or isn't what it seems.
     """
     assignments, problems = [], []
     for entry in entries(model):
@@ -188,12 +183,8 @@ def _matched(source: Source, entry: Entry) -> Assignments:
 class OptimizerState:
     """The state of an optimizer in a file, compared with what the model's optimizer has, or will have once built.
 
-    Where they differ in number or shape, Keras warns and leaves the optimizer as it is; so here.
-
-    Args:
-        model: compiled.
-        count: how many arrays the file has.
-        array: returns that of a number, as a data set.
+    Where they differ in number or shape, Keras warns and leaves the optimizer as it is; so here.  The file has `count`
+    arrays; `array` returns that of a number, as a data set.
     """
 
     def __init__(self, model: Any, count: int, array: Callable[[int], Any]):
@@ -253,8 +244,7 @@ def fill(assignments: Assignments, state: OptimizerState | None, source: Source,
 def _values(variable: Any, stored: Any) -> np.ndarray:
     """Return what a file holds for a variable, in the variable's own dtype.
 
-    Raises:
-        ModelFileError: a number that no counter, seed or learning rate can have.
+    A number that no counter, seed or learning rate can have is a ModelFileError.
     """
     dtype = np.dtype(variable.dtype)
     if dtype.kind == "f" and not isinstance(variable, Scalar):
