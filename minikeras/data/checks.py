@@ -39,13 +39,14 @@ def standardize(
         raise ValueError("x is None: expected an array, or a stream of batches.")
     if arrange is not None:
         x, y, sample_weight = arrange(x, y, sample_weight)
-    x = each(_converted, x, "x" + where, dtype)
-    y = each(_converted, y, "y" + where, dtype, keep_integers=True)
     if sample_weight is not None and class_weight is not None:
         raise ValueError(
             "class_weight and sample_weight exclude each other: multiply the class weights into sample_weight."
         )
-    sample_weight = each(_converted, sample_weight, "sample_weight" + where, dtype)
+    x = each(_converted, x, "x" + where, dtype)
+    if y is not None or sample_weight is not None:
+        y = each(_converted, y, "y" + where, dtype, True)
+        sample_weight = each(_converted, sample_weight, "sample_weight" + where, dtype)
     check_lengths(x, y, sample_weight, where)
     if class_weight is not None:
         if y is None:
@@ -73,12 +74,11 @@ def class_to_sample_weights(y: np.ndarray, class_weight: dict[int, float], dtype
     return np.array([class_weight.get(int(c), 1.0) for c in classes], dtype=dtype)[index]
 
 
-def each(function: Callable[..., Any], value: Any, name: str, *arguments: Any, **options: Any) -> Any:
+def each(function: Callable[..., Any], value: Any, name: str, *arguments: Any) -> Any:
     """Return what a function makes of an array, or of each array of a bundle, given with its name; None for None."""
     if isinstance(value, Bundle):
-        parts = enumerate(value)
-        return Bundle(each(function, a, f"{name}[{i}]", *arguments, **options) for i, a in parts)
-    return None if value is None else function(value, name, *arguments, **options)
+        return Bundle(each(function, a, f"{name}[{i}]", *arguments) for i, a in enumerate(value))
+    return None if value is None else function(value, name, *arguments)
 
 
 def arrays_of(x: Any, y: Any, sample_weight: Any) -> list[tuple[str, np.ndarray]]:
@@ -140,16 +140,14 @@ def to_array(value: Any, name: str) -> np.ndarray:
 
 
 def _converted(value: Any, name: str, dtype: str, keep_integers: bool = False) -> np.ndarray:
-    original = to_array(value, name)
-    if keep_integers and original.dtype.kind == "b":
-        return np.ascontiguousarray(original, dtype=np.uint8)
-    if keep_integers and original.dtype.kind in "iu":
-        return np.ascontiguousarray(original, dtype=original.dtype.newbyteorder("="))
-    array = original
+    array = original = to_array(value, name)
+    kind = original.dtype.kind
+    if keep_integers and kind in "biu":
+        return np.ascontiguousarray(original, dtype=np.uint8 if kind == "b" else original.dtype.newbyteorder("="))
     if original.dtype != np.dtype(dtype) or not original.flags.c_contiguous:
         with np.errstate(over="ignore", invalid="ignore"):
             array = np.ascontiguousarray(original, dtype=dtype)
-    if original.dtype.kind == "f":
+    if kind == "f":
         check_finite(name, array, original)
     return array
 
