@@ -164,7 +164,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
             try:
                 with saving.untrusted.reading(path), saving.untrusted.open_file(path) as file:
                     check_whole(file)
-                    with saving.untrusted.Source(file) as source:
+                    with saving.hdf5.Source(file) as source:
                         return self._checked(read(source), _assignments(self.model, source))
             except saving.ModelFileError as error:
                 if path == paths[-1]:
