@@ -72,6 +72,8 @@ class Explanation:
         loss_name: the loss's class; several, of several outputs.
         paired: the names of layers whose activation the loss took over, as in training: it starts from z, what enters
             the activation, and dy of these rows is d loss / d z.
+        parameters, multiply_adds: the number of all layers' weights, and of the products of one sample's way forward.
+        bytes: the memory of all outputs of one sample; training keeps them for the way back.
     """
 
     def __init__(
@@ -84,21 +86,9 @@ class Explanation:
     ):
         self.model_name, self.rows, self.loss, self.loss_name = model_name, rows, loss, loss_name
         self.paired = list(paired)
-
-    @property
-    def parameters(self) -> int:
-        """The number of weights of the model."""
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def multiply_adds(self) -> int:
-        """Those of one sample's way forward."""
-        return sum(row.multiply_adds for row in self.rows)
-
-    @property
-    def bytes(self) -> int:
-        """The memory of all outputs of one sample; training keeps them for the way back."""
-        return sum(row.bytes for row in self.rows)
+        self.parameters = sum(row.parameters for row in rows)
+        self.multiply_adds = sum(row.multiply_adds for row in rows)
+        self.bytes = sum(row.bytes for row in rows)
 
     def __getitem__(self, name: str) -> Row:
         for row in self.rows:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import BLUE, ORANGE, at_least_one, finished, new_figure
+from .figures import BLUE, ORANGE, at_least_one, cells, finished, new_figure
 
 
 def weight_histograms(
@@ -51,17 +51,14 @@ def weight_histograms(
     figure = new_figure((4.2 * columns, 2.6 * rows + 0.9))
     what = "Weights before and after training" if second is not None else "Weights"
     figure.suptitle(title or f"{what} (mean ± standard deviation)")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    grid = cells(figure, rows, columns, len(first))
     labelled = [("all", BLUE, first)] if second is None else [("before", BLUE, first), ("after", ORANGE, second)]
-    for i, axes in enumerate(grid.flat):
-        if i >= len(first):
-            axes.set_axis_off()
-            continue
+    for i, axes in enumerate(grid):
         _draw_histogram(axes, [(label, colour, arrays[i].ravel()) for label, colour, arrays in labelled], bins)
         axes.set_title(f"{names[i]}  {shapes[i]}", fontsize=9)
         axes.set(xlabel="weight", ylabel="number of weights")
     if second is not None:
-        figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return finished(figure, to_file)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..callbacks import Callback
 from ..callbacks.keeping import are_counts, is_record
 from ..common.names import did_you_mean
-from .figures import BLUE, GREEN, GREY, ORANGE, check_matplotlib, finished, in_notebook, new_figure
+from .figures import BLUE, GREEN, GREY, ORANGE, cells, check_matplotlib, finished, in_notebook, new_figure
 
 MORE_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "iou", "r2_score", "cosine_similarity")
 LESS_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "crossentropy", "hinge", "divergence", "huber")
@@ -105,10 +105,7 @@ def _draw_curves(
     from matplotlib.ticker import MaxNLocator
 
     columns = _panel_columns(len(names))
-    grid = figure.subplots(math.ceil(len(names) / columns), columns, squeeze=False).ravel()
-    for axes in grid[len(names) :]:
-        axes.set_axis_off()
-    for axes, name in zip(grid, names, strict=False):
+    for axes, name in zip(cells(figure, math.ceil(len(names) / columns), columns, len(names)), names, strict=True):
         drawn = []
         for label, key, colour, style in (("training", name, BLUE, "-"), ("validation", f"val_{name}", ORANGE, "--")):
             if key in values:

@@ -39,6 +39,14 @@ def new_figure(size: tuple[float, float], title: str | None = None) -> Any:
     return figure
 
 
+def cells(figure: Any, rows: int, columns: int, count: int) -> list[Any]:
+    """Return the axes of the first `count` cells of a grid; the others stay empty."""
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    return grid[:count]
+
+
 def finished(figure: Any, to_file: Any) -> Any:
     """Write a figure to a file, if there is to be one, and return it."""
     if to_file is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..common.names import did_you_mean
 from ..inspecting.run import Call, Run, one_sample, unfused
-from .figures import BLUE, DIVERGING, GREY, SEQUENTIAL, at_least_one, columns_for, finished, new_figure
+from .figures import BLUE, DIVERGING, GREY, SEQUENTIAL, at_least_one, cells, columns_for, finished, new_figure
 
 
 def filters(
@@ -57,13 +57,9 @@ def filters(
     figure = new_figure((max(cell * columns + beside, 4.8), max(cell * 1.12 * rows + 0.9, 2.4)))
     count = f"{F} {kind}" if shown == F else f"first {shown} of {F} {kind}"
     figure.suptitle(title or f"{name}: {count} of {KH} × {KW}{what}")
-    grid = figure.subplots(rows, columns, squeeze=False)
     extreme = float(np.abs(planes[..., :shown]).max()) or 1.0
-    for i, axes in enumerate(grid.flat):
+    for i, axes in enumerate(cells(figure, rows, columns, shown)):
         axes.set(xticks=[], yticks=[])
-        if i >= shown:
-            axes.set_axis_off()
-            continue
         image = planes[..., i]
         if in_colour:
             low, high = image.min(), image.max()
@@ -74,7 +70,7 @@ def filters(
     if in_colour:
         figure.supxlabel("red, green, blue: a filter's smallest weight is dark, its largest bright", fontsize=9)
     else:
-        figure.colorbar(drawn, ax=grid, label="weight", shrink=min(1.0, 0.5 + 0.5 / rows), aspect=25)
+        figure.colorbar(drawn, ax=figure.axes, label="weight", shrink=min(1.0, 0.5 + 0.5 / rows), aspect=25)
     return finished(figure, to_file)
 
 
@@ -201,19 +197,15 @@ def _draw_image(strip: Any, x: np.ndarray) -> None:
 
 def _draw_maps(strip: Any, name: str, y: np.ndarray, limit: int) -> None:
     H, W, C = y.shape
-    shown, columns = min(C, limit), 8
-    grid = strip.subplots(_map_rows(y, limit), columns, squeeze=False)
+    shown = min(C, limit)
     strip.suptitle(f"{name}: {C if shown == C else f'{shown} of {C}'} channels of {H} × {W}", fontsize=9)
     # A few extreme outputs would leave the others dark.
     (least, most), (low, high) = (np.quantile(y[..., :shown], q) for q in ((0, 1), (0.01, 0.99)))
-    for i, axes in enumerate(grid.flat):
+    for i, axes in enumerate(cells(strip, _map_rows(y, limit), 8, shown)):
         axes.set(xticks=[], yticks=[])
-        if i < shown:
-            drawn = axes.imshow(y[..., i], cmap=SEQUENTIAL, vmin=low, vmax=high if high > low else low + 1)
-        else:
-            axes.set_axis_off()
+        drawn = axes.imshow(y[..., i], cmap=SEQUENTIAL, vmin=low, vmax=high if high > low else low + 1)
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((least < low, high < most))
-    bar = strip.colorbar(drawn, ax=grid, aspect=12, pad=0.01, extend=beyond or "neither")
+    bar = strip.colorbar(drawn, ax=strip.axes, aspect=12, pad=0.01, extend=beyond or "neither")
     bar.set_label("output", fontsize=8)
     bar.ax.tick_params(labelsize=7)
 

@@ -148,7 +148,7 @@ def compare(
     """
     if not isinstance(model, Layer):
         raise TypeError(f"compare: `model` is a model or a layer of this library, received {model!r}.")
-    record = _recorded(model, reference, x, y, loss, training, randomize, step, seed)
+    record = _recorded(model, reference, x, y, loss, training=training, randomize=randomize, step=step, seed=seed)
     model = as_model(model, record.x if len(record.x) > 1 else record.x[0])
     if tolerance is None:
         tolerance = 1e-4 if model.dtype == "float32" else 1e-7
@@ -159,9 +159,7 @@ def compare(
     return report
 
 
-def _recorded(
-    model: Any, reference: Any, x: Any, y: Any, loss: Any, training: bool, randomize: bool, step: bool, seed: int
-) -> Trace:
+def _recorded(model: Any, reference: Any, x: Any, y: Any, loss: Any, **options: Any) -> Trace:
     if isinstance(reference, Trace):
         return reference
     if isinstance(reference, (str, os.PathLike)):
@@ -171,8 +169,8 @@ def _recorded(
     if y is not None:
         choices = (getattr(reference, "loss", None), loss, getattr(model, "loss", None))
         loss = next((choice for choice in choices if choice is not None), None)
-    check_request(reference, y, loss, step, "compare")
-    return trace(reference, x, y, loss=loss, training=training, randomize=randomize, step=step, seed=seed)
+    check_request(reference, y, loss, options["step"], "compare")
+    return trace(reference, x, y, loss=loss, **options)
 
 
 class _Pair:
