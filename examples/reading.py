@@ -47,7 +47,7 @@ class Reader:
         name, told = os.path.relpath(code.co_filename, ROOT).replace(os.sep, "/"), shapes(frame)
         if self.everything or (name.startswith(ROOMS) and told):
             call = "  " * len(self.open) + code.co_qualname
-            print(f"{call:<44} {name}:{code.co_firstlineno:<4} {told}".rstrip())
+            print(f"{call:<44} {f'{name}:{code.co_firstlineno}':<28} {told}".rstrip())
             self.open.append(frame)
 
 

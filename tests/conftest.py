@@ -49,10 +49,14 @@ def leave_to_numpy(monkeypatch):
 
 #: `pytest -m quick`, what every change needs: these files; of others each test with its first row, or, where the rows
 #: are layers, with the first of each kind.
-QUICK_FILES = {"test_blocks", "test_errors", "test_house", "test_models", "test_regularizers", "test_utils"}
+QUICK_FILES = {
+    "test_blocks", "test_contributing", "test_errors", "test_house", "test_models", "test_public_api",
+    "test_regularizers", "test_utils",
+}  # fmt: skip
 QUICK_TABLES = {
     "test_activations", "test_callbacks", "test_data", "test_initializers", "test_layers", "test_losses",
-    "test_metrics", "test_own_layers", "test_trainable", "test_training",
+    "test_metrics", "test_operations", "test_optimizers", "test_own_layers", "test_saving", "test_trainable",
+    "test_training",
 }  # fmt: skip
 
 

@@ -78,9 +78,27 @@ def number_after(pattern, text):
 
 def test_every_lesson_is_run_and_listed():
     lessons = {path.stem for path in EXAMPLES.glob("*.py")} - {"course"}
-    assert lessons == set(EPOCHS)
+    assert lessons == {*EPOCHS, "reading"}
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"`{lesson}.py`" in readme for lesson in lessons)
+
+
+@pytest.mark.parametrize("options", [[], ["--all"]], ids=["what computes", "all"])
+def test_reading_prints_the_calls_of_one_step_where_they_stand(tmp_path, options):
+    result = run("reading", tmp_path, *options)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    calls = re.findall(r"^ *(\S+) +(\S+\.py):(\d+)", result.stdout, re.M)
+    for name, file, line in calls:  # a decorator's line is the function's first
+        lines = (PACKAGE / "minikeras" / file).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
+        first = next(text.strip() for text in lines if not text.lstrip().startswith(("@", "#")))
+        assert first.startswith(f"def {name.rpartition('.')[2]}("), (name, file, line, first)
+    names = [name for name, _, _ in calls]
+    hops = ["Trainer.train_step", "Graph.forward", "Dense.linear", "forward", "Graph.backward", "adam"]
+    places = [names.index(hops[0])]
+    for hop in hops[1:]:
+        places.append(names.index(hop, places[-1]))
+    assert "x (16, 8, 8, 1)" in result.stdout
 
 
 @pytest.mark.parametrize("lesson", EPOCHS)

@@ -4,13 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from public_api import KEPT
 
 SCRIPT = Path(__file__).with_name("public_api.py")
 
 
-@pytest.mark.quick
 def test_the_public_names_are_those_written_down():
     # In a process of its own, where no test has added anything to a module.
     code = "import sys; sys.path.insert(0, sys.argv[1]); import public_api; print(*public_api.lines(), sep='\\n')"
