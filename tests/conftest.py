@@ -1,6 +1,7 @@
 """TensorFlow, quiet: the tests compare with it live, and its own warnings are not ours to mend."""
 
 import os
+import re
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,7 +49,7 @@ def leave_to_numpy(monkeypatch):
 
 
 #: `pytest -m quick`, what every change needs: these files; of others each test with its first row, or, where the rows
-#: are layers, with the first of each kind.
+#: are layers, losses or operations, with the first of each kind.
 QUICK_FILES = {
     "test_blocks", "test_contributing", "test_errors", "test_house", "test_models", "test_public_api",
     "test_regularizers", "test_utils",
@@ -58,14 +59,15 @@ QUICK_TABLES = {
     "test_metrics", "test_operations", "test_optimizers", "test_own_layers", "test_saving", "test_trainable",
     "test_training",
 }  # fmt: skip
+QUICK_ROWS = {"test_layers": "case", "test_losses": "case", "test_operations": "name"}
 
 
 def pytest_collection_modifyitems(items):
     seen = set()
     for item in items:
         file = item.path.stem
-        row = str(item.callspec.params.get("case", "")).partition("-")[0] if hasattr(item, "callspec") else ""
-        test = (file, item.originalname, row if file == "test_layers" else "")
+        row = getattr(item, "callspec", None) and item.callspec.params.get(QUICK_ROWS.get(file))
+        test = (file, item.originalname, re.split("[- ]", str(row))[0])
         if file in QUICK_FILES or (file in QUICK_TABLES and test not in seen):
             item.add_marker(pytest.mark.quick)
         seen.add(test)
