@@ -10,6 +10,7 @@ from ..callbacks import CallbackList
 from ..common.lending import lent, owned
 from ..common.tree import Bundle, flatten, flatten_like, is_nested, pack
 from ..functional import computing, one_blas_thread
+from .graph import Graph
 from .network import Network
 
 WORTH_A_TEAM = 2**20  # multiply-adds: to predict with fewer, one thread is done before others are awake
@@ -105,24 +106,24 @@ class Predictor(Network):
             data.check_count("batch_size", batch_size)
             data.check_count("steps", steps)
             x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged)[0])
-            if self._built_graph().independent_samples:
-                return self._as_outputs(self._predict_in_pieces(x))
+            graph = self._built_graph()
+            if graph.independent_samples:
+                return self._as_outputs(self._predict_in_pieces(graph, x))
         batches = self._batches(x, batch_size=batch_size, steps=steps)
         if not writes_call:
             self._build_for(batches)
         return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)
 
-    def _predict_in_pieces(self, x: Any) -> Any:
-        graph = self._built_graph()
+    def _predict_in_pieces(self, graph: Graph, x: Any) -> Any:
         return computing(
             self._in_pieces,
+            graph,
             x,
             alone=len(x) * graph.multiply_adds < WORTH_A_TEAM,
             one_blas_thread=graph.uses_blas or self.dtype == "float64",
         )
 
-    def _in_pieces(self, x: Any) -> Any:
-        graph = self._built_graph()
+    def _in_pieces(self, graph: Graph, x: Any) -> Any:
         size = graph.samples_in_cache
         with np.errstate(all="ignore"):
             if len(x) <= size or len(x) * graph.multiply_adds < WORTH_A_TEAM:
