@@ -85,8 +85,10 @@ def check(checker, code, folder):
     script = folder / "script.py"
     script.write_text(code, encoding="utf-8")
     command = [*CHECKERS[checker], *([str(ROOT / ".mypy_cache" / "users")] if checker == "mypy" else []), str(script)]
-    package = str(Path(minikeras.__file__).parent.parent)
-    environment = {**os.environ, "MYPYPATH": package, "PYTHONPATH": package}
+    package = Path(minikeras.__file__).parent.parent
+    environment = dict(os.environ)
+    if package.name != "site-packages":  # run from a checkout; what is installed is found by itself
+        environment.update(MYPYPATH=str(package), PYTHONPATH=str(package))
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     return result.returncode, result.stdout + result.stderr
 
