@@ -67,7 +67,7 @@ NOT_YET = {
 @pytest.fixture(autouse=True)
 def not_yet(request):
     if request.node.name in NOT_YET:
-        request.applymarker(pytest.mark.xfail(reason="not yet", strict=False))
+        request.applymarker(pytest.mark.xfail(reason="not yet", strict=True))
 
 
 def length(name):
@@ -277,12 +277,6 @@ def test_few_calls_lead_from_fit_to_the_multiplication(layer, end):
 
 
 # Signatures and docstrings --------------------------------------------------------------------------------------------
-
-
-def functions(tree):
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield node
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,6 +1,6 @@
 """Layers that end with an activation, as Dense and the convolutions do: y = activation(z), z = linear(x)."""
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class ActivatedLayer(Layer):
 def _applied(function: Any, z: np.ndarray) -> np.ndarray:
     """Return function(z); the usual softmax without the detour through what users may call it with."""
     if function is not activations.softmax or z.ndim != 2 or z.shape[1] == 1:
-        return cast(np.ndarray, function(z))
+        return function(z)
     y = np.empty(z.shape, z.dtype)
     functional.activations.softmax(y, z)
     return y
