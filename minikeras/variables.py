@@ -86,7 +86,6 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     value: np.ndarray
     home: "Parameters | None"
     _gradient: np.ndarray | None  # made when it is first asked for, which loading a file doesn't
-    _written: int  # the pass in which somebody has written to it; see `Parameters.zero_gradients`
 
     @checked
     def __init__(
@@ -125,9 +124,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         gradient, home = self._gradient, self.home
         if gradient is None:
             gradient = self._gradient_array()
-        if gradient is not None and home is not None and self._written != home.passes:
+        if gradient is not None and home is not None and self not in home.written:
             gradient.fill(0)
-            self.__dict__["_written"] = home.passes
+            home.written.add(self)
         return gradient
 
     @gradient.setter
@@ -163,7 +162,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         array[...] = numbers
 
     def _live_in(self, value: np.ndarray, home: "Parameters | None" = None) -> None:
-        vars(self).update(value=value, home=home, _gradient=None, _written=-1)
+        vars(self).update(value=value, home=home, _gradient=None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -322,7 +321,7 @@ class Parameters:
     Attributes:
         values: all numbers, aligned and padded.
         gradients: as long as the trainable prefix of `values`, slice for slice.
-        passes: how often `zero_gradients` was called.
+        written: variables to whose gradients somebody has written since `zero_gradients` was called.
 
     Raises:
         ValueError: the variables are of several float types.
@@ -347,7 +346,7 @@ class Parameters:
             end = self._padded(end + v.value.size)
             if v.declared_trainable:
                 self._trainable_end = end
-        self.passes = 0
+        self.written: set[Variable] = set()
         self.values = aligned_zeros(end, self.dtype)
         for v, place in self.slices.items():
             v.move(self.values[place].reshape(v.shape), self)
@@ -362,7 +361,14 @@ class Parameters:
 
         Nothing is filled yet: most are written over in the next backward pass, before anybody looks at them.
         """
-        self.passes += 1
+        self.written.clear()
+
+    def settle_gradients(self, variables: "frozenset[Variable]") -> None:
+        """Fill with 0 those of these variables that nobody has written to since."""
+        if not variables <= self.written:
+            for v in variables - self.written:
+                self.view(self.gradients, v).fill(0)
+                self.written.add(v)
 
     def _padded(self, size: int) -> int:
         step = ALIGNMENT // self.dtype.itemsize
@@ -387,21 +393,20 @@ class Parameters:
         return vector[self.slices[variable]].reshape(variable.shape)
 
 
-def to_write(variables: Sequence[Variable]) -> tuple[list[Any], bool]:
-    """Return where the gradients of some variables are to be written, and whether to add to what is there.
+def to_write(*variables: Variable) -> tuple[list[Any], bool]:
+    """Return where the gradients of a layer's variables are to be written, and whether to add to what is there.
 
     Else they are to be written over: nobody has added anything since `Parameters.zero_gradients`.
     """
+    arrays: list[Any] = []
     for v in variables:
         home = v.home
-        if home is None or v._written == home.passes:
+        if home is None or v in home.written:
             return [v.gradient for v in variables], True
-    arrays = []
-    for v in variables:
-        mine = v.__dict__
-        mine["_written"] = mine["home"].passes
-        array = mine["_gradient"]
+        array = v._gradient
         arrays.append(v._gradient_array() if array is None else array)
+    for v in variables:
+        v.home.written.add(v)  # type: ignore[union-attr]
     return arrays, False
 
 

@@ -77,6 +77,11 @@ class CallbackList(Callback):
             for name, names in BATCH_HOOKS.items()
         }
 
+    @property
+    def sees_batches(self) -> bool:
+        """Whether any callback is called for every batch."""
+        return any(self._batch_hooks.values())
+
     def _call(self, name: str, *arguments: Any) -> None:
         if name.endswith("_begin"):
             self._find_batch_hooks()  # a callback may have been given a hook since

@@ -163,12 +163,13 @@ class ArrayBatches(Batches):
     def _batches_of(self, array: Any, order: np.ndarray | None) -> Iterator[Any]:
         if array is None:
             return repeat(None)
-        size, starts = self.batch_size, range(0, len(array), self.batch_size)
+        size = self.batch_size
         if order is not None and isinstance(array, np.ndarray) and array.nbytes <= FEW_BYTES:
             array, order = array.take(order, 0), None  # all at once is sooner done than batch by batch
+        rows = [slice(start, start + size) for start in range(0, len(array), size)]
         if order is None:
-            return (array[start : start + size] for start in starts)
-        return (array.take(order[start : start + size], 0) for start in starts)
+            return map(array.__getitem__, rows)
+        return map(array.take, map(order.__getitem__, rows), repeat(0))
 
 
 def epoch_order(n: int, batch_size: int, shuffle: bool | str) -> np.ndarray | None:

@@ -60,7 +60,8 @@ class SoftmaxCrossentropy(Head):
         self, y: np.ndarray, z: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[float, np.ndarray, np.ndarray]:
         rows = as_matrix(z)
-        values, p, dz = np.empty(len(rows), z.dtype), np.empty_like(rows), np.empty_like(rows)
+        shape, dtype = rows.shape, z.dtype
+        values, p, dz = np.empty(shape[0], dtype), np.empty(shape, dtype), np.empty(shape, dtype)
         classes = y if y.dtype is CLASSES and y.ndim == 1 else y.reshape(-1).astype(np.int64)
         value = functional.crossentropy.softmax_crossentropy(values, p, dz, rows, classes)
         if rows is not z:

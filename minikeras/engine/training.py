@@ -206,13 +206,18 @@ class Trainer(Compiled):
                 self.reset_metrics()
                 calls.on_epoch_begin(epoch)
                 self._keeps_batches = batches.arrays is not None
-                for step, batch in enumerate(batches.epoch(), batches.initial_batch):
-                    calls.on_train_batch_begin(step)
-                    with np.errstate(all="ignore"):  # what diverges ends in inf and nan, for TerminateOnNaN to see
-                        self.train_step(*batch)
-                    calls.on_train_batch_end(step, self._logs)
-                    if self.stop_training:
-                        break
+                quiet = np.errstate(all="ignore")  # what diverges ends in inf and nan, for TerminateOnNaN to see
+                watched = calls.sees_batches or not self._keeps_batches  # by the user's code, which may warn
+                train_step = quiet(self.train_step) if watched else self.train_step
+                with contextlib.nullcontext() if watched else quiet:
+                    for step, batch in enumerate(batches.epoch(), batches.initial_batch):
+                        if watched:
+                            calls.on_train_batch_begin(step)
+                        train_step(*batch)
+                        if watched:
+                            calls.on_train_batch_end(step, self._logs)
+                        if self.stop_training:
+                            break
                 logs = self._logs()
                 if validation is not None and not validation.exhausted and _is_due(epoch, validation_freq):
                     val_logs = self._evaluate(validation, calls)

@@ -115,17 +115,26 @@ def reference(function: Callable[P, R]) -> Callable[P, R]:
     return function.reference if isinstance(function, Operation) else function
 
 
-def ready(function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...] | None:
-    """Return what has to be called, and with what, to do the same without a line of Python inside; else None.
+def ready(calls: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]] | None:
+    """Return what has to be called, and with what, to do the same without a line of Python inside; None where it can't.
 
     For whoever must not be interrupted between two calls, or within one.
+
+    Args:
+        calls: functions, each with its arguments.
     """
-    if not isinstance(function, Operation):
-        return None if isinstance(function, (FunctionType, MethodType)) else (function, *arguments)
-    code = function.machine_code
-    if code is None or arguments[0].dtype is not function.dtype:
-        return None
-    return (code, threads.team(), *arguments) if function.has_team else (code, *arguments)
+    found = []
+    for call in calls:
+        function = call[0]
+        if type(function) is Operation:
+            code = function.machine_code
+            if code is None or call[1].dtype is not function.dtype:
+                return None
+            call = (code, threads.team(), *call[1:]) if function.has_team else (code, *call[1:])
+        elif isinstance(function, (FunctionType, MethodType)):
+            return None
+        found.append(call)
+    return found
 
 
 class Operation:

@@ -118,13 +118,20 @@ def rmsprop_centered_momentum(
     return w - m, v, m, a
 
 
-# Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps) ----------------
-# `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2.
+# Adam: m = m + (1 - beta_1)(g - m);  v = v + (1 - beta_2)(g^2 - v);  w = w - alpha m / (sqrt(v) + eps)
+# where alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t) makes up for m and v starting at zero ---------------------------
+# `rest_1` and `rest_2` are 1 - beta_1 and 1 - beta_2; t = 1, 2, ... is the number of the step.
+
+ONE = np.float32(1)
 
 
 @elementwise(writes="w m v")
-def adam(w: Vector, g: Vector, m: Vector, v: Vector, alpha: Number, rest_1: Number, rest_2: Number, eps: Number) -> New:
+def adam(
+    w: Vector, g: Vector, m: Vector, v: Vector, lr: Number, t: Number, beta_1: Number, beta_2: Number, rest_1: Number,
+    rest_2: Number, eps: Number,
+) -> New:  # fmt: skip
     """Momentum in units of the gradient's recent size (Kingma & Ba, 2015, end of section 2)."""
+    alpha = lr * np.sqrt(ONE - beta_2**t) / (ONE - beta_1**t)
     m = flush(m + (g - m) * rest_1, TINY)
     v = flush(v + (g * g - v) * rest_2, TINY_SQUARE)
     return w - m * alpha / (np.sqrt(v) + eps), m, v
@@ -132,9 +139,11 @@ def adam(w: Vector, g: Vector, m: Vector, v: Vector, alpha: Number, rest_1: Numb
 
 @elementwise(writes="w m v h")
 def amsgrad(
-    w: Vector, g: Vector, m: Vector, v: Vector, h: Vector, alpha: Number, rest_1: Number, rest_2: Number, eps: Number
-) -> New:
+    w: Vector, g: Vector, m: Vector, v: Vector, h: Vector, lr: Number, t: Number, beta_1: Number, beta_2: Number,
+    rest_1: Number, rest_2: Number, eps: Number,
+) -> New:  # fmt: skip
     """Adam whose steps never grow again once a gradient was large (Reddi et al., 2018): h = max(h, v) in v's place."""
+    alpha = lr * np.sqrt(ONE - beta_2**t) / (ONE - beta_1**t)
     m = flush(m + (g - m) * rest_1, TINY)
     v = flush(v + (g * g - v) * rest_2, TINY_SQUARE)
     h = np.maximum(h, v)

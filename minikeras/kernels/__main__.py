@@ -1,4 +1,7 @@
-"""Compile all kernels ahead of time: the door knows what there is to compile (see `functional`)."""
+"""Compile all kernels ahead of time.
+
+A command, which stands above all rooms: the door knows what there is to compile (see `functional`).
+"""
 
 import runpy
 

@@ -89,9 +89,9 @@ class ActivatedLayer(Layer):
     def gradients_to_write(self, kernel: Variable) -> tuple[np.ndarray, np.ndarray, bool]:
         """Return the arrays for dw and db, and whether to add to them; for a layer without b, one that nobody reads."""
         if self.bias is None:
-            (dw,), add = to_write((kernel,))
+            (dw,), add = to_write(kernel)
             return dw, np.zeros(kernel.shape[-1], self.dtype), add
-        (dw, db), add = to_write((kernel, self.bias))
+        (dw, db), add = to_write(kernel, self.bias)
         return dw, db, add
 
 

@@ -192,7 +192,7 @@ class Dense(ActivatedLayer):
 
 def as_matrix(x: np.ndarray) -> np.ndarray:
     """Return an array as a matrix: its last axis, and all others in one."""
-    if x.ndim == 2 and x.flags.c_contiguous:
+    if x.ndim == 2:
         return x
     return np.ascontiguousarray(x).reshape(-1 if x.shape[-1] else x.size, x.shape[-1])
 

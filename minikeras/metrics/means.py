@@ -91,9 +91,9 @@ class Mean(Metric):
 
     def add(self, value: float, count: int) -> None:
         """Do what `update_state` does with the mean of `count` values."""
-        kind = type(self.total)
-        self.total = self.total + kind(value) * kind(count)
-        self.count = self.count + kind(count)
+        total, kind = self.total, type(self.total)
+        count = kind(count)
+        self.total, self.count = total + kind(value) * count, self.count + count
 
     def result(self) -> float:
         return float(self.total / self.count) if self.count else 0.0
@@ -119,6 +119,7 @@ class MeanMetricWrapper(Mean):
         self._buffer: list[tuple[np.ndarray, np.ndarray]] = []
         super().__init__(name=name, dtype=dtype)
         self.fn, self.options, self._is_built_in = fn, options, is_built_in(fn)
+        self._counts = fn in COUNTING and type(self).update_state is MeanMetricWrapper.update_state
         vars(self).update(options)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -143,8 +144,7 @@ class MeanMetricWrapper(Mean):
 
     def update_buffered(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         """Take in many batches at once, where that gives the same bits: sums of zeros and ones are exact."""
-        counts = self.fn in COUNTING and type(self).update_state is MeanMetricWrapper.update_state
-        if y_pred.ndim != 2 or not counts:
+        if y_pred.ndim != 2 or not self._counts:
             self.update_state(y_true, y_pred)
             return
         self._buffer.append((y_true, y_pred))

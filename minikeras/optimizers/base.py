@@ -23,6 +23,7 @@ from ..common.arguments import ArgumentError
 from ..common.names import auto_name
 from ..common.serialization import Configurable, keras_class, serialize
 from ..variables import Parameters, Scalar, Variable, aligned_zeros
+from .clipping import clip
 from .schedules import LearningRateSchedule
 
 Call = tuple[Any, ...]  # a function, and what it is called with
@@ -33,6 +34,7 @@ class Segments(NamedTuple):
 
     variables: list[Variable]
     moves: int  # what `Variable.moves` was: the variables may live elsewhere after the next
+    homes: list[tuple[Parameters, frozenset[Variable]]]  # where they live, and which of them
     stepped: list[tuple[Any, np.ndarray, np.ndarray, list[np.ndarray]]]  # of each: type, weights, gradients, slots
     decayed: list[np.ndarray]  # weights that `weight_decay` applies to
 
@@ -73,7 +75,12 @@ class Optimizer(Configurable):
     }  # fmt: skip
     slot_start: float = 0.0  # what slots hold before the first step
     limits: ClassVar[dict[str, str]] = {}  # name -> interval, of numbers that a rule has stored by now
+    _has_calls: ClassVar[bool] = True  # whether a rule is written as `calls`, or as an `update` of its own
     own_numbers: ClassVar[int] = 0  # how many single numbers the built rule adds at the end of `variables`
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        cls._has_calls = cls.update is Optimizer.update
 
     def __init__(
         self,
@@ -281,13 +288,14 @@ class Optimizer(Configurable):
         self._check_known(variables)
         names = [name for group in self.slots() for name in group]
         self._pack_slots(names)
-        stepped, decayed = [], []
-        for home, here in _by_home(variables).items():
+        stepped, decayed, by_home = [], [], _by_home(variables)
+        for home, here in by_home.items():
             for run in home.runs(here):
                 slots = [self._vectors[home][name][run] for name in names]
                 stepped.append((home.values.dtype.type, home.values[run], home.gradients[run], slots))
             decayed += [home.values[run] for run in home.runs(v for v in here if self._decays(v))]
-        self._segments = Segments(variables, Variable.moves, stepped, decayed)
+        homes = [(home, frozenset(here)) for home, here in by_home.items()]
+        self._segments = Segments(variables, Variable.moves, homes, stepped, decayed)
         return self._segments
 
     def _pack_slots(self, names: Sequence[str]) -> None:
@@ -323,19 +331,20 @@ class Optimizer(Configurable):
             raise ValueError(f"Optimizer {self.name!r} is not built; call `build(variables)` first.")
         variables = self._trainable if variables is None else variables
         calls: list[Call] = [(np.copyto, v.value, new) for v, new in changed.items()] if changed else []
-        own = None if type(self).update is Optimizer.update else self.update
         if variables:
             segments = self._segments_of(variables)
-            gradients = [g for v in variables if (g := v.gradient) is not None]
+            for home, here in segments.homes:
+                home.settle_gradients(here)
             rate = self._current_rate()
             if self.clipnorm or self.global_clipnorm or self.clipvalue:
-                _clip(gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
+                gradients = [g for v in variables if (g := v.gradient) is not None]
+                clip(gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
             if self.weight_decay is not None:
                 for w in segments.decayed:
                     calls.append((functional.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
             for number, w, g, slots in segments.stepped:
                 given = w, g, number(rate), *slots
-                calls += self.calls(*given) if own is None else [(own, *given)]
+                calls += self.calls(*given) if self._has_calls else [(self.update, *given)]
             calls += self.counting()
         _do_all(calls)
 
@@ -403,37 +412,11 @@ def _by_home(variables: Iterable[Variable]) -> dict[Parameters, list[Variable]]:
     return homes
 
 
-def _clip(
-    gradients: list[np.ndarray], clipnorm: float | None, global_clipnorm: float | None, clipvalue: float | None
-) -> None:
-    """Limit the gradients, in place.
-
-    clipnorm:        g = g c / max(|g|, c)             |g| the norm of one variable's gradient
-    global_clipnorm: g = g c min(1 / |G|, 1 / c)       |G| that of all; not finite: everything becomes NaN
-    clipvalue:       g = min(max(g, -c), c)
-    """
-    if clipnorm:
-        for g in gradients:
-            c = g.dtype.type(clipnorm)
-            norm = np.sqrt(np.sum(np.square(g)))
-            g *= c
-            g /= np.maximum(norm, c)
-    elif global_clipnorm:
-        c = gradients[0].dtype.type(global_clipnorm)
-        norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
-        scale = c * np.minimum(1 / norm, 1 / c) + (norm - norm)
-        for g in gradients:
-            g *= scale
-    elif clipvalue:
-        for g in gradients:
-            np.clip(g, -clipvalue, clipvalue, out=g)
-
-
 def _do_all(calls: list[Call]) -> None:
     """Do all of these calls, or none; what they change are arrays among the arguments, or whose methods they are."""
     # One after the other without a line of Python in between, at which Ctrl-C could be noticed.
-    ready: list[Any] = [functional.ready(*call) for call in calls]
-    if None not in ready:
+    ready = functional.ready(calls)
+    if ready is not None:
         deque(starmap(operator.call, ready), 0)
         return
     arrays = [a for call in calls for a in (*call[1:], getattr(call[0], "__self__", None)) if isinstance(a, np.ndarray)]

@@ -151,15 +151,13 @@ class Adam(Optimizer):
         return [("momentum", "velocity"), *[("velocity_hat",)] * bool(self.amsgrad)]
 
     def calls(self, w: np.ndarray, g: np.ndarray, learning_rate: np.floating, *slots: np.ndarray) -> list[Call]:
-        # Powers in the weights' own float type: Keras's first steps show its roundings.
-        t = w.dtype.type(self.iterations.value.item() + 1)
-        one, beta_1, beta_2, *numbers = _numbers(w.dtype, self.beta_1, self.beta_2, self.epsilon)
-        alpha = learning_rate * np.sqrt(one - beta_2**t) / (one - beta_1**t)
         rule = functional.updates.amsgrad if self.amsgrad else functional.updates.adam
-        return [(rule, w, g, *slots, alpha, *numbers)]
+        number: Any = type(learning_rate)
+        t = number(self.iterations.value.item() + 1)
+        return [(rule, w, g, *slots, learning_rate, t, *_numbers(number, self.beta_1, self.beta_2, self.epsilon))]
 
 
 @functools.lru_cache
-def _numbers(dtype: np.dtype, beta_1: float, beta_2: float, epsilon: float) -> tuple[np.floating, ...]:
-    """Return 1, beta_1, beta_2, 1 - beta_1, 1 - beta_2 and epsilon in the weights' float type."""
-    return tuple(dtype.type(x) for x in (1, beta_1, beta_2, 1 - beta_1, 1 - beta_2, epsilon))
+def _numbers(number: Any, beta_1: float, beta_2: float, epsilon: float) -> tuple[np.floating, ...]:
+    """Return these, and 1 - beta_1 and 1 - beta_2, in the weights' float type."""
+    return tuple(map(number, (beta_1, beta_2, 1 - beta_1, 1 - beta_2, epsilon)))

@@ -142,7 +142,7 @@ class Conv2DTranspose(Convolution):
         _, (strides, padding, dilation, pool, _) = self.window(x.shape)
         geometry = (strides, padding, dilation, pool, (x.shape[1], x.shape[2]))
         w, no_pooling = self.kernel.value, np.empty((0, 0, 0, 0), x.dtype)
-        (dw,), add = to_write((self.kernel,))
+        (dw,), add = to_write(self.kernel)
         nobody, none = np.zeros(x.shape[3], x.dtype), np.empty((0, *dz.shape[1:]), x.dtype)
         functional.conv2d.backward(dw, nobody, none, x, x, no_pooling, dz, w, *geometry, False, add)
         self._add_bias_gradient(dz)
