@@ -5,6 +5,7 @@ import importlib
 import re
 from pathlib import Path
 
+import keras
 import layer_table
 import numpy as np
 import operations_table
@@ -79,10 +80,19 @@ def test_a_layer(examples, monkeypatch):
 
 
 def test_a_loss(examples, monkeypatch):
-    function, _ = examples.run("minikeras/losses/functions.py")
-    monkeypatch.setattr(losses, "poisson", function, raising=False)
-    (loss,) = examples.run("minikeras/losses/__init__.py")
-    monkeypatch.setattr(losses, loss.__name__, loss, raising=False)
+    function, _, loss = examples.run("minikeras/losses/regression.py")
+
+    def quantile_of_keras(y_true, y_pred, share=0.5):
+        above = keras.ops.cast(y_true, y_pred.dtype) - y_pred
+        return keras.ops.mean(keras.ops.maximum(share * above, (share - 1) * above), -1)
+
+    class QuantileOfKeras(type(keras.losses.Huber()).__base__):
+        def __init__(self, **options):
+            super().__init__(quantile_of_keras, name="quantile", **options)
+
+    for room, names in ((losses, (function, loss)), (keras.losses, (quantile_of_keras, QuantileOfKeras))):
+        for name, entry in zip(("quantile", "Quantile"), names, strict=True):
+            monkeypatch.setattr(room, name, entry, raising=False)
     for name, case in examples.rows("tests/test_losses.py").items():
         monkeypatch.setitem(test_losses.CASES, name, case)
         for dtype in ("float32", "float64"):

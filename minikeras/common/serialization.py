@@ -260,6 +260,10 @@ class Table:
     ):
         self.kind, self.module, self.base = kind, module, base or ()
         self.entries: dict[str, Any] = {}
+        self.enter(entries, aliases)
+
+    def enter(self, entries: Iterable[Any], aliases: dict[str, Any] | None = None) -> None:
+        """Add entries and further names."""
         for entry in entries:
             self.entries[entry.__name__] = entry
             if isinstance(entry, type):

@@ -11,6 +11,7 @@ from ..common.names import auto_name
 from ..common.serialization import Configurable
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+_EXPECTED = f"Expected one of {REDUCTIONS}."
 
 
 class Loss(Configurable):
@@ -42,7 +43,7 @@ class Loss(Configurable):
     ):
         self.name = name or auto_name(type(self).__name__)
         if reduction not in REDUCTIONS:
-            raise ValueError(f"Loss {self.name!r}: reduction must be one of {REDUCTIONS}, received {reduction!r}.")
+            raise ValueError(f"Invalid value for argument `reduction`. {_EXPECTED} Received: reduction={reduction!r}")
         self.reduction = reduction
         self._dtype = None if dtype is None else np.dtype(dtype).name
 

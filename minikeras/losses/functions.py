@@ -28,7 +28,8 @@ def same_rank(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.nd
     return y_true, y_pred
 
 
-def _operands(y_true: Any, y_pred: Any, owner: str) -> tuple[np.ndarray, np.ndarray]:
+def operands(y_true: Any, y_pred: Any, owner: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return t and p as arrays of one float type and shape; ValueError where the shapes don't fit."""
     y_pred = as_floats(y_pred)
     y_true, y_pred = same_rank(np.asarray(y_true, y_pred.dtype), y_pred)
     if y_true.shape != y_pred.shape:
@@ -38,7 +39,7 @@ def _operands(y_true: Any, y_pred: Any, owner: str) -> tuple[np.ndarray, np.ndar
     return y_true, y_pred
 
 
-def _clip(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def clip(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return p within [e, 1 - e], so that its logarithm is finite, and where it was there already.
 
     The derivative of a clipped number is 0.
@@ -53,35 +54,35 @@ def _clip(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @differentiable
 def mean_squared_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """mean((p - t)^2) over the last axis."""
-    t, p = _operands(y_true, y_pred, "mean_squared_error")
+    t, p = operands(y_true, y_pred, "mean_squared_error")
     return np.square(p - t).mean(-1)
 
 
 @mean_squared_error.derivative
 def mean_squared_error_gradient(y_true: Any, y_pred: Any) -> np.ndarray:
     """2 (p - t) / C."""
-    t, p = _operands(y_true, y_pred, "mean_squared_error")
+    t, p = operands(y_true, y_pred, "mean_squared_error")
     return ((p - t) * (2 / p.shape[-1])).reshape(np.shape(y_pred))
 
 
 @differentiable
 def mean_absolute_error(y_true: Any, y_pred: Any) -> np.ndarray:
     """mean(|p - t|) over the last axis."""
-    t, p = _operands(y_true, y_pred, "mean_absolute_error")
+    t, p = operands(y_true, y_pred, "mean_absolute_error")
     return np.abs(p - t).mean(-1)
 
 
 @mean_absolute_error.derivative
 def mean_absolute_error_gradient(y_true: Any, y_pred: Any) -> np.ndarray:
     """sign(p - t) / C."""
-    t, p = _operands(y_true, y_pred, "mean_absolute_error")
+    t, p = operands(y_true, y_pred, "mean_absolute_error")
     return (np.sign(p - t) / p.shape[-1]).reshape(np.shape(y_pred))
 
 
 @differentiable
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
     """The mean of d^2 / 2 where d = |p - t| <= delta, and of its tangent delta d - delta^2 / 2 beyond (Huber 1964)."""
-    t, p = _operands(y_true, y_pred, "huber")
+    t, p = operands(y_true, y_pred, "huber")
     d = np.abs(p - t)
     near = np.minimum(d, delta)
     return (near * (d - near / 2)).mean(-1)  # both pieces in one, and nothing to overflow in the piece not taken
@@ -90,7 +91,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
 @huber.derivative
 def huber_gradient(y_true: Any, y_pred: Any, delta: float = 1.0) -> np.ndarray:
     """(p - t) / C, with p - t clipped to [-delta, delta]."""
-    t, p = _operands(y_true, y_pred, "huber")
+    t, p = operands(y_true, y_pred, "huber")
     return (np.clip(p - t, -delta, delta) / p.shape[-1]).reshape(np.shape(y_pred))
 
 
@@ -118,12 +119,12 @@ def binary_crossentropy(
         label_smoothing: draws the targets this far towards 1/2, t -> t (1 - s) + s/2.
         axis: what the mean is taken over.
     """
-    t, p = _operands(y_true, y_pred, "binary_crossentropy")
-    t = _smooth(t, label_smoothing, 2)
+    t, p = operands(y_true, y_pred, "binary_crossentropy")
+    t = smooth(t, label_smoothing, 2)
     if from_logits:
         z = p
         return (np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))).mean(axis)
-    p, _ = _clip(p)
+    p, _ = clip(p)
     return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(axis)
 
 
@@ -132,12 +133,12 @@ def binary_crossentropy_gradient(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> np.ndarray:
     """((1 - t) / (1 - p) - t / p) / C, 0 where p was clipped; from logits (sigmoid(z) - t) / C."""
-    t, p = _operands(y_true, y_pred, "binary_crossentropy")
-    t = _smooth(t, label_smoothing, 2)
+    t, p = operands(y_true, y_pred, "binary_crossentropy")
+    t = smooth(t, label_smoothing, 2)
     if from_logits:
         dp = sigmoid(p) - t
     else:
-        p, inside = _clip(p)
+        p, inside = clip(p)
         dp = ((1 - t) / (1 - p) - t / p) * inside
     return (dp / p.shape[axis]).reshape(np.shape(y_pred))
 
@@ -157,12 +158,12 @@ def categorical_crossentropy(
         label_smoothing: draws the targets this far towards 1/C, t -> t (1 - s) + s/C.
         axis: the axis of the classes.
     """
-    t, p = _operands(y_true, y_pred, "categorical_crossentropy")
-    t = _smooth(t, label_smoothing, t.shape[-1])
+    t, p = operands(y_true, y_pred, "categorical_crossentropy")
+    t = smooth(t, label_smoothing, t.shape[-1])
     if from_logits:
         z = p
         return (t * (_log_sum_exp(z, axis) - z)).sum(axis)
-    q, _ = _clip(p / p.sum(axis, keepdims=True))
+    q, _ = clip(p / p.sum(axis, keepdims=True))
     return -(t * np.log(q)).sum(axis)
 
 
@@ -174,13 +175,13 @@ def categorical_crossentropy_gradient(
 
     Like TensorFlow, the second takes the targets to sum to 1.
     """
-    t, p = _operands(y_true, y_pred, "categorical_crossentropy")
-    t = _smooth(t, label_smoothing, t.shape[-1])
+    t, p = operands(y_true, y_pred, "categorical_crossentropy")
+    t = smooth(t, label_smoothing, t.shape[-1])
     if from_logits:
         return softmax(p, axis) - t
     total = p.sum(axis, keepdims=True)
     q = p / total
-    clipped, inside = _clip(q)
+    clipped, inside = clip(q)
     g = -t / clipped * inside
     return (g - (g * q).sum(axis, keepdims=True)) / total
 
@@ -203,9 +204,9 @@ def sparse_categorical_crossentropy(
     Raises:
         ValueError: a class outside [0, C); another axis than the last.
     """
-    t, z, ignored = _labels_and_scores(y_true, y_pred, ignore_class, axis)
+    t, z, ignored = labels_and_scores(y_true, y_pred, ignore_class, axis)
     if not from_logits:
-        z = np.log(_clip(z)[0])
+        z = np.log(clip(z)[0])
     values = _log_sum_exp(z)[:, 0] - z[np.arange(len(t)), t]
     if ignored is not None:
         values[ignored] = 0
@@ -217,13 +218,13 @@ def sparse_categorical_crossentropy_gradient(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> np.ndarray:
     """1 / sum(p) - [j = t] / p[t], 0 where p was clipped; from logits softmax(z) - [j = t]."""
-    t, z, ignored = _labels_and_scores(y_true, y_pred, ignore_class, axis)
+    t, z, ignored = labels_and_scores(y_true, y_pred, ignore_class, axis)
     rows = np.arange(len(t))
     if from_logits:
         dz = softmax(z, -1)
         dz[rows, t] -= 1
     else:
-        p, inside = _clip(z)
+        p, inside = clip(z)
         dz = np.repeat(1 / p.sum(-1, keepdims=True), p.shape[-1], -1)
         dz[rows, t] -= 1 / p[rows, t]
         dz *= inside
@@ -232,11 +233,14 @@ def sparse_categorical_crossentropy_gradient(
     return dz.reshape(np.shape(y_pred))
 
 
-def _labels_and_scores(
-    y_true: Any, y_pred: Any, ignore_class: int | None, axis: int
+def labels_and_scores(
+    y_true: Any,
+    y_pred: Any,
+    ignore_class: int | None = None,
+    axis: int = -1,
+    owner: str = "sparse_categorical_crossentropy",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return the classes as a vector, the predictions as a row per sample, and which rows to ignore."""
-    owner = "sparse_categorical_crossentropy"
     scores, labels = as_floats(y_pred), np.asarray(y_true)
     if axis not in (-1, scores.ndim - 1):
         raise ValueError(f"{owner}: the classes must be on the last axis (axis=-1), received axis={axis}.")
@@ -257,5 +261,6 @@ def _labels_and_scores(
     return labels, scores.reshape(-1, classes), ignored
 
 
-def _smooth(t: np.ndarray, amount: float, classes: int) -> np.ndarray:
+def smooth(t: np.ndarray, amount: float, classes: int) -> np.ndarray:
+    """Return t drawn towards 1 / classes."""
     return t * (1 - amount) + amount / classes if amount else t

@@ -115,3 +115,38 @@ def check_labels(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -
         wrong &= labels != loss.ignore_class
     if wrong.any():
         refuse_labels(labels, wrong, classes, owner)
+
+
+def check_group_labels(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any) -> None:
+    """One integer per sample, whichever: samples of one number belong together."""
+    if y_true.shape[1:] not in ((), (1,)):
+        raise ValueError(f"{loss.fn.__name__}: the labels must be one integer per sample, shape (None,) or (None, 1); "
+                         f"received {y_true.shape}.")  # fmt: skip
+    if y_true.dtype.kind == "f" and not (y_true == np.floor(y_true)).all():
+        raise ValueError(f"{loss.fn.__name__}: the labels must be integers, "
+                         f"received {_first(y_true, y_true != np.floor(y_true))}.")  # fmt: skip
+
+
+def check_sequences(y_true: np.ndarray, output_shape: tuple[Any, ...], loss: Any = None) -> None:
+    """Integers in [0, C) for outputs of shape (n, steps, C), with so few before the zeros that the steps can hold them.
+
+    Each label takes a step, and a blank between two equal ones another.
+    """
+    if y_true.ndim != 2:
+        raise ValueError("Targets `y_true` are expected to be a tensor of shape `(batch_size, max_length)` in integer "
+                         f"format. Received: y_true.shape={y_true.shape}")  # fmt: skip
+    if len(output_shape) != 3:
+        raise ValueError("Logits `y_pred` are expected to be a tensor of shape "
+                         "`(batch_size, max_length, num_classes)`. "
+                         f"Received: y_pred.shape={tuple(output_shape)}")  # fmt: skip
+    _, steps, classes = output_shape
+    wrong = ~((y_true >= 0) & (y_true < classes) & (y_true == np.floor(y_true)))
+    if wrong.any():
+        refuse_labels(y_true, wrong, classes, "ctc")
+    count = np.count_nonzero(y_true, -1)
+    twice = (y_true[:, 1:] == y_true[:, :-1]) & (np.arange(1, y_true.shape[1]) < count[:, None])
+    needed = count + twice.sum(-1)
+    if steps is not None and (needed > steps).any():
+        i = int(np.argmax(needed > steps))
+        raise ValueError(f"ctc: the {count[i]} labels of sample {i} take {needed[i]} steps, a blank between equal ones "
+                         f"included; the predictions have {steps}.")  # fmt: skip
