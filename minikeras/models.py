@@ -17,6 +17,7 @@ from .layers.base import Layer
 from .layers.core import InputLayer
 from .layers.shapes import Shape, checked_shape, dtype_policy
 from .layers.symbols import Node, Symbol
+from .saving.keras2 import completed, new_form
 
 
 @keras_class("keras")
@@ -112,7 +113,7 @@ class Model(Trainer):
         """Build the model that `get_config` described, with fresh weights."""
         if "input_layers" not in config:
             return super().from_config(config)
-        inputs, outputs, layers = symbols_of(config, custom_objects)
+        inputs, outputs, layers = symbols_of(completed(config), custom_objects)
         rest = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers", "dtype")}
         if cls is not Model and cls is not Functional:
             rest = {k: v for k, v in rest.items() if k in constructor_arguments(cls)}
@@ -324,6 +325,7 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> "Sequential":
         """Build the model that `get_config` described, with fresh weights."""
+        config = completed(config)
         layers = [deserialize(layer, custom_objects) for layer in config["layers"]]
         model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"), dtype=config.get("dtype"))
         shape = config.get("build_input_shape")
@@ -338,6 +340,8 @@ def model_from_json(json_string: str, custom_objects: dict[str, type] | None = N
     import json
 
     config = json.loads(json_string)
+    if isinstance(config, dict) and "module" not in config:
+        config = new_form(config)
     model = deserialize(config, custom_objects)
     if not isinstance(model, Model):
         kind = config.get("class_name") if isinstance(config, dict) else type(config).__name__

@@ -16,10 +16,11 @@ import numpy as np
 from ..common.budget import Budget
 from ..common.files import replacing
 from ..common.names import quoted
-from ..common.serialization import modules_of, serialize
+from ..common.serialization import serialize
 from . import hdf5
 from .archive import KERAS_VERSION, config_text, model_from_config, settle
 from .hdf5 import Source
+from .keras2 import compile_arguments, new_form
 from .untrusted import ModelFileError, open_file, parse_config
 from .weights import Assignments, Entry, OptimizerState, fill, listed, raise_or_warn
 
@@ -110,16 +111,18 @@ def load(path: str, compile: bool, max_bytes: int) -> Any:
             holds_weights = is_legacy(source) or source.has(source.root, "layers")
             what = "weights only: build the model, and call `model.load_weights`" if holds_weights else "none"
             raise ModelFileError(f"expected a model in this file, found {what}.")
-        config = _new_form(parse_config(texts[0], max_bytes), ("keras", "keras.layers"))
-        training = source.texts(source.root, "training_config", 1) if compile else None
+        config = new_form(parse_config(texts[0], max_bytes))
+        said = source.texts(source.root, "training_config", 1) if compile else None
+        training = parse_config(said[0], max_bytes) if said else None
         if training:
-            config["compile_config"] = _compile_arguments(parse_config(training[0], max_bytes))
+            config["compile_config"] = compile_arguments(training)
         model = model_from_config(config, compile, budget)
         group = source.group(source.root, "model_weights")
         if group is None:
             raise ModelFileError("the weights (group 'model_weights') are missing.")
         assignments = _matched(model, source, group, False, False)
-        fill(assignments, _optimizer_state(model, source) if training else None, source, fresh=True)
+        state = _optimizer_state(model, source, training.get("optimizer_config")) if training else None
+        fill(assignments, state, source, fresh=True)
     settle(model)
     return model
 
@@ -194,10 +197,12 @@ def _names(source: Source, owner: Any, name: str) -> list[str]:
     return names
 
 
-def _optimizer_state(model: Any, source: Source) -> OptimizerState:
+def _optimizer_state(model: Any, source: Source, config: Any) -> OptimizerState:
     group = source.group(source.root, "optimizer_weights")
     names: list[Any] = [] if group is None else [*_names(source, group, "weight_names")]
-    rate = model.optimizer.variables[1:2]
+    if names and "use_ema" not in (config or {}).get("config", {}):
+        names = _variable_by_variable(names, model)
+    rate = [v for v in model.optimizer.variables[1:2] if v.path.endswith("/learning_rate")]
     if names and rate and (len(names) == 1 or source.numbers(group, names[1]).shape != ()):
         names.insert(1, None)  # Keras 2 keeps the learning rate in the config only
     return OptimizerState(
@@ -205,68 +210,19 @@ def _optimizer_state(model: Any, source: Source) -> OptimizerState:
     )
 
 
-# Keras 2's configs -------------------------------------------------------------------------------------------------
+def _variable_by_variable(names: list[Any], model: Any) -> list[Any]:
+    """Return the names of an optimizer's state in the order of `variables`.
 
-_RENAMED = {
-    "InputLayer": {"batch_input_shape": "batch_shape"},
-    "LeakyReLU": {"alpha": "negative_slope"},
-}
-_DROPPED: dict[Any, tuple[str, ...]] = {"keras.optimizers": ("jit_compile", "is_legacy_optimizer", "decay")}
-
-
-def _new_form(config: Any, modules: tuple[str, ...]) -> Any:
-    """Return a config with the module that Keras 3 writes, here and in the values inside."""
-    if isinstance(config, list):
-        return [_new_form(v, modules) for v in config]
-    if not isinstance(config, dict):
-        return config
-    if not ("class_name" in config and "config" in config):
-        return {name: _new_form(value, modules) for name, value in config.items()}
-    name, module = config["class_name"], config.get("module")
-    if not isinstance(name, str):
-        raise ModelFileError(f"a class in the config is named by a text, received {quoted(name)}.")
-    registered = config.get("registered_name") or name
-    short = name.rpartition(">")[2]
-    if module is None:
-        homes = modules_of(short)
-        module = next((m for m in (*modules, *homes) if m in homes), None)
-    arguments = config["config"]
-    if isinstance(arguments, dict):
-        dropped = _DROPPED.get(module, ())
-        renamed = _RENAMED.get(short, {}) if module == "keras.layers" else {}
-        arguments = {
-            renamed.get(k, k): _new_form(v, ("keras.layers", "keras.initializers", "keras.regularizers"))
-            for k, v in arguments.items()
-            if k not in dropped
-        }
-    calls = {key: config[key] for key in ("name", "inbound_nodes") if key in config}
-    return {"module": module, "class_name": short, "config": arguments, "registered_name": registered, **calls}
-
-
-def _compile_arguments(training: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `compile` from a file's `training_config`."""
-    metrics = {kind: _metrics(training.get(kind)) for kind in ("metrics", "weighted_metrics")}
-    return {
-        "optimizer": _new_form(training.get("optimizer_config"), ("keras.optimizers",)),
-        "loss": _new_form(training.get("loss"), ("keras.losses",)),
-        "loss_weights": training.get("loss_weights"),
-        **metrics,
-    }
-
-
-def _metrics(config: Any) -> Any:
-    """Return metrics in the lists and dictionaries that belong to the outputs."""
-    if isinstance(config, list):
-        return [_metrics(c) for c in config]
-    if isinstance(config, dict) and "class_name" not in config:
-        return {name: _metrics(c) for name, c in config.items()}
-    return _metric(config)
-
-
-def _metric(config: Any) -> Any:
-    """Return a metric; Keras 2 wraps those that were given by name, together with the function it chose."""
-    if isinstance(config, dict) and config.get("class_name") == "MeanMetricWrapper":
-        options = config.get("config")
-        if isinstance(options, dict) and isinstance(options.get("fn"), str):
-            return options["name"] if options.get("name") in ("accuracy", "acc") else options["fn"]
-    return _new_form(config, ("keras.metrics", "keras.losses"))
+    Up to Keras 2.10 the first slot of all weights came first, then the second of all, ...; and after them some that
+    nobody needs, such as the empty ones of an Adam without `amsgrad`.
+    """
+    kinds = [len(group) for group in model.optimizer.slots()]
+    count = len(model.trainable_weights)
+    slots = names[1 : 1 + sum(kinds) * count]
+    if len(slots) < sum(kinds) * count:
+        return names
+    ordered, start = names[:1], 0
+    for kind in kinds:
+        ordered += [slots[start + slot * count + i] for i in range(count) for slot in range(kind)]
+        start += kind * count
+    return ordered
