@@ -11,6 +11,7 @@ from . import saving
 from .common.arguments import checked
 from .common.names import auto_name, refuse_other_names
 from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
+from .engine.cloning import clone_model
 from .engine.graph_config import graph_config, symbols_of
 from .engine.training import Trainer
 from .layers.base import Layer
@@ -349,18 +350,6 @@ def model_from_json(json_string: str, custom_objects: dict[str, type] | None = N
     if config.get("compile_config"):
         model.compile_from_config(config["compile_config"])
     return model
-
-
-@checked
-def clone_model(model: Model) -> Model:
-    """Return a new model of the same architecture, with fresh weights.
-
-    Raises:
-        TypeError: something that is no model.
-    """
-    if not isinstance(model, Model):
-        raise TypeError(f"clone_model: expected a model, received {model!r}.")
-    return type(model).from_config(model.get_config())
 
 
 load_model, save_model = saving.load_model, saving.save_model

@@ -76,6 +76,11 @@ OLD = [
     ("Softmax", {"axis": [-1]}, {"axis": -1}),
     ("Embedding", {"input_dim": 3, "output_dim": 2, "input_length": 7}, {"input_dim": 3}),
     ("SpatialDropout2D", {"rate": 0.5, "noise_shape": None, "trainable": True}, {"rate": 0.5}),
+    ("Conv3DTranspose", {"filters": 2, "kernel_size": [3, 3, 3], "groups": 1}, {"filters": 2}),
+    ("DepthwiseConv1D", {"kernel_size": 3, "groups": 1}, {"depth_multiplier": 1}),
+    ("SeparableConv1D", {"filters": 2, "kernel_size": 3, "groups": 1, "kernel_initializer": "zeros"}, {"filters": 2}),
+    ("SpatialDropout1D", {"rate": 0.5, "noise_shape": None, "trainable": True}, {"rate": 0.5}),
+    ("SpatialDropout3D", {"rate": 0.5, "noise_shape": None, "trainable": True}, {"rate": 0.5}),
     ("InputLayer", {"batch_input_shape": [None, 3], "sparse": False, "ragged": False}, {"batch_shape": (None, 3)}),
     ("Dense", {"units": 3, "dtype": {"class_name": "Policy", "config": {"name": "float32"}}}, {"units": 3}),
 ]
@@ -83,6 +88,8 @@ OLD = [
 
 @pytest.mark.parametrize(("kind", "old", "now"), OLD)
 def test_an_option_of_old_configs_gets_its_new_form(kind, old, now):
+    if kind in OPTIONS and not hasattr(layers, kind):
+        pytest.skip("no such layer")
     layer = layers_of({"class_name": kind, "config": {"name": "old", **old}})
     config = layer.get_config()
     assert {name: config[name] for name in now} == now
