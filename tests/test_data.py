@@ -9,6 +9,7 @@ import pytest
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
+import minikeras
 from minikeras import config, data, random, utils
 
 N = 10
@@ -549,3 +550,82 @@ def test_keras_refuses_the_same_combinations():
             ArrayDataAdapter(X, y, **arguments)
         with pytest.raises(ValueError, match=r"class_weight|differ"):
             data.batches(X, y, **arguments)
+
+
+# Tables
+
+
+class Table(Frame):
+    """Stands for a pandas DataFrame whose columns are of several kinds: its array is one of objects."""
+
+    columns = ("age", "town")
+
+    def __init__(self, values):
+        super().__init__(np.array(values, dtype=object))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=object)
+
+
+class Weights(dict):
+    """Stands for a pandas Series, whose values come without their index."""
+
+    def to_dict(self):
+        return dict(self)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[20.0, True], [30.0, False]],
+        [[np.int64(1), np.float32(2)], [3, 4.5]],
+        [[1, 2], [3, 4]],
+        [[np.bool_(True), 7], [False, np.uint8(3)]],
+    ],
+)
+def test_columns_of_several_kinds_become_one_array(rows):
+    x, y, _ = data.standardize(Table(rows), np.array([0, 1], object))
+    np.testing.assert_array_equal(x, np.array(rows, "float32"))
+    assert x.dtype == "float32"
+    assert y.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Table([[1.0, "A"], [2.0, 3]]), r"At column 'town', row 0, there is 'A' \(str\)"),
+        (np.array([1, None]), r"At index \(1,\) there is None \(NoneType\)"),
+        (np.array([np.ones(2), np.ones(3)], object), "np.stack makes one array"),
+        (np.array(["1", 2], object), r"At index \(0,\) there is '1' \(str\)"),
+    ],
+)
+def test_what_is_no_number_is_shown_with_its_place(value, message):
+    with pytest.raises(TypeError, match=message):
+        data.standardize(value)
+
+
+def test_class_weights_of_a_series_are_taken_by_its_index():
+    y = np.array([0, 1, 1, 1])
+    source = data.batches(np.ones((4, 1)), y, class_weight=Weights({1: 4 / 3, 0: 4.0}))
+    np.testing.assert_allclose(source.peek()[2], [4, 4 / 3, 4 / 3, 4 / 3])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_predict_answers_where_a_number_is_missing_and_evaluate_says_why_it_cannot(value):
+    model = minikeras.Sequential([minikeras.Input((3,)), minikeras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((6, 3))
+    expected = model.predict(x, verbose=0)
+    x[2, 1] = value
+    rest = [0, 1, 3, 4, 5]
+    for y in (
+        model.predict(x, verbose=0),
+        model.predict(x, batch_size=2, verbose=0, steps=3),
+        model.predict_on_batch(x),
+        model.predict(iter([(x[:3],), (x[3:],)]), verbose=0),
+        np.asarray(model(x)),
+    ):
+        assert not np.isfinite(y[2]).any()
+        np.testing.assert_allclose(y[rest], expected[rest])
+    with pytest.raises(ValueError, match=r"index \(2, 1\).*No loss can be computed with"):
+        model.evaluate(x, np.ones(6), verbose=0)

@@ -113,7 +113,7 @@ TABLE = {
     "bad batch in a stream": (lambda: fit(iter([(X, Y + 5)]), None), ValueError, [r"\b[567]\b"]),
     "class and sample weights": (lambda: fit(class_weight={0: 1.0}, sample_weight=np.ones(20)), ValueError, ["class_weight", "sample_weight"]),
     "predict empty": (lambda: classifier().predict(X[:0]), ValueError, ["empty|no samples|0 samples"]),
-    "predict NaN": (lambda: classifier().predict(with_value(X, (0, 0), np.nan), verbose=0), ValueError, ["NaN|nan"]),
+    "evaluate NaN": (lambda: classifier().evaluate(with_value(X, (0, 0), np.nan), Y, verbose=0), ValueError, ["NaN or infinite", "No loss can be computed"]),
     # settings
     "float type": (lambda: keras.config.set_floatx("float16"), ValueError, ["float16"]),
     "epsilon": (lambda: keras.config.set_epsilon(-1), ValueError, ["-1"]),

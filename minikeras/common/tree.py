@@ -63,8 +63,18 @@ def pack(structure: Any, leaves: Iterable[Any]) -> Any:
         filled = {key: pack(structure[key], leaves) for key in sorted(structure)}
         return {key: filled[key] for key in structure}
     if isinstance(structure, (list, tuple)):
-        return type(structure)([pack(part, leaves) for part in structure])
+        parts = [pack(part, leaves) for part in structure]
+        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
     return next(leaves)
+
+
+def paths(structure: Any) -> list[tuple[Any, ...]]:
+    """Return the keys and indices that lead to each of the leaves, in the order of `flatten`."""
+    if isinstance(structure, dict):
+        return [(key, *path) for key in sorted(structure) for path in paths(structure[key])]
+    if isinstance(structure, (list, tuple)):
+        return [(i, *path) for i, part in enumerate(structure) for path in paths(part)]
+    return [()]
 
 
 def is_nested(structure: Any) -> bool:
@@ -79,7 +89,8 @@ def flatten_like(
 
     Args:
         structure: of the model's inputs or outputs.
-        given: the same structure; or a list in the order of the leaves; or a dictionary by name.
+        given: the same structure; or a list in the order of the leaves; or a dictionary by name; or, where all
+            leaves but one may be missing, that one.
         names: of each leaf, the names by which a dictionary may call it.
         owner: what an error calls the whole, such as `"Model 'm', x"`.
         optional: which leaves may be missing in a dictionary, or be left out of a list; they become None.
@@ -93,7 +104,7 @@ def flatten_like(
         if isinstance(structure, dict) and _is_deep(structure):
             return _in_form(structure, given, owner)
         if isinstance(structure, dict):
-            names = [(key, *others) for key, others in zip(sorted(structure), names, strict=True)]
+            names = [(key,) for key in sorted(structure)]
         if all(optional):
             _check_known(names, given, owner)
         return [_named(given, known, owner, missing) for known, missing in zip(names, optional, strict=True)]
@@ -101,13 +112,16 @@ def flatten_like(
         alone = is_nested(given) and len(given) == 1 and getattr(given[0], "ndim", 0) > 0
         return [given[0] if alone else given]
     if not is_nested(given):
+        if sum(optional) == count - 1:
+            return [None if missing else given for missing in optional]
         raise ValueError(
             f"{owner}: expected {count} arrays, for {_listed(names)}; received one. Give a list of them, or a "
             f"dictionary {{{names[0][0]!r}: ..., {names[1][0]!r}: ...}}."
         )
-    if isinstance(structure, dict) and list(structure) != sorted(structure) and len(structure) > 1:
+    if isinstance(structure, dict) and list(structure) != sorted(structure):
         raise ValueError(f"{owner}: expected a dictionary with the keys {list(structure)}, as no order is implied.")
-    leaves = _in_form(structure, given, owner) if _is_deep(structure) else list(given)
+    is_flat = len(given) == count and not any(map(is_nested, given))
+    leaves = _in_form(structure, given, owner) if _is_deep(structure) and not is_flat else list(given)
     if len(leaves) == count - sum(optional) < count:
         rest = iter(leaves)
         return [None if missing else next(rest) for missing in optional]
@@ -164,4 +178,4 @@ def _listed(names: Sequence[Sequence[str]]) -> str:
     return ", ".join(known[0] for known in names)
 
 
-__all__ = ["Bundle", "flatten", "flatten_like", "is_nested", "pack"]
+__all__ = ["Bundle", "flatten", "flatten_like", "is_nested", "pack", "paths"]

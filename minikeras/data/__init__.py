@@ -28,6 +28,7 @@ def batches(
     class_weight: dict[int, float] | None = None,
     dtype: str | None = None,
     arrange: Arrange = None,
+    finite: bool = True,
 ) -> "Batches":
     """Return the batches of some data, ready for any number of epochs.
 
@@ -42,9 +43,11 @@ def batches(
         steps: batches per epoch; by default all there are.
         shuffle: True for a new order in each epoch, `"batch"` to shuffle only within batches.  Of the streams, only
             objects with a length and an index are shuffled: the order of their batches.
-        class_weight: class id -> weight, turned into sample weights; classes not named weigh 1.
+        class_weight: class id -> weight, turned into sample weights; classes not named weigh 1.  A pandas Series is
+            taken by its index.
         dtype: of x, of float targets and of the weights; `config.floatx()` by default.  Integer targets stay integers.
         arrange: makes arrays, or bundles, of (x, y, sample_weight) in the forms that a model's users give them in.
+        finite: whether x with NaN or infinite numbers is refused.
 
     Raises:
         ValueError: empty, ragged, NaN or infinite data, lengths that differ, impossible counts, arguments that
@@ -56,6 +59,7 @@ def batches(
     check_count("steps", steps)
     if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "batch":
         raise ValueError(f"shuffle: expected True, False or 'batch', received {shuffle!r}.")
+    class_weight = getattr(class_weight, "to_dict", lambda: class_weight)()
     if class_weight is not None and not isinstance(class_weight, dict):
         raise TypeError(
             f"class_weight: expected a dictionary from class id to weight, received {type(class_weight).__name__}. "
@@ -68,8 +72,9 @@ def batches(
                     f"{name} was given beside a stream of batches (x is a {type(x).__name__}): "
                     "leave it out, and let each batch be (x, y) or (x, y, sample_weight)."
                 )
-        return StreamBatches(x, steps, bool(shuffle), class_weight, dtype, arrange)
-    triple = standardize(x, y, sample_weight, class_weight=class_weight, dtype=dtype, arrange=arrange)
+        return StreamBatches(x, steps, bool(shuffle), class_weight, dtype, arrange, finite)
+    options: dict[str, Any] = {"class_weight": class_weight, "dtype": dtype, "arrange": arrange, "finite": finite}
+    triple = standardize(x, y, sample_weight, **options)
     return ArrayBatches(triple, batch_size, steps, shuffle)
 
 

@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from ..common.names import quoted
 from ..common.tree import Bundle
 
 #: One batch or one whole data set: x, y, sample_weight; each an array, or a `tree.Bundle` of them, the latter two None
 #: where there is none.
 Triple = tuple[Any, Any, Any]
+
+_CODES = np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
+#: The types of numbers, of Python and NumPy, among objects.
+NUMBERS = {bool, int, float, *(np.dtype(code).type for code in _CODES)}
 
 #: Makes bundles of what a user gives; see `batches`.
 Arrange = Callable[[Any, Any, Any], tuple[Any, Any, Any]] | None
@@ -28,11 +33,13 @@ def standardize(
     dtype: str = "float32",
     where: str = "",
     arrange: Arrange = None,
+    finite: bool = True,
 ) -> Triple:
     """Check and convert one batch or a whole data set; arrays that fit already are not copied.
 
     x, float targets and weights become C-contiguous arrays of `dtype`, booleans among the targets 0 and 1; integer
-    targets stay what they are.  `where` follows the argument's name in errors.  Raises as `batches` does.
+    targets stay what they are.  `where` follows the argument's name in errors; `finite` is False where NaN and
+    infinity may pass, as for predictions.  Raises as `batches` does.
     """
     if x is None:
         raise ValueError("x is None: expected an array, or a stream of batches.")
@@ -42,7 +49,7 @@ def standardize(
         raise ValueError(
             "class_weight and sample_weight exclude each other: multiply the class weights into sample_weight."
         )
-    x = each(_converted, x, "x" + where, dtype)
+    x = each(_converted, x, "x" + where, dtype, False, finite)
     if y is not None or sample_weight is not None:
         y = each(_converted, y, "y" + where, dtype, True)
         sample_weight = each(_converted, sample_weight, "sample_weight" + where, dtype)
@@ -122,14 +129,10 @@ def to_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is ragged: its rows differ in length or depth ({error}). Pad or cut them.") from None
+    if array.dtype.kind == "O" and array.ndim and set(map(type, array.flat)) <= NUMBERS:
+        array = np.array(array.tolist())  # as a table has them whose columns are of several kinds
     if array.dtype.kind not in "biuf":
-        kind = type(value).__name__
-        hint = {
-            "U": " Encode text as numbers first.",
-            "O": " One of its elements is not a number (None, text, a list of another length).",
-        }.get(array.dtype.kind, "")
-        if array.ndim == 0 and array.dtype.kind == "O":
-            hint = " For a sparse matrix: x.toarray()." if hasattr(value, "toarray") else ""
+        kind, hint = type(value).__name__, _hint(value, array)
         raise TypeError(f"{name}: expected numbers, received a {kind} of dtype {array.dtype}.{hint}")
     if array.ndim == 0:
         raise ValueError(f"{name}: expected an array with the samples along its first axis, received {array[()]!r}.")
@@ -138,7 +141,27 @@ def to_array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _converted(value: Any, name: str, dtype: str, keep_integers: bool = False) -> np.ndarray:
+def _hint(value: Any, array: np.ndarray) -> str:
+    """Return what may be done about an array of something else than numbers, and where the first of it stands."""
+    if array.dtype.kind == "U":
+        return " Encode text as numbers first."
+    if array.dtype.kind != "O":
+        return ""
+    if array.ndim == 0:
+        return " For a sparse matrix: x.toarray()." if hasattr(value, "toarray") else ""
+    place, found = next((i, found) for i, found in np.ndenumerate(array) if type(found) not in NUMBERS)
+    columns = getattr(value, "columns", None)
+    where = f"index {place}" if columns is None else f"column {columns[place[1]]!r}, row {place[0]},"
+    if getattr(found, "ndim", 0) or isinstance(found, (list, tuple)):
+        shape = np.shape(found) if isinstance(found, np.ndarray) else f"length {len(found)}"
+        return (
+            f" At {where} there is a {type(found).__name__} of {shape}: np.stack makes one array of arrays that are of "
+            "one shape; pad or cut others."
+        )
+    return f" At {where} there is {quoted(found)} ({type(found).__name__})."
+
+
+def _converted(value: Any, name: str, dtype: str, keep_integers: bool = False, finite: bool = True) -> np.ndarray:
     array = original = to_array(value, name)
     kind = original.dtype.kind
     if keep_integers and kind in "biu":
@@ -146,7 +169,7 @@ def _converted(value: Any, name: str, dtype: str, keep_integers: bool = False) -
     if original.dtype != np.dtype(dtype) or not original.flags.c_contiguous:
         with np.errstate(over="ignore", invalid="ignore"):
             array = np.ascontiguousarray(original, dtype=dtype)
-    if kind == "f":
+    if kind == "f" and finite:
         check_finite(name, array, original)
     return array
 
@@ -165,5 +188,6 @@ def check_finite(name: str, array: np.ndarray, original: np.ndarray) -> None:
         what = f"too large for {array.dtype}" if np.isfinite(first) else "NaN or infinite"
         raise ValueError(
             f"{name} contains {bad} value{'s' * (bad > 1)} that {'are' if bad > 1 else 'is'} {what}, "
-            f"the first at index {place}: {first}. Remove or replace them (np.nan_to_num) before training."
+            f"the first at index {place}: {first}. No loss can be computed with them: remove them, or replace them "
+            "(np.nan_to_num)."
         )

@@ -27,9 +27,10 @@ class StreamBatches(Batches):
         class_weight: dict[int, float] | None,
         dtype: str,
         arrange: Arrange = None,
+        finite: bool = True,
     ):
         self.source, self.shuffle, self.class_weight, self.dtype = source, shuffle, class_weight, dtype
-        self.arrange = arrange
+        self.arrange, self.finite = arrange, finite
         self._count = 0
         self._indexed = not isinstance(source, list) and hasattr(source, "__getitem__")
         super().__init__(steps, _batch_count(source))
@@ -88,8 +89,8 @@ class StreamBatches(Batches):
                 "expected x, (x,), (x, y) or (x, y, sample_weight)."
             )
         x, y, w = (*batch, None, None)[:3] if is_pair else (batch, None, None)
-        weights = self.class_weight
-        return standardize(x, y, w, class_weight=weights, dtype=self.dtype, where=where, arrange=self.arrange)
+        options: dict[str, Any] = {"dtype": self.dtype, "arrange": self.arrange, "finite": self.finite}
+        return standardize(x, y, w, class_weight=self.class_weight, where=where, **options)
 
 
 class PyDataset:

@@ -2,7 +2,7 @@
 
     layers          each layer's config, with its calls: inbound_nodes, [{args, kwargs}, ...]
     input_layers    [layer, number of the call, number of the output] of each input, in the form that the user gave
-    output_layers   likewise
+    output_layers   likewise; a tuple becomes a list in JSON, as in Keras
 
 A symbol within `args` is a `__keras_tensor__` with such a triple as its `keras_history`.  Where a functional model is
 itself the layer, `output_layers` counts its calls from 1: Keras once gave it a call of its own.
@@ -61,7 +61,11 @@ def graph_config(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
         }
         for layer, nodes in calls.items()
     ]
-    return {"layers": layers, "input_layers": _mapped(inputs, end), "output_layers": _mapped(outputs, end)}
+    return {
+        "layers": layers,
+        "input_layers": _mapped(inputs, end, tuple),
+        "output_layers": _mapped(outputs, end, tuple),
+    }
 
 
 def _counts_from(layer: Layer) -> int:
@@ -74,11 +78,13 @@ def _arguments(layer: Layer, node: Node) -> dict[str, Any]:
     return {**said, "mask": _mapped(node.given, lambda symbol: None)} if _counts_from(layer) else said
 
 
-def _mapped(structure: Any, function: Any) -> Any:
+def _mapped(structure: Any, function: Any, kind_of_tuples: type = list) -> Any:
+    """Return what a function makes of each leaf, in the form of the structure."""
     if isinstance(structure, dict):
-        return {key: _mapped(value, function) for key, value in structure.items()}
+        return {key: _mapped(value, function, kind_of_tuples) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return [_mapped(value, function) for value in structure]
+        kind = kind_of_tuples if isinstance(structure, tuple) else list
+        return kind([_mapped(value, function, kind_of_tuples) for value in structure])
     return function(structure)
 
 
@@ -175,6 +181,8 @@ class _Rebuilding:
         """Return the symbols that an entry of `input_layers` or `output_layers` means."""
         if isinstance(place, dict):
             return {key: self.end(value) for key, value in place.items()}
+        if isinstance(place, tuple):  # which JSON doesn't keep
+            return tuple(map(self.end, place))
         _checked(place, list, "input_layers and output_layers")
         if not (len(place) == 3 and isinstance(place[0], str)):
             return [self.end(part) for part in place]

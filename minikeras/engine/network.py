@@ -5,6 +5,7 @@ their weights, and may be a layer of another network.
 """
 
 import math
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -205,7 +206,7 @@ class Network(Layer):
         if self.graph is None:
             return super().__call__(x, training=training)
         single = not (self._has_several_inputs or is_nested(x))
-        xs = [x] if single else flatten_like(self._inputs, x, self._input_names, f"Model {self.name!r}")
+        xs = [x] if single else self._flat_inputs(x, f"Model {self.name!r}")
         kinds = {isinstance(a, Symbol) for a in xs}
         if len(kinds) > 1:
             raise ValueError(f"Model {self.name!r}: its inputs are symbols or arrays, not some of each.")
@@ -215,9 +216,9 @@ class Network(Layer):
             self.nodes.append(node)
             return pack(self._outputs, node.outputs) if is_nested(self._outputs) else node.output
         entrances = self.graph.entrances
-        xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
-        self.check_input([a.shape for a in xs])
         with np.errstate(all="ignore"):
+            xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
+            self.check_input([a.shape for a in xs])
             y = owned(self.forward(xs if len(xs) > 1 else xs[0], training)[0], xs)
         return self._as_outputs(y)
 
@@ -358,6 +359,26 @@ class Network(Layer):
         if x.ndim == len(expected) + 1 and x.shape[-1] == 1:
             return x[..., 0]
         return x
+
+    def _flat_inputs(self, x: Any, owner: str) -> list[Any]:
+        """Return the inputs in one order, of the form that the model has or of one that leaves no doubt.
+
+        Raises:
+            ValueError: another number of inputs, or names that are none of theirs.
+        """
+        expected = "The structure of `inputs` doesn't match the expected structure."
+        try:
+            xs = flatten_like(self._inputs, x, self._input_names, owner)
+        except ValueError as error:
+            raise ValueError(f"{expected} {error}") from None
+        if is_nested(x) and isinstance(self._inputs, dict) and (not isinstance(x, dict) or len(x) > len(xs)):
+            names = pack(self._inputs, [symbol.name for symbol in self.inputs])
+            found = list(x) if isinstance(x, dict) else f"a {type(x).__name__} of {len(x)}"
+            warnings.warn(f"{expected}\nExpected: {names}\nReceived: {found}", stacklevel=4)
+        for value, symbol in zip(xs, self.inputs, strict=True):
+            if value is None:
+                raise ValueError(f"The input {symbol.name!r} is not optional, but None was passed. {owner} needs all.")
+        return xs
 
     def _as_outputs(self, y: Any) -> Any:
         """Return what the graph computed in the form of the model's outputs."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, functional, losses
+from .. import activations, functional
 from ..common.tree import Bundle
 from ..layers.activated import ActivatedLayer
 from ..layers.core import as_matrix
 from ..losses import Loss, SparseCategoricalCrossentropy
 from ..metrics import Mean, Metric, resolve
-from .compile_arguments import labels_of, loss_weights_of, losses_of, metrics_of
+from .compile_arguments import labels_of, loss_names_of, loss_of, loss_weights_of, losses_of, metrics_of
 
 CLASSES = np.dtype("int64")
 
@@ -133,9 +133,9 @@ class Objective:
         batches = [(len(y), *shape[1:]) for shape in shapes]
         given = losses_of(arguments["loss"], structure, names)
         #: The weights of the losses; Python's numbers, with which arrays keep their float type.
-        self._weights = loss_weights_of(arguments["loss_weights"], structure, names)
+        self._weights = loss_weights_of(arguments["loss_weights"], arguments["loss"], structure, names)
         self.losses: dict[int, Any] = {
-            i: losses.as_loss(loss, targets[i], batches[i]) for i, loss in given.items() if targets[i] is not None
+            i: loss_of(loss, targets[i], batches[i]) for i, loss in given.items() if targets[i] is not None
         }
         lacking = [labels[i] for i in given if i not in self.losses]
         if lacking:
@@ -143,7 +143,7 @@ class Objective:
         self.check_targets(y, shapes)
         #: The mean of each loss, without its weight; a single one is the whole loss already.  As in tf.keras a mean
         #: over batches, whatever their sizes, where that of the whole loss is one over samples.
-        self._trackers = {i: Mean(name=f"{labels[i]}_loss") for i in self.losses} if len(self.losses) > 1 else {}
+        self._trackers = {i: Mean(name=name) for i, name in loss_names_of(self.losses, structure, names).items()}
         self._metrics: list[tuple[int, Metric, bool]] = []  # number of the output, metric, whether it is weighted
         for argument in ("metrics", "weighted_metrics"):
             for i, identifiers in metrics_of(arguments[argument], structure, names, argument):
@@ -162,7 +162,7 @@ class Objective:
             metric.look_behind_activation(behind[i], graph.lasts[i].dtype if behind[i] else None)
         self.graph, self.logits = graph, graph.without_activation(behind)
         #: The only output's, where there is nothing to add up.
-        self._head = self._heads[0] if self._alone and not self._weights else None
+        self._head = self._heads[0] if self._alone and not (self._weights or self._trackers) else None
         return self
 
     @property
@@ -242,12 +242,12 @@ class Objective:
         named: dict[str, Metric] = {}
         seen = {"loss": 1}
         for i, metric, weighted in self._metrics:
-            prefix = "" if self._alone else f"{self._labels[i]}_"
+            prefix = "" if len(self._labels) == 1 else f"{self._labels[i]}_"
             name = prefix + metric.name
             if weighted and name in seen:
                 name = f"{prefix}weighted_{metric.name}"
             count = seen.get(name, 0)
             seen[name] = count + 1
             named[f"{name}_{count}" if count else name] = metric
-        ordered = named if self._alone else dict(sorted(named.items()))
+        ordered = named if len(self._labels) == 1 else dict(sorted(named.items()))
         return {**{tracker.name: tracker for tracker in self._trackers.values()}, **ordered}

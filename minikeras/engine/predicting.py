@@ -30,7 +30,7 @@ class Predictor(Network):
             return Bundle(flatten(x)) if isinstance(x, dict) else x, y, sample_weight
         if isinstance(x, Bundle) or isinstance(y, Bundle):
             return x, y, sample_weight  # arranged already, for a validation split
-        xs = flatten_like(self._inputs, x, self._input_names, f"Model {self.name!r}, x")
+        xs = self._flat_inputs(x, f"Model {self.name!r}, x")
         x = xs[0] if len(xs) == 1 else Bundle(xs)
         names = [(name,) for name in self.output_names]
         if y is not None:
@@ -105,11 +105,11 @@ class Predictor(Network):
         if verbose == 0 and all_at_once and not callbacks and not writes_call and not data.is_stream(x):
             data.check_count("batch_size", batch_size)
             data.check_count("steps", steps)
-            x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged)[0])
+            x = self._fitting(data.standardize(x, dtype=self.dtype, arrange=self._arranged, finite=False)[0])
             graph = self._built_graph()
             if graph.independent_samples:
                 return self._as_outputs(self._predict_in_pieces(graph, x))
-        batches = self._batches(x, batch_size=batch_size, steps=steps)
+        batches = self._batches(x, batch_size=batch_size, steps=steps, finite=False)
         if not writes_call:
             self._build_for(batches)
         return self._predict_batches(batches, self._callback_list(callbacks, verbose, batches), x)

@@ -13,6 +13,7 @@ import numpy as np
 from .. import data
 from ..callbacks import History
 from ..common.arguments import checked, is_number
+from ..common.tree import flatten
 from ..functional import one_blas_thread
 from ..variables import Changes, Parameters, Variable
 from .compiled import Compiled, Running
@@ -86,7 +87,7 @@ class Trainer(Compiled):
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
             )
-        if self.loss is None:
+        if all(loss is None for loss in flatten(self.loss)):
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         shapes, graph, objective = [s.shape for s in self.outputs], self.graph, self._objective
         if objective is None or objective.graph is not graph:  # at first; or the graph has changed since

@@ -29,15 +29,16 @@ class InputLayer(Layer):
         batch_size: None for any.
         dtype: of what enters the first layer; also `"int32"` and the like, which only says what is meant, as all data
             are handed on as floats.
-        sparse, ragged, input_tensor, optional: for Keras's sake, and only as they are here.
+        sparse, ragged, input_tensor: for Keras's sake, and only as they are here.
         batch_shape: instead of the two, the shape with the batch axis.
+        optional: kept for configs; every input of a model is given all the same, as no layer here takes None.
         name: None for `input_layer`, `input_layer_1`, ...
 
     Raises:
         ValueError: no shape, or both `shape` and `batch_shape`.
     """
 
-    only_default: ClassVar[dict[str, Any]] = {"sparse": False, "ragged": False, "optional": False}
+    only_default: ClassVar[dict[str, Any]] = {"sparse": False, "ragged": False}
     not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "input_tensor": None}
 
     def __init__(
@@ -61,7 +62,8 @@ class InputLayer(Layer):
             options["batch_input_shape"] = batch_shape
         if not any(options.get(o) is not None for o in ("input_shape", "batch_input_shape", "input_dim")):
             raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
-        options.update(sparse=bool(sparse), ragged=bool(ragged), optional=optional, input_tensor=input_tensor)
+        options.update(sparse=bool(sparse), ragged=bool(ragged), input_tensor=input_tensor)
+        self.optional = optional
         integers = dtype if dtype in ("int32", "int64", "uint8") else None
         super().__init__(name=name, dtype=None if integers else dtype, **options)
         self.dtype = integers or self.dtype
@@ -86,7 +88,8 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this layer, as Keras 3 writes them."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name, **self.only_default}
+        config = {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
+        return {**config, **self.only_default, "optional": self.optional}
 
 
 @checked
@@ -103,7 +106,7 @@ def Input(
 ) -> Symbol:
     """Return the symbol of a new `InputLayer`: the first element of a Sequential model.
 
-    `sparse`, `ragged`, `tensor` and `optional` are there for Keras's sake, and only as they are here.
+    `sparse`, `ragged` and `tensor` are there for Keras's sake, and only as they are here; for `optional` see there.
     """
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
