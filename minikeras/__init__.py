@@ -6,6 +6,7 @@ This module only names the rooms; each is imported when it is first used.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .common.names import did_you_mean
@@ -102,6 +103,19 @@ if not TYPE_CHECKING:  # to a checker, a module with `__getattr__` has any name
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}. {did_you_mean(name, __all__)}")
         globals()[name] = value
         return value
+
+
+class _OldModules:
+    """The modules of Keras 2, such as `layers.convolutional`, of which Python asks where it finds no file for them."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if not name.startswith(f"{__name__}."):
+            return None
+        return importlib.import_module(".common.keras2", __name__).find_spec(name)
+
+
+sys.meta_path.append(_OldModules)
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,11 @@ _epsilon = 1e-7
 _num_threads: int | None = None
 
 
+def backend() -> str:
+    """Return what computes, as Keras names it: `"numpy"`."""
+    return "numpy"
+
+
 def floatx() -> str:
     """Return the default float type of weights and activations: `"float32"` or `"float64"`."""
     return _floatx

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from . import saving
 from .common.arguments import checked
+from .common.keras2 import OldMethods
 from .common.names import auto_name, refuse_other_names
 from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
 from .engine.cloning import clone_model
@@ -22,7 +23,7 @@ from .saving.keras2 import completed, new_form
 
 
 @keras_class("keras")
-class Model(Trainer):
+class Model(Trainer, OldMethods):
     """The layers between input symbols and output symbols, trained and used as one.
 
         inputs = keras.Input((784,))

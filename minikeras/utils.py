@@ -13,19 +13,39 @@ from .data import PyDataset
 from .datasets.cache import get_file
 from .plotting.drawing import model_to_dot, plot_model
 from .random import set_random_seed
+from .saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 
 __all__ = [
+    "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
     "get_file",
+    "get_registered_name",
+    "get_registered_object",
     "model_to_dot",
     "normalize",
     "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "to_categorical",
 ]
+
+__path__: list[str] = []  # Keras 2 had modules in here; see `common.keras2`
 
 #: The name of `PyDataset` before Keras 3.
 Sequence = PyDataset

@@ -93,21 +93,37 @@ def checked(function: Function) -> Function:
     in_order = code.co_varnames[skipped : code.co_argcount]
     names = code.co_varnames[skipped : code.co_argcount + code.co_kwonlyargcount]
     rules = {name: _kinds(np.dtype if name == "dtype" else function.__annotations__.get(name)) for name in names}
+    is_constructor = function.__name__ == "__init__"
     takes_more = bool(code.co_flags & inspect.CO_VARKEYWORDS)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         given = args[skipped:]
-        problem = misplaced(given, kwargs) or misnamed(kwargs)
-        if problem:
-            is_constructor = function.__name__ == "__init__"
-            owner = type(args[0]).__name__ if is_constructor else function.__name__
-            hint = getattr(args[0], "misread", "") if is_constructor and given else ""
-            raise ArgumentError(f"{owner}: {problem}{hint and ' ' + hint}")
-        if any(isinstance(value, NUMPYS) for value in (*given, *kwargs.values())):
-            args = args[:skipped] + tuple(map(plain, given))
-            kwargs = {name: plain(value) for name, value in kwargs.items()}
-        return function(*args, **kwargs)
+        try:
+            problem = misplaced(given, kwargs) or misnamed(kwargs)
+            if problem:
+                owner = type(args[0]).__name__ if is_constructor else function.__name__
+                hint = getattr(args[0], "misread", "") if is_constructor and given else ""
+                raise ArgumentError(f"{owner}: {problem}{hint and ' ' + hint}")
+            if any(isinstance(value, NUMPYS) for value in (*given, *kwargs.values())):
+                args = args[:skipped] + tuple(map(plain, given))
+                kwargs = {name: plain(value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
+        except TypeError:  # an ArgumentError, or Python's where none has the new name
+            today = in_spelling_of_today(args, kwargs) if kwargs else None
+            if today is None:
+                raise
+        return wrapper(*args, **today)
+
+    def in_spelling_of_today(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments that were given by name, if some of them have names of Keras 2; see there."""
+        from . import keras2
+
+        if not is_constructor:
+            return keras2.renewed(function, names, kwargs)
+        cls = type(args[0])
+        outermost = next((c for c in cls.__mro__ if is_built_in(c) and "__init__" in c.__dict__), None)
+        return keras2.renewed(cls, names, kwargs) if outermost and outermost.__init__ is wrapper else None  # type: ignore[misc]
 
     def misplaced(given: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Say what is wrong with the arguments given by position."""

@@ -58,11 +58,15 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def missing_attribute(module: str, known: Iterable[str]) -> Callable[[str], object]:
-    """Return a module-level `__getattr__` whose error suggests the nearest public name."""
+    """Return a module-level `__getattr__` that knows the names of Keras 2, and whose error suggests the nearest."""
 
     def __getattr__(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        from . import keras2
+
+        if (found := keras2.find(module, name)) is not None:
+            return found
         raise AttributeError(f"module {module!r} has no attribute {name!r}. {did_you_mean(name, known)}")
 
     return __getattr__

@@ -101,3 +101,5 @@ __all__ = [
 ]
 
 refuse_other_names(__name__, __all__)
+for _room in ("core", "pooling"):  # which Keras 2 had, too, with more layers
+    refuse_other_names(f"{__name__}.{_room}", __all__)

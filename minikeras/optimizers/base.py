@@ -19,7 +19,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import config, functional
-from ..common.arguments import ArgumentError
 from ..common.names import auto_name
 from ..common.serialization import Configurable, keras_class, serialize
 from ..variables import Parameters, Scalar, Variable, aligned_zeros
@@ -93,14 +92,6 @@ class Optimizer(Configurable):
         **options: Any,
     ):
         owner = type(self).__name__
-        if "lr" in options:
-            raise ArgumentError(f"{owner}: unknown argument 'lr'; it is called `learning_rate`.")
-        if options.pop("decay", None) is not None:
-            warnings.warn(
-                f"{owner}: `decay` is no longer supported and is ignored; "
-                "pass `learning_rate=schedules.InverseTimeDecay(...)`.",
-                stacklevel=5,
-            )
         self.refuse_options(options, owner)
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         if sum(value is not None for value in clips.values()) > 1:
