@@ -7,201 +7,72 @@
 A function metric gives one value per sample; `MeanMetricWrapper` and the classes average it over all samples seen, as
 Keras does: total += sum(w v), count += sum(w), both in the metric's float type.
 
-`base` says what a metric is, `functions` holds the formulas, `means` the running means of them, and `confusion` what
-counts hits and misses: Precision, Recall, AUC, F1Score.
+`base` says what a metric is, `means` what a running mean is, and `functions` holds the formulas that only metrics have.
+Means of functions are `accuracies`, `crossentropies`, `regression` and `correlation`; what counts hits and misses is
+`confusion`, with the F-scores in `f_scores`, the curves through all thresholds in `areas`, points on them in
+`operating_points`, and intersections over unions in `iou`.
 Keras's counterpart: `keras.metrics`.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
-
+from ..common.arguments import ArgumentError
 from ..common.names import object_name, refuse_other_names
-from ..common.serialization import Table, deserializer, keras_class, serialize
+from ..common.serialization import Table, deserializer, serialize
 from ..losses.functions import (
     binary_crossentropy,
     categorical_crossentropy,
     huber,
     mean_absolute_error,
     mean_squared_error,
-    same_rank,
     sparse_categorical_crossentropy,
 )
 from ..losses.targets import kind_of_targets
+from .accuracies import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+from .areas import AUC
 from .base import Metric
-from .confusion import AUC, F1Score, FBetaScore, Precision, Recall
+from .confusion import FalseNegatives, FalsePositives, Precision, Recall, TrueNegatives, TruePositives
+from .correlation import ConcordanceCorrelation, PearsonCorrelation, concordance_correlation, pearson_correlation
+from .crossentropies import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from .f_scores import F1Score, FBetaScore
 from .functions import (
-    accuracy,
     binary_accuracy,
     categorical_accuracy,
     sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from .iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from .means import Mean, MeanMetricWrapper, Sum
+from .operating_points import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
+from .regression import MeanAbsoluteError, MeanSquaredError, R2Score, RootMeanSquaredError
 
 __all__ = [
-    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
-    "F1Score", "FBetaScore", "Mean", "MeanAbsoluteError", "MeanMetricWrapper", "MeanSquaredError", "Metric",
-    "Precision", "Recall", "RootMeanSquaredError", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy", "Sum", "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy",
-    "categorical_accuracy", "categorical_crossentropy", "deserialize", "get", "huber", "mean_absolute_error",
-    "mean_squared_error", "resolve", "serialize", "sparse_categorical_accuracy",
-    "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
+    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU", "CategoricalAccuracy",
+    "CategoricalCrossentropy", "ConcordanceCorrelation", "F1Score", "FBetaScore", "FalseNegatives",
+    "FalsePositives", "IoU", "Mean", "MeanAbsoluteError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
+    "Metric", "OneHotIoU", "OneHotMeanIoU", "PearsonCorrelation", "Precision", "PrecisionAtRecall", "R2Score",
+    "Recall", "RecallAtPrecision", "RootMeanSquaredError", "SensitivityAtSpecificity", "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SpecificityAtSensitivity", "Sum",
+    "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "binary_accuracy", "binary_crossentropy",
+    "categorical_accuracy", "categorical_crossentropy", "concordance_correlation", "deserialize", "get", "huber",
+    "mean_absolute_error", "mean_squared_error", "pearson_correlation", "resolve", "serialize",
+    "sparse_categorical_accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
 ]  # fmt: skip
-
-
-# The classes -------------------------------------------------------------------------------------------------------
-
-
-@keras_class("keras.metrics")
-class Accuracy(MeanMetricWrapper):
-    """How often predictions equal the targets: see `accuracy`."""
-
-    def __init__(self, name: str | None = "accuracy", dtype: str | None = None):
-        super().__init__(accuracy, name, dtype)
-
-
-@keras_class("keras.metrics")
-class BinaryAccuracy(MeanMetricWrapper):
-    """How often predictions above `threshold` have target 1, the others 0: see `binary_accuracy`."""
-
-    def __init__(self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5):
-        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
-
-
-@keras_class("keras.metrics")
-class CategoricalAccuracy(MeanMetricWrapper):
-    """How often the largest prediction is that of the one-hot target: see `categorical_accuracy`."""
-
-    def __init__(self, name: str | None = "categorical_accuracy", dtype: str | None = None):
-        super().__init__(categorical_accuracy, name, dtype)
-
-
-@keras_class("keras.metrics")
-class SparseCategoricalAccuracy(MeanMetricWrapper):
-    """How often the largest prediction is that of the integer target: see `sparse_categorical_accuracy`."""
-
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: str | None = None):
-        super().__init__(sparse_categorical_accuracy, name, dtype)
-
-
-@keras_class("keras.metrics")
-class TopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the one-hot target is among the `k` largest predictions: see `top_k_categorical_accuracy`."""
-
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: str | None = None):
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
-
-
-@keras_class("keras.metrics")
-class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the integer target is among the `k` largest: see `sparse_top_k_categorical_accuracy`."""
-
-    left_out_at: ClassVar[dict[str, Any]] = {"from_sorted_ids": False}
-
-    def __init__(
-        self,
-        k: int = 5,
-        name: str | None = "sparse_top_k_categorical_accuracy",
-        dtype: str | None = None,
-        from_sorted_ids: bool = False,
-    ):
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
-
-
-@keras_class("keras.metrics")
-class MeanAbsoluteError(MeanMetricWrapper):
-    """mean(|p - t|): see `losses.mean_absolute_error`."""
-
-    def __init__(self, name: str | None = "mean_absolute_error", dtype: str | None = None):
-        super().__init__(mean_absolute_error, name, dtype)
-
-
-@keras_class("keras.metrics")
-class MeanSquaredError(MeanMetricWrapper):
-    """mean((p - t)^2): see `losses.mean_squared_error`."""
-
-    def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None):
-        super().__init__(mean_squared_error, name, dtype)
-
-
-@keras_class("keras.metrics")
-class RootMeanSquaredError(Mean):
-    """sqrt(mean((p - t)^2)), the root of the mean over all samples seen."""
-
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None):
-        super().__init__(name, dtype)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = same_rank(np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype))
-        super().update_state(np.square(y_pred - y_true), sample_weight)
-
-    def result(self) -> float:
-        return float(np.sqrt(self.total / self.count)) if self.count else 0.0
-
-
-@keras_class("keras.metrics")
-class BinaryCrossentropy(MeanMetricWrapper):
-    """The mean of `losses.binary_crossentropy`."""
-
-    def __init__(
-        self,
-        name: str | None = "binary_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-    ):
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(binary_crossentropy, name, dtype, **options)
-
-
-@keras_class("keras.metrics")
-class CategoricalCrossentropy(MeanMetricWrapper):
-    """The mean of `losses.categorical_crossentropy`."""
-
-    def __init__(
-        self,
-        name: str | None = "categorical_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        label_smoothing: float = 0,
-        axis: int = -1,
-    ):
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(categorical_crossentropy, name, dtype, **options)
-
-
-@keras_class("keras.metrics")
-class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean of `losses.sparse_categorical_crossentropy`; samples of the class `ignore_class` do not count.
-
-    (In tf.keras they count as zeros, unless there are sample weights.)
-    """
-
-    def __init__(
-        self,
-        name: str | None = "sparse_categorical_crossentropy",
-        dtype: str | None = None,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        axis: int = -1,
-    ):
-        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
-
-    ignore_class: int | None
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        if self.ignore_class is not None:
-            counts = (np.asarray(y_true) != self.ignore_class).reshape(np.shape(y_pred)[:-1]).astype(self.dtype)
-            if sample_weight is None:
-                sample_weight = counts
-            else:
-                counts, weights = same_rank(counts, np.asarray(sample_weight, self.dtype))
-                sample_weight = counts * weights
-        super().update_state(y_true, y_pred, sample_weight)
 
 
 # Looking up --------------------------------------------------------------------------------------------------------
@@ -210,12 +81,7 @@ _TABLE = Table(
     "metric",
     "keras.metrics",
     Metric,
-    [
-        Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, Sum,
-        BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, Precision, Recall, AUC, F1Score,
-        FBetaScore,
-    ],
+    [globals()[name] for name in __all__ if name[0].isupper()],
     {
         "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
         "bce": BinaryCrossentropy, "BCE": BinaryCrossentropy,
@@ -230,14 +96,15 @@ def get(identifier: Any) -> Any:
 
     Raises:
         ValueError: an unknown name.
-        TypeError: something that is no metric at all.
+        ArgumentError: something that is no metric at all.
     """
     found = _TABLE.get(identifier)
     if isinstance(found, type) and makes_callables(found):
         found = found()
     if found is not None and (not callable(found) or isinstance(found, type)):
-        raise TypeError(
-            f"Metric: expected a name, a Metric or a function of (y_true, y_pred), received {identifier!r}."
+        raise ArgumentError(
+            f"Could not interpret metric identifier: {identifier!r}. Expected a name, a Metric or a function of "
+            "(y_true, y_pred)."
         )
     return found
 

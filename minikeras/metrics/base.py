@@ -1,14 +1,17 @@
 """What every metric is: something that takes in batches and has a result at any time."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import config
+from .. import config, initializers
 from ..common.arguments import checked
+from ..common.budget import claim_array
 from ..common.names import auto_name
 from ..common.serialization import Configurable
+from ..variables import Variable
 
 
 def as_number(result: Any, name: str) -> float | np.ndarray:
@@ -23,6 +26,15 @@ def as_number(result: Any, name: str) -> float | np.ndarray:
     if numbers.dtype.kind not in "buif":
         raise TypeError(f"Metric {name!r}: `result` must return numbers, or a dictionary of them; received {result!r}.")
     return numbers if numbers.ndim else float(numbers)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield what stands in nested lists, tuples and dictionaries, in order."""
+    if isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    else:
+        yield value
 
 
 class Metric(Configurable):
@@ -51,8 +63,13 @@ class Metric(Configurable):
         numbers = np.dtype(dtype or config.floatx())
         if numbers.kind not in "fiu":  # "V1000000000" is a dtype, too, each element of which takes a gigabyte
             raise ValueError(f"{type(self).__name__}: expected `dtype` to be a type of numbers, received {dtype!r}.")
-        self.dtype = numbers.name
-        self._variables: list[Any] = []
+        self._dtype = numbers.name
+        self._variables: list[Variable] = []
+
+    @property
+    def dtype(self) -> str:
+        """The type of the state's numbers."""
+        return self._dtype
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take in one batch: (y_true, y_pred, sample_weight=None)."""
@@ -79,20 +96,30 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Forget all batches: set every variable to 0."""
-        for variable in self._variables:
+        for variable in self.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
     @checked
     def add_variable(
-        self, shape: Sequence[int], initializer: Any, dtype: Any = None, *, name: str | None = None
+        self,
+        shape: Sequence[int],
+        initializer: Any,
+        dtype: Any = None,
+        aggregation: str | None = "sum",
+        *,
+        name: str | None = None,
     ) -> Any:
-        """Return a new array of state, a `parameters.Variable` that `reset_state` sets to 0."""
-        from .. import initializers
-        from ..variables import Variable
+        """Return a new array of state, a `Variable` that `reset_state` sets to 0.
 
-        variable = Variable(
-            initializers.get(initializer or "zeros"), tuple(shape), dtype or self.dtype, trainable=False, name=name
-        )
+        `aggregation` is Keras's, for several devices: there is one.
+        """
+        self._check_super_called()
+        shape, kind = tuple(shape), np.dtype(dtype or self.dtype)
+        claim_array(shape, kind.itemsize, f"{type(self).__name__}: the variable {name!r}")
+        # An array, which has memory also where a model is being loaded: no file holds a metric's state.
+        make: Any = initializers.get("zeros" if initializer is None else initializer)
+        variable = Variable(make(shape, dtype=kind.name), dtype=kind.name, trainable=False, name=name)
+        variable.path = f"{self.name.replace('/', '>')}/{variable.name}"
         self._variables.append(variable)
         return variable
 
@@ -104,14 +131,63 @@ class Metric(Configurable):
         return self.add_variable(shape, initializer, dtype, name=name)
 
     @property
-    def variables(self) -> list[Any]:
-        """The state, as far as it was made by `add_variable`."""
-        return list(self._variables)
+    def variables(self) -> list[Variable]:
+        """The state: variables and those of metrics that are attributes, or stand in lists or dictionaries there."""
+        self.apply_buffered()
+        held = list(_parts(list(vars(self).values())))
+        found = [*self._variables, *(part for part in held if isinstance(part, Variable))]
+        found += [variable for part in held if isinstance(part, Metric) for variable in part.variables]
+        return list(dict.fromkeys(found))
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[np.ndarray]:
+        """Return the state that `update_state` makes of this one; the metric's own stays as it is."""
+        with self._holding(metric_variables):
+            self.update_state(*args, **kwargs)
+            return [variable.numpy() for variable in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """Return the result that belongs to this state; the metric's own stays as it is."""
+        with self._holding(metric_variables):
+            result = self.result()
+            return result.numpy() if isinstance(result, Variable) else result
+
+    def stateless_reset_state(self) -> list[np.ndarray]:
+        """Return the state before the first batch; the metric's own stays as it is."""
+        with self._holding(self.variables):
+            self.reset_state()
+            return [variable.numpy() for variable in self.variables]
+
+    @contextlib.contextmanager
+    def _holding(self, state: Sequence[Any]) -> Iterator[None]:
+        own = self.variables
+        if len(state) != len(own):
+            raise ValueError(
+                "Argument `metric_variables` must be a list of tensors corresponding 1:1 to "
+                f"{type(self).__name__}().variables. Received list with length {len(state)}, but expected {len(own)} "
+                "variables."
+            )
+        kept = [variable.numpy() for variable in own]
+        try:
+            for variable, value in zip(own, [np.array(value) for value in state], strict=True):
+                variable.assign(value)
+            yield
+        finally:
+            self.apply_buffered()
+            for variable, value in zip(own, kept, strict=True):
+                variable.assign(value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch and return the result so far."""
+        self._check_super_called()
         self.update_state(*args, **kwargs)
         return self.result()
+
+    def _check_super_called(self) -> None:
+        if "_variables" not in vars(self):
+            raise RuntimeError(
+                f"You forgot to call `super().__init__()` in the `__init__()` method of {type(self).__name__}. "
+                "Go add it!"
+            )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

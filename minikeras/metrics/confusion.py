@@ -1,4 +1,4 @@
-"""Metrics that count hits and misses: Precision, Recall, AUC, F1Score, FBetaScore.
+"""Metrics that count hits and misses at given thresholds: Precision, Recall, TruePositives and its kin.
 
 A prediction p says "positive" where it exceeds a threshold.  With the true label there are four cases,
 
@@ -12,18 +12,17 @@ A prediction p says "positive" where it exceeds a threshold.  With the true labe
 
 and these are added up over all batches, weighted where there are weights.  Elements of all axes count alike.
 
-Keras's counterpart: `keras.metrics`, confusion and F-score metrics.
+The curves through all thresholds stand in `areas`, points on them in `operating_points`, F-scores in `f_scores`.
+Keras's counterpart: `keras.metrics`, confusion metrics.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, config
-from ..common.budget import claim
-from ..common.names import did_you_mean
-from ..common.serialization import keras_class
+from .. import config
+from ..common.serialization import keras_class, serialize
 from ..losses.functions import same_rank
 from .base import Metric
 
@@ -43,6 +42,7 @@ def confusion(
     top_k: int | None = None,
     class_id: int | None = None,
     dtype: str = "float32",
+    label_weights: Any = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return TP, FP, TN, FN of one batch, each with a number for every threshold.
 
@@ -54,11 +54,14 @@ def confusion(
         top_k: only the k largest predictions of a sample may say "positive".
         class_id: count this column only.
         dtype: that predictions are compared in, and of the result.
+        label_weights: one for each column.
     """
     y_true, y_pred = same_rank(np.asarray(y_true), np.asarray(y_pred, dtype))
     if y_true.shape != y_pred.shape:
         raise ValueError(f"Metric: labels of shape {y_true.shape} don't fit predictions of shape {y_pred.shape}.")
-    weights = _weights(sample_weight, y_pred, dtype)
+    weights = element_weights(sample_weight, y_pred, dtype)
+    if label_weights is not None:
+        weights = weights * np.asarray(label_weights, dtype)
     if top_k is not None:
         best = np.argsort(-y_pred, axis=-1, kind="stable")[..., :top_k]
         within = np.full_like(y_pred, NOTHING)
@@ -67,7 +70,8 @@ def confusion(
     if class_id is not None:
         if y_pred.ndim == 1:
             raise ValueError(
-                f"Metric: class_id={class_id} needs predictions of shape (n, classes), found {y_pred.shape}."
+                "When class_id is provided, y_pred must be a 2D array with shape (num_samples, num_classes), found "
+                f"shape: {y_pred.shape}"
             )
         y_true, y_pred, weights = y_true[..., class_id], y_pred[..., class_id], weights[..., class_id]
     positive, p, weights = (y_true != 0).reshape(-1), y_pred.reshape(-1), weights.reshape(-1)
@@ -104,7 +108,8 @@ def evenly_spread(thresholds: np.ndarray) -> bool:
     return n >= 3 and np.allclose(thresholds, np.arange(n, dtype=np.float32) / (n - 1), atol=2 * config.epsilon())
 
 
-def _weights(sample_weight: Any, y_pred: np.ndarray, dtype: str) -> np.ndarray:
+def element_weights(sample_weight: Any, y_pred: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the weight of each element; what a sample has, all its elements have."""
     weights = np.asarray(1 if sample_weight is None else sample_weight, dtype)
     if weights.ndim == y_pred.ndim + 1 and weights.shape[-1] == 1:
         weights = weights[..., 0]
@@ -116,6 +121,76 @@ def _weights(sample_weight: Any, y_pred: np.ndarray, dtype: str) -> np.ndarray:
         raise ValueError(
             f"Metric: sample_weight of shape {np.shape(sample_weight)} does not fit predictions of {y_pred.shape}."
         ) from None
+
+
+def given_thresholds(thresholds: Any, default: float = 0.5) -> list[Any]:
+    """Return the thresholds as a list; ValueError where one is outside [0, 1]."""
+    given = [thresholds] if np.ndim(thresholds) == 0 else list(thresholds)
+    wrong = [] if thresholds is None else [t for t in given if t is None or not 0 <= t <= 1]
+    if wrong:
+        raise ValueError(f"Threshold values must be in [0, 1]. Received: {wrong}")
+    return [default] if thresholds is None else given
+
+
+class _Count(Metric):
+    """One of the four numbers, for each threshold."""
+
+    place: ClassVar[int]  # among what `confusion` returns
+
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: str | None = None
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.init_thresholds, self.thresholds = thresholds, given_thresholds(thresholds)
+        self.accumulator = self.add_variable((len(self.thresholds),), "zeros", name="accumulator")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        counts = confusion(y_true, y_pred, np.array(self.thresholds, "float64"), sample_weight, dtype=self.dtype)
+        self.accumulator.assign_add(counts[self.place])
+
+    def result(self) -> float | np.ndarray:
+        """Return the count; an array where there are several thresholds."""
+        return float(self.accumulator[0]) if len(self.thresholds) == 1 else self.accumulator.numpy()
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "thresholds": serialize(self.init_thresholds)}
+
+
+@keras_class("keras.metrics")
+class TruePositives(_Count):
+    """TP, the (weighted) number of positives that were said to be so.
+
+    Args:
+        thresholds: a prediction above says "positive"; 0.5 where None.  Of several, the result is an array.
+        name: see `Metric`.
+        dtype: see `Metric`.
+
+    Raises:
+        ValueError: a threshold outside [0, 1].
+    """
+
+    place = 0
+
+
+@keras_class("keras.metrics")
+class FalsePositives(_Count):
+    """FP, the (weighted) number of negatives that were said to be positive.  Arguments: see `TruePositives`."""
+
+    place = 1
+
+
+@keras_class("keras.metrics")
+class TrueNegatives(_Count):
+    """TN, the (weighted) number of negatives that were said to be so.  Arguments: see `TruePositives`."""
+
+    place = 2
+
+
+@keras_class("keras.metrics")
+class FalseNegatives(_Count):
+    """FN, the (weighted) number of positives that were said to be negative.  Arguments: see `TruePositives`."""
+
+    place = 3
 
 
 class _Share(Metric):
@@ -132,13 +207,8 @@ class _Share(Metric):
         dtype: str | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
-        said: Any = thresholds
-        given = [said] if np.ndim(said) == 0 else list(said)
-        wrong = [] if thresholds is None else [t for t in given if t is None or not 0 <= t <= 1]
-        if wrong:
-            raise ValueError(f"{type(self).__name__}: `thresholds` are numbers from 0 to 1, received {wrong}.")
         self.init_thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
-        self.thresholds = given if thresholds is not None else [0.5 if top_k is None else NOTHING]
+        self.thresholds = given_thresholds(thresholds, 0.5 if top_k is None else NOTHING)
         self.true_positives = self.add_variable((len(self.thresholds),), "zeros", name="true_positives")
         self._beside = self.add_variable((len(self.thresholds),), "zeros", name=self.others)
 
@@ -155,7 +225,7 @@ class _Share(Metric):
         return float(share[0]) if len(share) == 1 else share
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "thresholds": self.init_thresholds}
+        return {**super().get_config(), "thresholds": serialize(self.init_thresholds)}
 
 
 @keras_class("keras.metrics")
@@ -191,215 +261,3 @@ class Recall(_Share):
     def false_negatives(self) -> Any:
         """FN so far, for each threshold."""
         return self._beside
-
-
-@keras_class("keras.metrics")
-class AUC(Metric):
-    """The area under a curve that runs through all thresholds; 1 is perfect.
-
-    | curve    | x                           | y                           |
-    |----------|-----------------------------|-----------------------------|
-    | "ROC"    | FP / (FP + TN)              | recall                      |
-    | "PR"     | recall                      | precision                   |
-    | "PRGAIN" | 1 - FN (P / N) / TP, or 0   | 1 - FP (P / N) / TP         |
-
-    P = TP + FN and N = FP + TN count what is positive and negative.  The area is a sum over neighbouring thresholds of
-    |x_i - x_i+1| times a height: the mean of both y ("interpolation"), the smaller ("minoring") or the larger one
-    ("majoring").  For "PR" with "interpolation", TP and TP + FP are taken for lines between the thresholds, which
-    makes precision a hyperbola (Davis & Goadrich, 2006).
-
-    Args:
-        num_thresholds: how many, spread evenly over [0, 1].
-        curve: one of the three.
-        summation_method: one of the three.
-        name: see `Metric`.
-        dtype: see `Metric`.
-        thresholds: between 0 and 1, instead of `num_thresholds`; the ends are added.
-        multi_label, num_labels, label_weights: not supported; all elements count alike.
-        from_logits: whether predictions come before their sigmoid.
-
-    Raises:
-        ValueError: an unknown curve or method, fewer than 2 thresholds, or an option that is not supported.
-    """
-
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: str | None = None,
-        thresholds: Sequence[float] | None = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
-        from_logits: bool = False,
-    ):
-        for option, value in {
-            "multi_label": multi_label,
-            "num_labels": num_labels,
-            "label_weights": label_weights,
-        }.items():
-            if value is not None and value is not False:
-                raise ValueError(f"AUC: {option}={value!r} is not supported; use one AUC for each label.")
-        super().__init__(name=name, dtype=dtype)
-        self.multi_label, self.num_labels, self.label_weights = False, None, None
-        self.curve = _one_of("curve", curve, ("ROC", "PR", "PRGAIN"), str.upper)
-        self.summation_method = _one_of(
-            "summation_method", summation_method, ("interpolation", "minoring", "majoring"), str.lower
-        )
-        self._given = thresholds is not None
-        if thresholds is None:
-            if isinstance(num_thresholds, bool) or not hasattr(num_thresholds, "__index__") or num_thresholds <= 1:
-                raise ValueError(f"AUC: `num_thresholds` is an integer above 1, received {num_thresholds!r}.")
-            claim(8 * num_thresholds, f"AUC: num_thresholds={num_thresholds}")
-            inner: Any = np.arange(1, num_thresholds - 1) / (num_thresholds - 1)
-        else:
-            inner = sorted(thresholds)
-        # The ends lie a little outside, so that every prediction exceeds the first and none the last.
-        self._thresholds = np.concatenate([[0 - config.epsilon()], inner, [1 + config.epsilon()]])
-        self.num_thresholds, self.from_logits = len(self._thresholds), from_logits
-        for kind in ("true_positives", "false_positives", "true_negatives", "false_negatives"):
-            setattr(self, kind, self.add_variable((self.num_thresholds,), "zeros", name=kind))
-
-    @property
-    def thresholds(self) -> list[float]:
-        """The thresholds, ascending."""
-        return list(self._thresholds)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_pred = np.asarray(y_pred, self.dtype)
-        if self.from_logits:
-            y_pred = activations.sigmoid(y_pred)
-        counts = confusion(y_true, y_pred, self._thresholds, sample_weight, dtype=self.dtype)
-        for variable, new in zip(self.variables, counts, strict=True):
-            variable.assign_add(new)
-
-    def result(self) -> float:
-        TP, FP, TN, FN = (v.value for v in self.variables)
-        if self.curve == "PR" and self.summation_method == "interpolation":
-            return _area_of_hyperbolas(TP, FP, FN)
-        if self.curve == "ROC":
-            x, y = ratio(FP, FP + TN), ratio(TP, TP + FN)
-        elif self.curve == "PR":
-            x, y = ratio(TP, TP + FN), ratio(TP, TP + FP)
-        else:
-            odds = ratio(TP + FN, TN + FP)
-            x = np.where(TP == 0, 0, np.maximum(1 - odds * ratio(FN, TP), 0))
-            y = np.where(TP == 0, 1, 1 - odds * ratio(FP, TP))
-        low, high = np.minimum(y[:-1], y[1:]), np.maximum(y[:-1], y[1:])
-        height = {"interpolation": (y[:-1] + y[1:]) / 2, "minoring": low, "majoring": high}[self.summation_method]
-        return float(np.sum((x[:-1] - x[1:]) * height))
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        given = config.pop("thresholds")
-        return {**config, "thresholds": given[1:-1]} if self._given else config
-
-
-def _area_of_hyperbolas(TP: np.ndarray, FP: np.ndarray, FN: np.ndarray) -> float:
-    """Return the sum over neighbouring thresholds A, B of slope (dTP + (TP_B - slope S_B) log(S_A / S_B)) / P.
-
-    S = TP + FP is what is said to be positive, slope = dTP / dS.
-    """
-    said = TP + FP
-    d_TP = TP[:-1] - TP[1:]
-    slope = ratio(d_TP, np.maximum(said[:-1] - said[1:], 0))
-    both = (said[:-1] > 0) & (said[1:] > 0)
-    log = np.log(np.divide(said[:-1], said[1:], out=np.ones_like(slope), where=both))
-    return float(np.sum(ratio(slope * (d_TP + (TP[1:] - slope * said[1:]) * log), TP[1:] + FN[1:])))
-
-
-def _one_of(argument: str, value: Any, known: tuple[str, ...], spell: Any) -> str:
-    if not isinstance(value, str) or spell(value) not in known:
-        raise ValueError(f"AUC: `{argument}` is one of {known}, received {value!r}. {did_you_mean(value, known)}")
-    return spell(value)
-
-
-@keras_class("keras.metrics")
-class FBetaScore(Metric):
-    """Precision and recall in one number for each class: (1 + beta^2) precision recall / (beta^2 precision + recall).
-
-    Args:
-        average: None: an array, a number for each class; `"micro"`: one number, of the counts of all classes;
-            `"macro"`: the mean of the classes' numbers; `"weighted"`: that mean, weighted with how often they occur.
-        beta: a float above 0: how much recall counts beside precision.
-        threshold: predictions above it say "positive"; None: the largest prediction of each sample does.
-        name: see `Metric`.
-        dtype: see `Metric`.
-
-    Raises:
-        ValueError: an impossible value; in use, labels or predictions that are not (n, classes).
-    """
-
-    def __init__(
-        self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str | None = "fbeta_score",
-        dtype: str | None = None,
-    ):
-        super().__init__(name=name, dtype=dtype)
-        owner = type(self).__name__
-        if average not in (None, "micro", "macro", "weighted"):
-            raise ValueError(f"{owner}: `average` is None, 'micro', 'macro' or 'weighted', received {average!r}.")
-        if not isinstance(beta, float) or beta <= 0:
-            raise ValueError(f"{owner}: `beta` is a float above 0, received {beta!r}.")
-        if threshold is not None and not (isinstance(threshold, float) and 0 < threshold <= 1):
-            raise ValueError(f"{owner}: `threshold` is a float above 0, and 1 at most; received {threshold!r}.")
-        self.average, self.beta, self.threshold = average, beta, threshold
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype)
-        if y_true.ndim == 1 and y_pred.shape == (len(y_true), 1):
-            y_true = y_true[:, None]
-        if y_true.ndim != 2 or y_true.shape != y_pred.shape:
-            raise ValueError(
-                f"{type(self).__name__}: labels and predictions have the shape (n, classes), received {y_true.shape} "
-                f"and {y_pred.shape}. Integer labels: keras.utils.to_categorical(y)."
-            )
-        if not self._variables:
-            shape = () if self.average == "micro" else y_pred.shape[1:]
-            for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
-                setattr(self, name, self.add_variable(shape, "zeros", name=name))
-        if self.threshold is None:
-            said = (y_pred >= y_pred.max(axis=-1, keepdims=True)) & (np.abs(y_pred) > 1e-9)
-        else:
-            said = y_pred > self.threshold
-        said = said.astype(self.dtype)
-        weights = _weights(sample_weight, y_pred, self.dtype)
-        counts = said * y_true, said * (1 - y_true), (1 - said) * y_true, y_true
-        for variable, count in zip(self.variables, counts, strict=True):
-            variable.assign_add(np.sum(count * weights, axis=None if self.average == "micro" else 0))
-
-    def result(self) -> float | np.ndarray:
-        """Return the score; an array where `average` is None."""
-        if not self._variables:
-            return 0.0
-        TP, FP, FN, occurrences = (v.value for v in self.variables)
-        tiny, square = config.epsilon(), self.beta**2
-        precision, recall = TP / (TP + FP + tiny), TP / (TP + FN + tiny)
-        score = precision * recall / (square * precision + recall + tiny) * (1 + square)
-        if self.average is None:
-            return score
-        if self.average == "weighted":
-            return float(np.sum(score * (occurrences / (occurrences.sum() + tiny))))
-        return float(np.mean(score))
-
-
-@keras_class("keras.metrics")
-class F1Score(FBetaScore):
-    """FBetaScore with beta = 1, the harmonic mean: 2 precision recall / (precision + recall)."""
-
-    def __init__(
-        self,
-        average: str | None = None,
-        threshold: float | None = None,
-        name: str | None = "f1_score",
-        dtype: str | None = None,
-    ):
-        super().__init__(average, 1.0, threshold, name, dtype)
-
-
-__all__ = ["AUC", "F1Score", "FBetaScore", "Precision", "Recall"]

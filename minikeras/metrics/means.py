@@ -43,63 +43,69 @@ def _per_sample(
 class Sum(Metric):
     """The (weighted) sum of all values seen."""
 
-    total: Any
-
     def __init__(self, name: str | None = "sum", dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
-        self.reset_state()
+        self.total = self.add_variable((), "zeros", name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values = np.asarray(values, self.dtype)
+        values = np.asarray(values, self._dtype)
         if sample_weight is not None:
-            values, _ = _per_sample(values, np.asarray(sample_weight, self.dtype), np.sum)
-        self.total = self.total + values.sum()
+            values, _ = _per_sample(values, np.asarray(sample_weight, self._dtype), np.sum)
+        _add(self.total, values.sum())
 
     def result(self) -> float:
-        return float(self.total)
+        return float(self.total.value)
 
     def reset_state(self) -> None:
-        self.total = np.dtype(self.dtype).type(0)
+        self.total.assign(0)
+
+
+def _add(variable: Any, number: Any) -> None:
+    """Add to the one number that a variable holds: what `assign_add` does, in a third of the time."""
+    value = variable.value
+    value[()] = value[()] + number
 
 
 @keras_class("keras.metrics")
 class Mean(Metric):
     """The (weighted) mean of all values seen: sum(w v) / sum(w), 0 before any; each sample's values are averaged."""
 
-    total: Any
-    count: Any
-
     def __init__(self, name: str | None = "mean", dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
-        self.reset_state()
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values = np.asarray(values, self.dtype)
+        values = np.asarray(values, self._dtype)
         if sample_weight is None:
             if values.ndim > 1:
                 values = values.mean(tuple(range(1, values.ndim)))
-            self.total = self.total + values.sum()
-            self.count = self.count + (len(values) if values.ndim else 1)
+            _add(self.total, values.sum())
+            _add(self.count, values.dtype.type(len(values) if values.ndim else 1))
         else:
-            weights = np.asarray(sample_weight, self.dtype)
+            weights = np.asarray(sample_weight, self._dtype)
             if values.ndim > 1 or weights.shape != values.shape:
                 values, weights = _per_sample(values, weights, np.mean)
             else:
                 values = values * weights
-            self.total = self.total + values.sum()
-            self.count = self.count + weights.sum()
+            _add(self.total, values.sum())
+            _add(self.count, weights.sum())
 
     def add(self, value: float, count: int) -> None:
         """Do what `update_state` does with the mean of `count` values."""
-        total, kind = self.total, type(self.total)
-        count = kind(count)
-        self.total, self.count = total + kind(value) * count, self.count + count
+        total, counted = self.total.value, self.count.value
+        kind = total.dtype.type
+        number = kind(count)
+        total[()] = total[()] + kind(value) * number
+        counted[()] = counted[()] + number
 
     def result(self) -> float:
-        return float(self.total / self.count) if self.count else 0.0
+        total, count = self.total.value[()], self.count.value[()]
+        return float(total / count) if count else 0.0
 
     def reset_state(self) -> None:
-        self.total = self.count = np.dtype(self.dtype).type(0)
+        self.total.assign(0)
+        self.count.assign(0)
 
 
 @keras_class("keras.metrics")
