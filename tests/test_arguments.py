@@ -94,7 +94,9 @@ NEEDED = {
     "LossFunctionWrapper": (losses.mean_squared_error,), "ExponentialDecay": (0.1, 10, 0.9),
     "InverseTimeDecay": (0.1, 10, 0.9), "PiecewiseConstantDecay": ([1], [0.1, 0.2]), "PolynomialDecay": (0.1, 10),
     "CosineDecay": (0.1, 10), "CSVLogger": ("a.csv",), "LearningRateScheduler": (lambda epoch: 0.1,),
-    "Optimizer": (0.1,),
+    "Optimizer": (0.1,), "IoU": (2, [0]), "MeanIoU": (2,), "OneHotIoU": (2, [0]), "OneHotMeanIoU": (2,),
+    "PrecisionAtRecall": (0.5,), "RecallAtPrecision": (0.5,), "SensitivityAtSpecificity": (0.5,),
+    "SpecificityAtSensitivity": (0.5,),
     "ModelCheckpoint": ("a.keras",), "BackupAndRestore": ("a",), "CustomObjectScope": ({},), "Variable": (1.0,),
 }  # fmt: skip
 

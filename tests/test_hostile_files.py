@@ -402,6 +402,8 @@ def arguments_of(cls):
         "n": 2, "input_dim": 5, "output_dim": 2, "scale": 1.0, "activation": "relu", "axes": 1, "shape": [4],
         "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5, "boundaries": [1], "values": [0.1, 0.01],
         "learning_rate": 0.1, "fn": "mean_squared_error", "value": 0.0, "layers": [],
+        "num_classes": 2, "target_class_ids": [0], "specificity": 0.5, "sensitivity": 0.5, "recall": 0.5,
+        "precision": 0.5,
     }  # fmt: skip
     return {name: needed[name] for name in constructor_arguments(cls) if name in needed}
 

@@ -51,12 +51,12 @@ class IoU(Metric):
         axis: int = -1,
     ):
         super().__init__(name=name, dtype=dtype or "int")
+        self.total_cm = self.add_variable((num_classes, num_classes), "zeros", name="total_confusion_matrix")
         target_class_ids = list(target_class_ids)
         for wrong in (c for c in target_class_ids if not 0 <= c < num_classes):
             raise ValueError(f"Target class id {wrong} is out of range, which is [0, {num_classes}).")
         self.num_classes, self.target_class_ids, self.ignore_class = num_classes, target_class_ids, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = sparse_y_true, sparse_y_pred, axis
-        self.total_cm = self.add_variable((num_classes, num_classes), "zeros", name="total_confusion_matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         t, p = np.asarray(y_true), np.asarray(y_pred)
