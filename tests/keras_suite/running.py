@@ -9,6 +9,7 @@ import sys
 import traceback
 import unittest
 import warnings
+from pathlib import Path
 
 from .standins import WHEEL, install
 
@@ -72,9 +73,10 @@ def _outcome(case):
 
 def run(names, only=None):
     """Yield the results of files one by one, from a process of their own; of one that can't be read {"": how}."""
-    environment = {**os.environ, "KERAS_BACKEND": "numpy", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.keras_suite", "--here"],
+        [sys.executable, "-P", "-m", "keras_suite", "--here"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
     ) as process:  # fmt: skip
         process.stdin.write(json.dumps([names, only]))
