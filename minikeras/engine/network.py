@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..common.arguments import as_truth, checked
-from ..common.lending import owned
 from ..common.names import did_you_mean
+from ..common.results import as_result, returned
 from ..common.tree import flatten, flatten_like, is_nested, pack
 from ..layers.base import Layer, set_all
 from ..layers.core import InputLayer
@@ -202,7 +202,7 @@ class Network(Layer):
                 return self._call(x, training, **arguments)  # its layers become part of the graph themselves
             self.built = True
             with np.errstate(all="ignore"):
-                return self._call(_as_arrays(x, self.dtype), training, **arguments)
+                return as_result(self._call(_as_arrays(x, self.dtype), training, **arguments))
         if self.graph is None:
             return super().__call__(x, training=training)
         single = not (self._has_several_inputs or is_nested(x))
@@ -219,7 +219,7 @@ class Network(Layer):
         with np.errstate(all="ignore"):
             xs = [self._ranked(np.require(a, self.dtype, ["C", "W"]), s) for a, s in zip(xs, entrances, strict=True)]
             self.check_input([a.shape for a in xs])
-            y = owned(self.forward(xs if len(xs) > 1 else xs[0], training)[0], xs)
+            y = returned(self.forward(xs if len(xs) > 1 else xs[0], training)[0], xs)
         return self._as_outputs(y)
 
     # ---- what is inside ----

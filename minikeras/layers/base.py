@@ -17,8 +17,8 @@ import numpy as np
 
 from .. import initializers, regularizers
 from ..common.arguments import ArgumentError, as_truth, checked
-from ..common.lending import owned
 from ..common.names import auto_name
+from ..common.results import returned
 from ..variables import Variable
 from .described import Described
 from .shapes import Shape, checked_dtype, dtype_policy, first_shape, fixed_shape
@@ -211,7 +211,7 @@ class Layer(Described):
         self.check_input(self._as_given([a.shape for a in xs]))
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
         with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
-            return owned(self.forward(self._as_given(xs), self.is_active(training))[0], xs)
+            return returned(self.forward(self._as_given(xs), self.is_active(training))[0], xs)
 
     @property
     def passes_on(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from .. import config
 from ..activations import as_floats
 from ..common.names import auto_name
+from ..common.results import as_result
 from ..common.serialization import Configurable
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -67,10 +68,10 @@ class Loss(Configurable):
         return None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss: a float, or an array with `reduction="none"`."""
+        """Return the reduced loss: a number, or an array with `reduction="none"`."""
         y_pred = self._predictions(y_pred)
         values = self._values(y_true, y_pred)
-        return self.reduced(values, sample_weight, self.mask(y_true, y_pred))[0]
+        return as_result(self.reduced(values, sample_weight, self.mask(y_true, y_pred))[0], values.dtype)
 
     def value_and_gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, np.ndarray]:
         """Return the reduced loss and its derivative by `y_pred`, weights and reduction included.
