@@ -81,7 +81,7 @@ TABLE = {
     "fit before compile": (lambda: keras.Sequential([layers.Dense(3)]).fit(X, Y), ValueError, ["compile"]),
     "evaluate before compile": (lambda: keras.Sequential([layers.Dense(3)]).evaluate(X, Y), ValueError, ["compile"]),
     "no loss": (lambda: fit(model=(lambda m: (m.compile("sgd"), m)[1])(classifier())), ValueError, ["loss"]),
-    "bare loss function": (lambda: classifier(loss=lambda y, p: (y - p) ** 2), TypeError, ["gradient", "Loss"]),
+    "bare loss function": (lambda: fit(y=X, model=classifier(4, None, lambda y, p: (y - p) ** 2)), TypeError, ["gradient", "Loss"]),
     "loss without gradient": (lambda: fit(y=X, model=classifier(4, None, NoGradient())), (TypeError, NotImplementedError), ["gradient"]),
     "bare activation function": (lambda: layers.Dense(3, activation=lambda x: x), TypeError, ["derivative"]),
     # data

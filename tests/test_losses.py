@@ -156,6 +156,9 @@ CASES = {
     "tversky axis": ("Tversky", {"alpha": 0.7, "axis": (1, 2, 3)}, one_hot(IMAGE_LABELS), softmax(IMAGE)),
     "circle": ("Circle", {}, np.array([0, 0, 2, 2, 3, 3]), UNIT),
     "circle column": ("Circle", {"gamma": 10.0, "margin": 0.25}, np.array([[0], [0], [2], [2], [2], [0]]), UNIT),
+    "circle lonely": ("Circle", {}, np.array([0, 0, 1, 1, 2, 3]), UNIT),
+    "circle one label": ("Circle", {}, np.zeros(6, int), UNIT),
+    "circle labels of their own": ("Circle", {}, np.arange(6), UNIT),
     "circle diagonal": ("Circle", {"remove_diagonal": False, "gamma": 20}, LABELS, UNIT),
     "ctc": ("CTC", {}, SEQUENCES, STEPS),
     "ctc extreme": ("CTC", {}, SEQUENCES[:3], 20 * STEPS[:3]),
@@ -357,7 +360,7 @@ def test_a_function_of_ones_own():
         return factor * (np.abs(y_pred - y_true) ** 3).mean(-1)
 
     with pytest.raises(TypeError, match=r"'cubic'.*gradient"):
-        losses.as_loss(cubic)
+        trained_with(cubic)
 
     @cubic.derivative
     def cubic_gradient(y_true, y_pred, factor=1.0):
@@ -591,12 +594,66 @@ def test_missing_methods_are_named():
             return (y_pred - y_true).sum(-1)
 
     with pytest.raises(TypeError, match=r"Half: gradient\(self, y_true, y_pred\) is missing"):
-        losses.as_loss(Half())
+        trained_with(Half())
     assert Half()(np.zeros((1, 2)), np.ones((1, 2))) == 2
     with pytest.raises(NotImplementedError, match="Half: write gradient"):
         Half().value_and_gradient(np.zeros((1, 2)), np.ones((1, 2)))
     with pytest.raises(NotImplementedError, match="Loss: write call"):
         losses.Loss()(1, 1)
+    with pytest.raises(TypeError, match=r"Loss: call\(self, y_true, y_pred\) is missing"):
+        losses.as_loss(losses.Loss())
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+def test_a_loss_without_a_gradient_is_evaluated_as_in_keras_and_refused_where_training_starts(tmp_path):
+    def made_for(k):
+        class Root(k.losses.Loss):
+            def call(self, y_true, y_pred):
+                return abs(y_pred - y_true) ** 0.5
+
+        def root(y_true, y_pred):
+            return abs(y_pred - y_true) ** 0.5
+
+        return {"object": Root(reduction="sum"), "function": root, "lambda": lambda t, p: (t - 1) * p}
+
+    x, y = LOGITS.astype("float32"), LABELS.astype("uint8")
+    values = {}
+    for k in (minikeras, keras):
+        for name, loss in made_for(k).items():
+            model = k.Sequential([k.Input((4,)), k.layers.Dense(1, kernel_initializer="ones")])
+            model.compile("sgd", loss)
+            values.setdefault(name, []).append(model.evaluate(x, y[:, None], verbose=0))
+            if k is minikeras and name != "object":  # whose `call` gets the targets as they are
+                assert values[name][-1] == pytest.approx(model.evaluate(x, y, verbose=0))
+            if k is minikeras:
+                for train in (model.fit, model.train_on_batch):
+                    with pytest.raises(TypeError, match=r"gradient.*A loss is a value and a gradient"):
+                        train(x, y)
+                assert model.predict(x, verbose=0).shape == (6, 1)
+            if name == "function":
+                model.save(path := str(tmp_path / f"{k.__name__}.keras"))
+                again = k.saving.load_model(path, custom_objects={"root": loss})
+                assert again.evaluate(x, y[:, None], verbose=0) == pytest.approx(values[name][-1])
+                assert k.losses.get(loss) is loss
+    for ours, theirs in values.values():
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    with pytest.raises(TypeError, match="gradient"):
+        losses.LossFunctionWrapper(lambda t, p: p).value_and_gradient(x, x)
+
+
+def test_a_function_of_ones_own_gets_targets_of_the_predictions_rank():
+    @differentiable
+    def square(y_true, y_pred):
+        return ((y_pred - y_true) ** 2).mean(-1)
+
+    @square.derivative
+    def square_gradient(y_true, y_pred):
+        return 2 * (y_pred - y_true) / y_pred.shape[-1]
+
+    for t, p in [(LOGITS[:, 0], LOGITS[:, 1:2]), (LOGITS[:, :1], LOGITS[:, 1]), (IMAGE[..., 0], IMAGE[..., 1:2])]:
+        ours = losses.as_loss(square).value_and_gradient(t, p)
+        for a, b in zip(ours, losses.MeanSquaredError().value_and_gradient(t, p), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 # Names and configs -------------------------------------------------------------------------------------------------
@@ -684,7 +741,7 @@ def test_crossentropy_is_resolved_by_shape(y_true, y_pred, kind):
     [
         (lambda: losses.get("sparse_categorical_crosssentropy"), ValueError, "Did you mean 'sparse_categorical_crossentropy'"),
         (lambda: losses.get("mean_squared_Error"), ValueError, "Did you mean 'mean_squared_error'"),
-        (lambda: losses.get(lambda a, b: b), TypeError, "bare function.*gradient.*keras.losses.Loss"),
+        (lambda: trained_with(lambda a, b: b), TypeError, "bare function.*gradient.*keras.losses.Loss"),
         (lambda: losses.get(3), TypeError, "received 3"),
         (lambda: losses.get(int), TypeError, "received <class 'int'>"),
         (lambda: losses.Huber(reduction="average"), ValueError, "Invalid value for argument `reduction`. Expected one of.*'average'"),

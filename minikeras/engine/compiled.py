@@ -93,7 +93,7 @@ class Compiled(Predictor):
 
         Raises:
             ValueError: an unknown name; arguments in another order than this.
-            TypeError: a loss without a gradient.
+            TypeError: something that is no loss.
         """
         check_order(optimizer, loss_weights)
         new_optimizer = optimizers.get(optimizer)

@@ -15,6 +15,7 @@ from ..callbacks import History
 from ..common.arguments import checked, is_number
 from ..common.tree import flatten
 from ..functional import one_blas_thread
+from ..losses.wrapper import check_trainable
 from ..variables import Changes, Parameters, Variable
 from .compiled import Compiled, Running
 from .graph import Graph
@@ -94,6 +95,9 @@ class Trainer(Compiled):
             if objective is None:
                 objective = Objective(self._compile_arguments, self._outputs, self.output_names, y, shapes)
             self._objective, self._evaluated = objective.paired(graph), None
+        if training:
+            for loss in self._objective.losses.values():
+                check_trainable(loss)
         self._objective.check_targets(y if batches.arrays is None else batches.arrays[1], shapes)
         if training:
             self._settle_trainable()

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..common.differentiable import Differentiable
 from ..common.names import object_name, refuse_other_names
 from ..common.serialization import deserializer, keras_class, serialize
 from .base import Loss
@@ -54,7 +53,7 @@ from .regression import (
 )
 from .sequences import CTC, ctc
 from .targets import check_binary, check_finite, check_labels, check_one_hot, kind_of_targets
-from .wrapper import HOW_TO_WRITE_ONE, TABLE, LossFunctionWrapper, differentiable_or_error
+from .wrapper import HOW_TO_WRITE_ONE, TABLE, LossFunctionWrapper
 
 __all__ = [
     "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
@@ -231,15 +230,17 @@ def get(identifier: Any) -> Any:
 
     Raises:
         ValueError: an unknown name.
-        TypeError: a function without a gradient, or something that is no loss at all.
+        TypeError: something that is no loss at all.
     """
     found = TABLE.get(identifier)
-    if found is None or isinstance(found, Loss):
+    if found is None or isinstance(found, Loss) or _is_function(found):
         return found
-    if callable(found) and not isinstance(found, type) and not hasattr(found, "call"):
-        return differentiable_or_error(found)
     raise TypeError(f"Loss: expected a name, a function with its gradient, or a Loss, received {identifier!r}. "
                     f"For a loss of your own, {HOW_TO_WRITE_ONE}.")  # fmt: skip
+
+
+def _is_function(found: Any) -> bool:
+    return callable(found) and not isinstance(found, (type, Loss)) and not hasattr(found, "call")
 
 
 def is_known(name: str) -> bool:
@@ -259,20 +260,18 @@ def as_loss(
 
     Raises:
         ValueError: an unknown name.
-        TypeError: no loss, or one without `call` or `gradient`.
+        TypeError: no loss, or one without `call`.
     """
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce") and y_pred_shape is not None:
         kinds = {"binary": BinaryCrossentropy, "sparse": SparseCategoricalCrossentropy}
         return kinds.get(kind_of_targets(y_true_shape or (), y_pred_shape), CategoricalCrossentropy)(name=identifier)
     found = get(identifier)
-    if isinstance(found, Differentiable):
+    if _is_function(found):
         name = identifier if isinstance(identifier, str) else object_name(found)
         return _CLASS_OF[found](name=name) if found in _CLASS_OF else LossFunctionWrapper(found, name=name)
-    if found is not None:
-        for method in ("call", "gradient"):
-            if getattr(type(found), method) is getattr(Loss, method):
-                raise TypeError(f"Loss {type(found).__name__}: {method}(self, y_true, y_pred) is missing. "
-                                f"A loss is a value and a gradient: {HOW_TO_WRITE_ONE}.")  # fmt: skip
+    if found is not None and type(found).call is Loss.call:
+        raise TypeError(f"Loss {type(found).__name__}: call(self, y_true, y_pred) is missing. "
+                        f"A loss is a value and a gradient: {HOW_TO_WRITE_ONE}.")  # fmt: skip
     return found
 
 

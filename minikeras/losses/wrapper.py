@@ -9,9 +9,11 @@ import numpy as np
 
 from ..common.arguments import check_options
 from ..common.differentiable import Differentiable
+from ..common.lending import call_lending
+from ..common.names import is_built_in
 from ..common.serialization import Table, function_config, keras_class, serialize
 from .base import Loss
-from .functions import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .functions import binary_crossentropy, categorical_crossentropy, same_rank, sparse_categorical_crossentropy
 
 #: The losses that have a name; the room enters them.
 TABLE = Table("loss", "keras.losses", Loss, [])
@@ -28,21 +30,29 @@ HOW_TO_WRITE_ONE = (
 )
 
 
-def differentiable_or_error(function: Any) -> Differentiable:
-    """Return a function that has its derivative; TypeError for one that hasn't."""
-    if isinstance(function, Differentiable) and function.gradient is not None:
-        return function
-    name = getattr(function, "__name__", repr(function))
-    raise TypeError(f"Loss {name!r}: a bare function cannot be trained with, its gradient is needed too. "
-                    f"A loss is a value and a gradient: {HOW_TO_WRITE_ONE}.")  # fmt: skip
+def check_trainable(loss: Loss) -> None:
+    """Raise TypeError for a loss that has values only: they can be evaluated, not trained with."""
+    kind = type(loss)
+    if kind.value_and_gradient is not Loss.value_and_gradient:
+        return
+    if kind.gradient is Loss.gradient:
+        problem = f"Loss {kind.__name__}: gradient(self, y_true, y_pred) is missing."
+    elif isinstance(loss, LossFunctionWrapper) and kind.gradient is LossFunctionWrapper.gradient:
+        if getattr(loss.fn, "gradient", None) is not None:
+            return
+        name = getattr(loss.fn, "__name__", repr(loss.fn))
+        problem = f"Loss {name!r}: a bare function cannot be trained with, its gradient is needed too."
+    else:
+        return
+    raise TypeError(f"{problem} A loss is a value and a gradient: {HOW_TO_WRITE_ONE}.")
 
 
 @keras_class("keras.losses")
 class LossFunctionWrapper(Loss):
-    """A `differentiable` function as a loss.
+    """A function as a loss.
 
     Args:
-        fn: f(y_true, y_pred, **options) with its `derivative`.
+        fn: f(y_true, y_pred, **options), and to train with it `differentiable`, with its `derivative`.
         reduction: see `Loss`.
         name: see `Loss`.
         dtype: see `Loss`.
@@ -56,24 +66,36 @@ class LossFunctionWrapper(Loss):
 
     def __init__(
         self,
-        fn: Differentiable,
+        fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: str | None = None,
         **options: Any,
     ):
-        self.fn = differentiable_or_error(fn)
+        self.fn: Any = fn
         if type(self) is LossFunctionWrapper:
             check_options("LossFunctionWrapper", fn, options)
         super().__init__(name, reduction, dtype)
         self.options = options
+        #: A function of the user's own gets targets of the predictions' rank, as in Keras; those here see to that.
+        self._fits_ranks = not is_built_in(fn)
         vars(self).update(options)
 
     def call(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
-        return self.fn(y_true, y_pred, **self.options)
+        if not self._fits_ranks:
+            return self.fn(y_true, y_pred, **self.options)
+        if isinstance(self.fn, Differentiable):
+            return self.fn(*same_rank(np.asarray(y_true), y_pred), **self.options)
+        operands = same_rank(np.asarray(y_true, y_pred.dtype), y_pred)
+        return call_lending(self.fn, f"Loss {self.name!r}", *operands, **self.options)
 
     def gradient(self, y_true: Any, y_pred: np.ndarray) -> np.ndarray:
-        return self.fn.gradient(y_true, y_pred, **self.options)
+        if not self._fits_ranks:
+            return self.fn.gradient(y_true, y_pred, **self.options)
+        check_trainable(self)
+        t, p = same_rank(np.asarray(y_true), y_pred)
+        dp = self.fn.gradient(t, p, **self.options)
+        return np.reshape(dp, y_pred.shape) if p.shape != y_pred.shape and np.shape(dp) == p.shape else dp
 
     def check_targets(self, y_true: Any, output_shape: Sequence[int | None]) -> None:
         checker = type(self).targets_checker
