@@ -44,6 +44,9 @@ OUTSIDE = {
         r"numerical_utils|model_visual|config_|traceback|backend)|ShardedH5|DiskIOStore|_safe_zip|NpzIOStore|safe_get_h5|"
         r"file_editor|FileEditor|ObjectSharingScope|EpochIterator|Tracker|validate_float_arg|compute_fans|draw_seed|"
         r"make_default_seed|squeeze_or_expand|build_pos_neg|func_dump|func_load|get_data_adapter|is_continuous_axis|"
+        r"trainers/trainer_test|_clip_gradients|CompileLoss|CompileMetrics|DataAdapter|compile_utils|"
+        r"class_weight_to_sample|save_model_to_hdf5|legacy/saving|interactive_logging|backend\.device|backend\.numpy|"
+        r"data_adapters/|epoch_iterator|random_seed_dtype|compute_output_spec|Wrapper$|core/wrapper|_register_call_context|_functional'|_flatten_layers|_untrack|_u_product|"
         r"auto_name|metrics_utils|standardize_shape|GradientCheckpoint|H5IOStore|global_seed_generator"
     ),
 }

@@ -68,7 +68,8 @@ def _outcome(case):
     finally:
         sys.stdout = out
     bad = [text for _, text in outcome.failures + outcome.errors]
-    return None if outcome.skipped and not bad else "\n".join(bad)
+    is_skipped = outcome.skipped or any(text.splitlines()[-1].startswith("Skipped:") for text in bad)
+    return None if is_skipped else "\n".join(bad)
 
 
 def run(names, only=None):

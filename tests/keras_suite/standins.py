@@ -124,6 +124,22 @@ class _IsSymbol(type):
         return isinstance(x, importlib.import_module(f"{MINE}.layers.symbols").Symbol)
 
 
+class _IsFunctional(type):
+    def __instancecheck__(cls, x):
+        models = importlib.import_module(f"{MINE}.models")
+        return isinstance(x, models.Model) and not isinstance(x, models.Sequential) and x.graph is not None
+
+    def __getattr__(cls, name):
+        return getattr(importlib.import_module(f"{MINE}.models").Model, name)
+
+
+class Functional(metaclass=_IsFunctional):
+    """Keras's class of models with a graph; minikeras has but one `Model`."""
+
+    def __new__(cls, *arguments, **named):
+        return importlib.import_module(f"{MINE}.models").Model(*arguments, **named)
+
+
 class KerasTensor(metaclass=_IsSymbol):
     """Makes the symbol of a shape, batch axis included."""
 
@@ -200,6 +216,8 @@ def _found(name):
             return _exported(room, name)
     if name == "KerasTensor":
         return KerasTensor
+    if name == "Functional":
+        return Functional
     return Missing(name)
 
 
