@@ -123,6 +123,7 @@ def _shapes() -> list[Case]:
         Case("spatial-dropout-inference", lambda k: k.layers.SpatialDropout2D(0.5), (3, 4, 2)),
         Case("gaussian-noise-inference", lambda k: k.layers.GaussianNoise(0.5), (6,)),
         Case("gaussian-dropout-inference", lambda k: k.layers.GaussianDropout(0.5, seed=3), (3, 2)),
+        Case("identity", lambda k: k.layers.Identity(), (3, 4)),
         Case("permute", lambda k: k.layers.Permute((2, 1)), (3, 4)),
         Case("permute-three", lambda k: k.layers.Permute((3, 1, 2)), (3, 4, 2)),
         Case("repeat-vector", lambda k: k.layers.RepeatVector(3), (4,)),

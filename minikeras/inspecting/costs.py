@@ -169,6 +169,7 @@ COSTS: dict[str, Callable[[Any, list[Shape], Shape], Cost]] = {
     "GlobalPooling2D": lambda layer, xs, y: (f"one number of {product(xs[0][:2])} for each of {y[-1]} channels", []),
     "LayerNormalization": _layer_normalization,
     "PReLU": lambda layer, xs, y: ("as the input", [y]),
+    "Identity": lambda layer, xs, y: (f"{_shapes(xs)}, as they came", []),
     "Permute": lambda layer, xs, y: (f"{_shapes(xs)} with its axes in the order {', '.join(map(str, layer.dims))}", []),
     "Pooling2D": lambda layer, xs, y: (
         f"{_windows(layer, layer.pool_size, xs[0])}\nchannels: as the input's {y[-1]}",

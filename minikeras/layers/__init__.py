@@ -28,7 +28,7 @@ from .more.merging import (
 )
 from .more.noise import GaussianDropout, GaussianNoise, SpatialDropout2D
 from .more.normalization import BatchNormalization, LayerNormalization
-from .more.reshaping import Permute, RepeatVector, UpSampling2D
+from .more.reshaping import Identity, Permute, RepeatVector, UpSampling2D
 from .more.transposed import Conv2DTranspose, Convolution2DTranspose
 from .pooling import (
     AveragePooling2D,
@@ -67,6 +67,7 @@ __all__ = [
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
     "GlobalMaxPooling2D",
+    "Identity",
     "Input",
     "InputLayer",
     "Layer",

@@ -376,3 +376,6 @@ def _recording_shape(build: Any) -> Any:
             raise
 
     return wrapped
+
+
+Layer.build = _recording_shape(Layer.build)  # type: ignore[method-assign]

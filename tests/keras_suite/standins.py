@@ -17,6 +17,8 @@ import optree
 import pytest
 
 WHEEL = Path(importlib.util.find_spec("keras").origin).parent
+#: Those where a name that isn't found is nowhere.
+OWN = ("layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "regularizers", "constraints")
 ROOMS = (
     "layers", "losses", "metrics", "optimizers", "callbacks", "models", "saving", "utils", "initializers",
     "regularizers", "constraints", "activations", "random", "config", "datasets", "backend", "optimizers.schedules",
@@ -254,7 +256,9 @@ class StandIn(types.ModuleType):
             mine = room and _exported(room, name)
         if not isinstance(mine, type) and self._is_module(name):
             return importlib.import_module(f"{self.__name__}.{name}")
-        return _found(name) if mine is None else mine
+        if mine is not None:
+            return mine
+        return Missing(name) if room in ROOMS and room in OWN and path[1:2] != ["schedules"] else _found(name)
 
     def _is_module(self, name):
         return self._holds(name) or (self.__name__ == "keras" and name in ("src", "ops", "tree", "backend", *ROOMS))

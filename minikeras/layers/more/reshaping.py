@@ -1,4 +1,4 @@
-"""Layers that move or repeat numbers: Permute, RepeatVector, UpSampling2D.
+"""Layers that move, repeat or pass on numbers: Permute, RepeatVector, UpSampling2D, Identity.
 
 Flatten and Reshape stand in `core`; `cropping` puts zeros around images, or cuts.
 
@@ -165,3 +165,19 @@ def _mixed(x: np.ndarray, R: np.ndarray, S: np.ndarray) -> np.ndarray:
     N, H, W, C = x.shape
     rows = (R @ x.reshape(N, H, W * C)).reshape(N * len(R), W, C)
     return (S @ rows).reshape(N, len(R), len(S), C)
+
+
+@keras_class("keras.layers")
+class Identity(Layer):
+    """y = x: a place that is named, or kept free.
+
+    Args:
+        **options: those of `Layer`.
+    """
+
+    def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
+        return x, None
+
+    def backward(self, dy: np.ndarray, cache: Any) -> np.ndarray:
+        """Forward was y = x, so dx = dy."""
+        return dy
