@@ -22,6 +22,8 @@ BITS = [t % 2 for t in LABELS]
 COLUMN = [p[:, :1] for p in PROBABILITIES]
 WEIGHTS = [generator.uniform(0, 2, len(t)).astype("float32") for t in LABELS]
 NOISY = [(s + generator.normal(size=s.shape)).astype("float32") for s in SCORES]
+SIGNS = [2 * one - 1 for one in ONE_HOT]
+POSITIVE = [np.abs(s) + 0.5 for s in NOISY]
 IMAGES = [generator.normal(size=(n, 3, 2, 6)).astype("float32") for n in (7, 4, 1)]
 IMAGE_LABELS = [generator.integers(0, 6, (n, 3, 2)) for n in (7, 4, 1)]
 
@@ -45,6 +47,16 @@ CASES = [
     ("MeanSquaredError", {}, LABELS, COLUMN),
     ("RootMeanSquaredError", {}, ONE_HOT, SCORES),
     ("RootMeanSquaredError", {}, LABELS, COLUMN),
+    ("MeanAbsolutePercentageError", {}, POSITIVE, SCORES),
+    ("MeanSquaredLogarithmicError", {}, POSITIVE, SCORES),
+    ("LogCoshError", {}, NOISY, SCORES),
+    ("CosineSimilarity", {}, NOISY, SCORES),
+    ("Hinge", {}, SIGNS, SCORES),
+    ("Hinge", {}, ONE_HOT, SCORES),
+    ("SquaredHinge", {}, SIGNS, SCORES),
+    ("CategoricalHinge", {}, ONE_HOT, SCORES),
+    ("KLDivergence", {}, [np.roll(p, 1, -1) for p in PROBABILITIES], PROBABILITIES),
+    ("Poisson", {}, POSITIVE, PROBABILITIES),
     ("PearsonCorrelation", {}, NOISY, SCORES),
     ("ConcordanceCorrelation", {}, NOISY, SCORES),
     ("ConcordanceCorrelation", {}, ONE_HOT, SCORES),
@@ -90,7 +102,8 @@ def test_samples_of_the_class_to_ignore_count_as_in_keras(weights):
 
 
 def test_functions_are_those_of_keras():
-    names = {snake_case(kind) for kind, *_ in CASES} - {"accuracy", "root_mean_squared_error"}
+    names = {snake_case(kind) for kind, *_ in CASES} & set(dir(metrics))
+    assert len(names) == 19
     seen = set()
     for kind, options, y_true, y_pred in CASES:
         name = snake_case(kind)
@@ -162,6 +175,20 @@ def test_r2_scores_at_the_edges():
                 make()
 
 
+def test_all_metrics_of_keras_are_here():
+    public = {name for name in dir(keras.metrics) if not name.startswith("_")}
+    assert public - set(metrics.__all__) == set()
+    assert set(metrics.__all__) - public == {"resolve"}
+    for name in public - {"get", "serialize", "deserialize"}:
+        assert isinstance(getattr(metrics, name), type) == isinstance(getattr(keras.metrics, name), type)
+
+
+def test_cosine_similarity_along_the_first_axis():
+    ours, theirs = (k.metrics.CosineSimilarity(axis=1)(IMAGES[0], IMAGES[0][::-1]) for k in (minikeras, keras))
+    assert ours == pytest.approx(float(theirs), rel=1e-6)
+    assert metrics.CosineSimilarity.from_config(metrics.CosineSimilarity(axis=1).get_config()).axis == 1
+
+
 def test_mean_and_sum():
     for kind in ("Mean", "Sum"):
         ours, theirs = getattr(metrics, kind)(), getattr(keras.metrics, kind)()
@@ -194,7 +221,7 @@ def test_configs_names_and_signatures_are_those_of_keras():
         assert metrics.deserialize(metrics.serialize(ours())).get_config() == ours().get_config()
         for name in (kind, snake_case(kind)):
             assert type(metrics.get(name)).__name__ == type(keras.metrics.get(name)).__name__
-    for alias in ("mse", "MSE", "mae", "MAE", "bce", "BCE"):
+    for alias in ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "bce", "BCE"):
         assert type(metrics.get(alias)).__name__ == type(keras.metrics.get(alias)).__name__
     for kind, options, *_ in CASES:
         assert getattr(metrics, kind)(**options).get_config() == getattr(keras.metrics, kind)(**options).get_config()
@@ -204,6 +231,97 @@ def test_configs_names_and_signatures_are_those_of_keras():
     again = metrics.deserialize(metrics.serialize(wrapped))
     assert again.get_config() == wrapped.get_config()
     assert again.fn is metrics.binary_accuracy
+
+
+@pytest.mark.parametrize("name", ["hinge", "kl_divergence", "pearson_correlation", "top_k_categorical_accuracy"])
+def test_wrapped_functions_of_the_library_come_back(name):
+    ours, theirs = (k.metrics.MeanMetricWrapper(getattr(k.metrics, name), name="w") for k in (minikeras, keras))
+    assert ours.get_config() == theirs.get_config()
+    assert metrics.deserialize(metrics.serialize(ours)).fn is getattr(metrics, name)
+
+
+def test_a_wrapped_loss_comes_back():
+    ours, theirs = (k.metrics.MeanMetricWrapper(k.losses.MeanSquaredError(), name="w") for k in (minikeras, keras))
+    assert ours.get_config() == theirs.get_config()
+    again = metrics.deserialize(metrics.serialize(ours))
+    assert again(ONE_HOT[0], SCORES[0]) == pytest.approx(float(theirs(ONE_HOT[0], SCORES[0])))
+
+
+def state_of(metric):
+    return [(v.name, v.path, tuple(v.shape), v.dtype) for v in metric.variables]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_variables_are_those_of_keras(kind):
+    minikeras.utils.clear_session()
+    keras.utils.clear_session()
+    ours, theirs = (getattr(k.metrics, kind)() for k in (minikeras, keras))
+    assert state_of(ours) == state_of(theirs)
+
+
+def test_variables_and_metrics_that_are_attributes_belong_to_a_metric():
+    results = []
+    for k in (minikeras, keras):
+
+        class Both(k.metrics.Metric):
+            def __init__(self, k, **kwargs):
+                super().__init__(**kwargs)
+                self.steps = self.add_weight(name="steps", initializer="zeros")
+                self.parts = {"b": k.metrics.Mean(name="b"), "a": [k.metrics.Sum(name="a")]}
+                self.more = [k.Variable(1.0, name="more")]
+
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                self.steps.assign_add(1)
+                self.parts["b"].update_state(y_pred)
+
+            def result(self):
+                return self.parts["b"].result() + self.steps
+
+        metric = Both(k, name="both/of_them")
+        metric(LABELS[0], SCORES[0])
+        before = {v.name: float(np.asarray(v)) for v in metric.variables}
+        metric.reset_state()
+        results.append(
+            ([v.path for v in metric.variables[:1]], before, {float(np.asarray(v)) for v in metric.variables})
+        )
+    assert results[0] == (results[1][0], pytest.approx(results[1][1]), results[1][2])
+
+
+@pytest.mark.parametrize("kind", ["Mean", "SparseCategoricalAccuracy", "Precision", "Batches"])
+def test_stateless_methods_leave_the_state_alone(kind):
+    made = Batches if kind == "Batches" else getattr(metrics, kind)
+    metric, other = made(), made()
+    data = (
+        (SCORES[0],) if kind == "Mean" else (BITS[0], 1 - COLUMN[0]) if kind == "Precision" else (LABELS[0], SCORES[0])
+    )
+    state = metric.variables
+    for _ in range(2):
+        state = metric.stateless_update_state(state, *data)
+        other.update_state(*data)
+    assert metric.stateless_result(state) == other.result()
+    for mine, theirs in zip(state, other.variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs.value)
+    assert not any(v.value.any() for v in metric.variables)
+    assert not any(v.any() for v in other.stateless_reset_state())
+    assert any(v.value.any() for v in other.variables)
+    theirs = keras.metrics.Mean()
+    for method in ("stateless_update_state", "stateless_result"):
+        for one in (metric, theirs):
+            with pytest.raises(
+                ValueError, match=r"Argument `metric_variables` must be a list of tensors corresponding"
+            ):
+                getattr(one, method)([1.0, 2.0, 3.0])
+
+
+def test_who_forgets_the_base_class_is_told_as_in_keras():
+    for k in (minikeras, keras):
+
+        class Forgetful(k.metrics.Metric):
+            def __init__(self):
+                self.total = self.add_variable((), "zeros", name="total")
+
+        with pytest.raises(RuntimeError, match=r"You forgot to call `super\(\).__init__\(\)`"):
+            Forgetful()
 
 
 def test_accuracy_and_crossentropy_are_resolved_by_shape():

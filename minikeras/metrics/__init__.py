@@ -8,8 +8,8 @@ A function metric gives one value per sample; `MeanMetricWrapper` and the classe
 Keras does: total += sum(w v), count += sum(w), both in the metric's float type.
 
 `base` says what a metric is, `means` what a running mean is, and `functions` holds the formulas that only metrics have.
-Means of functions are `accuracies`, `crossentropies`, `regression` and `correlation`; what counts hits and misses is
-`confusion`, with the F-scores in `f_scores`, the curves through all thresholds in `areas`, points on them in
+Means of functions are `accuracies`, `distributions`, `regression`, `margins` and `correlation`.  What counts hits and
+misses is `confusion`, with the F-scores in `f_scores`, the curves through all thresholds in `areas`, points on them in
 `operating_points`, and intersections over unions in `iou`.
 Keras's counterpart: `keras.metrics`.
 """
@@ -20,13 +20,23 @@ from typing import Any
 from ..common.arguments import ArgumentError
 from ..common.names import object_name, refuse_other_names
 from ..common.serialization import Table, deserializer, serialize
-from ..losses.functions import (
+from ..losses import (
     binary_crossentropy,
+    binary_focal_crossentropy,
     categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
     huber,
+    kl_divergence,
+    log_cosh,
     mean_absolute_error,
+    mean_absolute_percentage_error,
     mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
     sparse_categorical_crossentropy,
+    squared_hinge,
 )
 from ..losses.targets import kind_of_targets
 from .accuracies import (
@@ -41,7 +51,13 @@ from .areas import AUC
 from .base import Metric
 from .confusion import FalseNegatives, FalsePositives, Precision, Recall, TrueNegatives, TruePositives
 from .correlation import ConcordanceCorrelation, PearsonCorrelation, concordance_correlation, pearson_correlation
-from .crossentropies import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
+from .distributions import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
+)
 from .f_scores import F1Score, FBetaScore
 from .functions import (
     binary_accuracy,
@@ -51,6 +67,7 @@ from .functions import (
     top_k_categorical_accuracy,
 )
 from .iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from .margins import CategoricalHinge, Hinge, SquaredHinge
 from .means import Mean, MeanMetricWrapper, Sum
 from .operating_points import (
     PrecisionAtRecall,
@@ -58,19 +75,32 @@ from .operating_points import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
-from .regression import MeanAbsoluteError, MeanSquaredError, R2Score, RootMeanSquaredError
+from .regression import (
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    R2Score,
+    RootMeanSquaredError,
+)
 
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU", "CategoricalAccuracy",
-    "CategoricalCrossentropy", "ConcordanceCorrelation", "F1Score", "FBetaScore", "FalseNegatives",
-    "FalsePositives", "IoU", "Mean", "MeanAbsoluteError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
-    "Metric", "OneHotIoU", "OneHotMeanIoU", "PearsonCorrelation", "Precision", "PrecisionAtRecall", "R2Score",
-    "Recall", "RecallAtPrecision", "RootMeanSquaredError", "SensitivityAtSpecificity", "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SpecificityAtSensitivity", "Sum",
-    "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "binary_accuracy", "binary_crossentropy",
-    "categorical_accuracy", "categorical_crossentropy", "concordance_correlation", "deserialize", "get", "huber",
-    "mean_absolute_error", "mean_squared_error", "pearson_correlation", "resolve", "serialize",
-    "sparse_categorical_accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy",
+    "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity", "F1Score",
+    "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge", "IoU", "KLDivergence", "LogCoshError", "Mean",
+    "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Metric", "OneHotIoU", "OneHotMeanIoU", "PearsonCorrelation", "Poisson",
+    "Precision", "PrecisionAtRecall", "R2Score", "Recall", "RecallAtPrecision", "RootMeanSquaredError",
+    "SensitivityAtSpecificity", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "SpecificityAtSensitivity", "SquaredHinge", "Sum", "TopKCategoricalAccuracy",
+    "TrueNegatives", "TruePositives", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy",
+    "categorical_accuracy", "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge",
+    "concordance_correlation", "deserialize", "get", "hinge", "huber", "kl_divergence", "log_cosh",
+    "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error",
+    "pearson_correlation", "poisson", "resolve", "serialize", "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 ]  # fmt: skip
 
@@ -84,6 +114,8 @@ _TABLE = Table(
     [globals()[name] for name in __all__ if name[0].isupper()],
     {
         "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError,
+        "msle": MeanSquaredLogarithmicError, "MSLE": MeanSquaredLogarithmicError,
         "bce": BinaryCrossentropy, "BCE": BinaryCrossentropy,
     },
 )  # fmt: skip

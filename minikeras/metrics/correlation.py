@@ -11,6 +11,7 @@ from .. import config
 from ..activations import as_floats
 from ..common.serialization import keras_class
 from ..losses.functions import same_rank
+from .functions import FUNCTIONS
 from .means import MeanMetricWrapper
 
 
@@ -33,6 +34,9 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> np.ndar
     mean_t, mean_p = t.mean(axis, keepdims=True), p.mean(axis, keepdims=True)
     below = t.var(axis, keepdims=True) + p.var(axis, keepdims=True) + np.square(mean_t - mean_p)
     return (2 * (t - mean_p) * (p - mean_p) / (below + config.epsilon())).mean(axis)
+
+
+FUNCTIONS.enter([pearson_correlation, concordance_correlation])
 
 
 @keras_class("keras.metrics")

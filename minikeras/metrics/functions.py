@@ -7,15 +7,9 @@ import numpy as np
 from .. import config
 from ..activations import as_floats
 from ..common.serialization import Table
-from ..losses import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    huber,
-    mean_absolute_error,
-    mean_squared_error,
-    sparse_categorical_crossentropy,
-)
+from ..losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from ..losses.functions import same_rank
+from ..losses.wrapper import TABLE as LOSSES
 
 
 def accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -83,7 +77,6 @@ FUNCTIONS = Table(
     None,
     [
         accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, top_k_categorical_accuracy,
-        sparse_top_k_categorical_accuracy, binary_crossentropy, categorical_crossentropy,
-        sparse_categorical_crossentropy, huber, mean_absolute_error, mean_squared_error,
+        sparse_top_k_categorical_accuracy, *(f for f in LOSSES.entries.values() if not isinstance(f, type)),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from ..common.arguments import check_options
 from ..common.lending import call_lending
 from ..common.names import is_built_in
-from ..common.serialization import function_config, keras_class, serialize
+from ..common.serialization import Configurable, function_config, keras_class, serialize
 from ..losses import LossFunctionWrapper
 from ..losses.functions import same_rank
 from .base import Metric
@@ -173,11 +173,13 @@ class MeanMetricWrapper(Mean):
     def get_config(self) -> dict[str, Any]:
         arguments = super().get_config()
         if type(self) is MeanMetricWrapper:
-            arguments.update(fn=function_config(self.fn), **serialize(self.options))
+            fn = serialize(self.fn) if isinstance(self.fn, Configurable) else function_config(self.fn)
+            arguments.update(fn=fn, **serialize(self.options))
         return arguments
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        if isinstance(config.get("fn"), dict):
-            config = {**config, "fn": FUNCTIONS.find(config["fn"]["config"])}
+        fn = config.get("fn")
+        if isinstance(fn, dict) and fn.get("class_name") == "function":
+            config = {**config, "fn": FUNCTIONS.find(fn["config"])}
         return super().from_config(config)

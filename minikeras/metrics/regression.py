@@ -4,12 +4,19 @@ Keras's counterpart: `keras.metrics`, regression metrics.
 """
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..common.serialization import keras_class
-from ..losses import mean_absolute_error, mean_squared_error
+from ..losses import cosine_similarity as negative_similarity
+from ..losses import (
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
 from ..losses.functions import same_rank
 from .base import Metric
 from .confusion import element_weights
@@ -30,6 +37,45 @@ class MeanSquaredError(MeanMetricWrapper):
 
     def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None):
         super().__init__(mean_squared_error, name, dtype)
+
+
+@keras_class("keras.metrics")
+class MeanAbsolutePercentageError(MeanMetricWrapper):
+    """The mean of |t - p| / |t|, in percent: see `losses.mean_absolute_percentage_error`."""
+
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: str | None = None):
+        super().__init__(mean_absolute_percentage_error, name, dtype)
+
+
+@keras_class("keras.metrics")
+class MeanSquaredLogarithmicError(MeanMetricWrapper):
+    """The mean of (log(t + 1) - log(p + 1))^2: see `losses.mean_squared_logarithmic_error`."""
+
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: str | None = None):
+        super().__init__(mean_squared_logarithmic_error, name, dtype)
+
+
+@keras_class("keras.metrics")
+class LogCoshError(MeanMetricWrapper):
+    """The mean of log(cosh(p - t)): see `losses.log_cosh`."""
+
+    def __init__(self, name: str | None = "logcosh", dtype: str | None = None):
+        super().__init__(log_cosh, name, dtype)
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> np.ndarray:
+    """sum(t / |t| p / |p|) along `axis`: 1 where both point one way; the loss of this name is its negative."""
+    return -negative_similarity(y_true, y_pred, axis)
+
+
+@keras_class("keras.metrics")
+class CosineSimilarity(MeanMetricWrapper):
+    """The mean of the cosine of the angle between targets and predictions: see `cosine_similarity`."""
+
+    left_out_at: ClassVar[dict[str, Any]] = {"axis": -1}
+
+    def __init__(self, name: str | None = "cosine_similarity", dtype: str | None = None, axis: int = -1):
+        super().__init__(cosine_similarity, name, dtype, axis=axis)
 
 
 @keras_class("keras.metrics")

@@ -1,4 +1,4 @@
-"""What is expected of probabilities: running means of the functions in `losses`.
+"""How far distributions are from distributions: running means of functions in `losses`.
 
 Keras's counterpart: `keras.metrics`, probabilistic metrics.
 """
@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..common.serialization import keras_class
-from ..losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from ..losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    kl_divergence,
+    poisson,
+    sparse_categorical_crossentropy,
+)
 from ..losses.functions import same_rank
 from .means import MeanMetricWrapper
 
@@ -70,3 +76,19 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
             counts, weights = same_rank(counts, np.asarray(sample_weight, self.dtype))
             sample_weight = counts * weights
         super().update_state(y_true, y_pred, sample_weight)
+
+
+@keras_class("keras.metrics")
+class KLDivergence(MeanMetricWrapper):
+    """The mean of sum(t log(t / p)): see `losses.kl_divergence`."""
+
+    def __init__(self, name: str | None = "kl_divergence", dtype: str | None = None):
+        super().__init__(kl_divergence, name, dtype)
+
+
+@keras_class("keras.metrics")
+class Poisson(MeanMetricWrapper):
+    """The mean of p - t log(p): see `losses.poisson`."""
+
+    def __init__(self, name: str | None = "poisson", dtype: str | None = None):
+        super().__init__(poisson, name, dtype)
