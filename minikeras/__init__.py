@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .initializers import Initializer
     from .layers import Input, Layer
+    from .layers.policies import DTypePolicy
     from .losses import Loss
     from .metrics import Metric
     from .models import Model, Sequential
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Callback": "callbacks",
+    "DTypePolicy": "layers.policies",
     "Initializer": "initializers",
     "Input": "layers",
     "Layer": "layers",
@@ -61,6 +63,7 @@ _INNER = ("common", "data", "engine", "functional", "inspecting", "kernels", "va
 
 __all__ = [
     "Callback",
+    "DTypePolicy",
     "Initializer",
     "Input",
     "Layer",

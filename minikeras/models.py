@@ -14,11 +14,13 @@ from .common.names import auto_name, refuse_other_names
 from .common.serialization import constructor_arguments, deserialize, keras_class, serialize
 from .engine.cloning import clone_model
 from .engine.graph_config import graph_config, symbols_of
+from .engine.state_tree import get_state_tree, set_state_tree
 from .engine.training import Trainer
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .layers.shapes import Shape, checked_shape, dtype_policy
 from .layers.symbols import Node, Symbol
+from .layers.tracking import named_within
 from .saving.keras2 import completed, new_form
 
 
@@ -55,7 +57,7 @@ class Model(Trainer, OldMethods):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Model":
         """Make a `Functional` of a plain `Model(inputs, outputs)`, as Keras does."""
-        return super().__new__(Functional if cls is Model and (args or "inputs" in kwargs) else cls)
+        return super().__new__(Functional if cls is Model and (args or "inputs" in kwargs) else cls, *args, **kwargs)
 
     @checked
     def summary(
@@ -90,25 +92,28 @@ class Model(Trainer, OldMethods):
 
         return explaining.explain(self, x, y, print_fn)
 
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return all numbers of the model by the paths of their variables; see `engine.state_tree`."""
+        return get_state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Take over the numbers of such a tree, or of a part of it."""
+        set_state_tree(self, state_tree)
+
     # ---- as text ----
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the model: the graph; or, of a class of one's own, its constructor's arguments.
 
         Raises:
-            TypeError: a constructor whose arguments are not kept under their names.
+            NotImplementedError: arguments that no config can hold.
         """
         if self.graph is not None and self.is_functional:
             graph = graph_config(self.graph, self._inputs, self._outputs)
             return {"name": self.name, "trainable": self.trainable, **graph}
-        own = [n for n in constructor_arguments(type(self)) if n not in ("inputs", "outputs")]
-        missing = [n for n in own if not hasattr(self, n)]
-        if missing or type(self) is Model:
-            raise TypeError(
-                f"Model {self.name!r}: class {type(self).__name__} doesn't keep its constructor's argument "
-                f"{', '.join(map(repr, missing))} under that name. Store it, or write `get_config`."
-            )
-        return {**{name: serialize(getattr(self, name)) for name in own}, "dtype": dtype_policy(self.dtype)}
+        if type(self) is Model:
+            raise TypeError(f"Model {self.name!r} has no config: it has no graph, and its class no constructor.")
+        return super().get_config()
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> "Model":
@@ -178,6 +183,8 @@ class Sequential(Model):
     Raises:
         TypeError, ValueError: something that is no layer, or a name that occurs twice.
     """
+
+    _is_deferred = False  # whether the first batch has said what the input is, and no Input
 
     misread = "Several layers are given in a list: Sequential([Flatten(), Dense(10)])."
 
@@ -282,6 +289,7 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError(f"Sequential model {self.name!r} has no layers yet; call `add` first.")
         shape = checked_shape(input_shape, f"Sequential model {self.name!r}", "input_shape")
+        self._is_deferred = self._is_deferred or self._input_layer is None
         if self._input_layer is None or self._input_layer.batch_shape != shape:
             self._input_layer = InputLayer(batch_shape=shape, dtype=self._layers[0].dtype)
         before = set(self._chain)
@@ -289,21 +297,42 @@ class Sequential(Model):
             layer.nodes = [node for node in layer.nodes if node not in before]
         symbol = self._input_layer.output
         self._chain = []
-        for layer in self._layers:
-            symbol = layer(symbol)
-            self._chain.append(symbol.node)
+        with named_within(self):
+            for layer in self._layers:
+                symbol = layer(symbol)
+                self._chain.append(symbol.node)
         auto_name("Functional")  # Keras makes a functional model here: the next one's name is the same
         self._connect(self._input_layer.output, symbol)
         self.build_input_shape = self._input_layer.batch_shape
-        for layer in self.layers:
-            if not isinstance(layer, Model):  # whose weights have their paths already
-                for v in layer.variables:
-                    v.path = f"{self.name}/{layer.name}/{v.name}"
+        for layer in self._layers:
+            for v in layer.weights:
+                if v.path.partition("/")[0] == layer.name:  # it was built before it came here
+                    v.path = f"{self.name}/{v.path}"
 
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers in the order they run, without the input's."""
+    def _inside(self) -> list[Layer]:
+        return vars(self).get("_layers", [])
+
+    def _listed_layers(self) -> list[Layer]:
         return list(self._layers)
+
+    def _lock_state(self) -> None:
+        """Go on taking layers: `add` may come at any time."""
+
+    def _takes_too(self, shape: Shape) -> bool:
+        """Whether the layers take this shape: other sizes, as in Keras; without an Input also another rank."""
+        if len(shape) != len(self.input_shape) and not self._is_deferred:
+            return False
+        try:
+            for layer in self._layers:
+                layer.check_input(shape)
+                shape = layer.compute_output_shape(shape)
+        except ValueError:
+            return False
+        return True
+
+    def _output_shapes(self, x: Any) -> list[Shape]:
+        usual = super()._output_shapes(x)
+        return usual if x.shape[1:] == self.input_shape[1:] else [self.compute_output_shape((None, *x.shape[1:]))]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output of the last layer."""

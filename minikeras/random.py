@@ -18,6 +18,7 @@ from . import config
 from .common.names import auto_name, refuse_other_names
 from .common.serialization import Configurable, keras_class
 from .functional import philox
+from .variables import Variable
 
 __all__ = ["SeedGenerator", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform"]
 
@@ -92,6 +93,19 @@ def make_seed() -> int:
     return random.randint(1, 10**9)
 
 
+class SeedState(Variable):
+    """The two numbers of a `SeedGenerator`, [seed, counter]."""
+
+    def copy(self) -> np.ndarray:
+        return self.value.copy()
+
+    def tolist(self) -> list[int]:
+        return self.value.tolist()
+
+    def __setitem__(self, place: Any, numbers: Any) -> None:
+        self.value[place] = numbers
+
+
 @keras_class("keras.random")
 class SeedGenerator(Configurable):
     """A seed that differs at each use: the state is [seed, counter].
@@ -104,20 +118,25 @@ class SeedGenerator(Configurable):
         ValueError: the seed is no integer.
     """
 
+    tracked_as = "seed_generators"  # of a layer
+
     def __init__(self, seed: int | None = None, name: str | None = None):
         if seed is not None:
             seed = check_seed(seed, "SeedGenerator")
         self.seed = seed
         self.name = name or auto_name(type(self).__name__)
-        self.state = np.array([make_seed() if seed is None else seed, 0], np.int64)
+        start = np.array([make_seed() if seed is None else seed, 0], np.int64)
+        self.state = SeedState(start, dtype="int64", trainable=False, name="seed_generator_state")
+        self.state.path = f"{self.name}/{self.state.name}"
 
     def next(self, ordered: bool = True) -> np.ndarray:
         """Return the state, and move on: the counter by one, or (`ordered=False`) both numbers to another place."""
-        state = self.state.copy()
+        numbers = self.state.value
+        state = numbers.copy()
         if ordered:
-            self.state[1] += 1
+            numbers[1] += 1
         else:
-            self.state[:] = (state + 1) * 5387 % 933199
+            numbers[:] = (state + 1) * 5387 % 933199
         return state
 
 

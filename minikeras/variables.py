@@ -30,12 +30,12 @@ _postponed: contextvars.ContextVar[bool] = contextvars.ContextVar("postponed", d
 
 
 @contextlib.contextmanager
-def postponed() -> Iterator[None]:
-    """Let the variables made in this block have a shape but no memory until `Variable.settle`.
+def postponed(yes: bool = True) -> Iterator[None]:
+    """Let the variables made in this block have a shape but no memory until `Variable.settle`; or again memory at once.
 
     Loading a model compares shapes with a file's before it believes either.
     """
-    token = _postponed.set(True)
+    token = _postponed.set(yes)
     try:
         yield
     finally:

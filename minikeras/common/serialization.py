@@ -227,7 +227,10 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> A
         if not isinstance(config["config"], dict):
             raise ValueError(f"The config of {quoted(name)} is no dictionary.")
         claim_object(name)
-        return cls.from_config(config["config"])
+        made = cls.from_config(config["config"])
+        if config.get("build_config") and not (is_built_in(cls) or getattr(made, "built", True)):
+            made.build_from_config(config["build_config"])  # those of this package are built by the models around
+        return made
 
 
 def _unknown_class(name: str, module: str | None) -> str:

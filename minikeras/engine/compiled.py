@@ -1,7 +1,7 @@
 """What `compile` says: the optimizer, the loss and the metrics of a network, and what the metrics have seen."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import data, losses, optimizers
 from ..callbacks import History
@@ -27,6 +27,11 @@ class Running:
 
 class Compiled(Predictor):
     """A network that knows how it shall learn."""
+
+    not_tracked: ClassVar[frozenset[str]] = Predictor.not_tracked | {
+        "_compile_arguments", "_evaluated", "_loss_tracker", "_objective", "_trained",
+        "history", "optimizer", "running",
+    }  # fmt: skip
 
     compiled: bool
     _compile_arguments: dict[str, Any]
@@ -136,6 +141,7 @@ class Compiled(Predictor):
         return [i not in with_loss for i in range(len(self.outputs))]
 
     def _assert_compiled(self, method: str) -> None:
+        self._check_differentiable()
         if not self.compiled:
             raise ValueError(f"You must call `compile()` before using the model: `{method}` needs a loss.")
 

@@ -10,22 +10,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..common.arguments import as_truth, checked
+from ..common.arguments import checked
 from ..common.names import did_you_mean
-from ..common.results import as_result, returned
+from ..common.results import returned
 from ..common.tree import flatten, flatten_like, is_nested, pack
-from ..layers.base import Layer, set_all
+from ..layers.base import Layer
 from ..layers.core import InputLayer
 from ..layers.shapes import Shape
 from ..layers.symbols import Node, Symbol
-from ..variables import Parameters, Variable
+from ..variables import Parameters
+from .calls import WrittenAsCall, symbols_like
 from .graph import Graph
 
 
-class Network(Layer):
+class Network(WrittenAsCall):
     """The layers between input symbols and output symbols, as one layer; see `models.Model`, which users make."""
 
     lends: ClassVar[dict[str, int]] = {**Layer.lends, "call": 1}
+
+    not_tracked: ClassVar[frozenset[str]] = Layer.not_tracked | {
+        "_chain", "_graph", "_input_layer", "_inputs", "_layers", "_outputs", "_trace",
+    }  # fmt: skip
+
+    _kind: ClassVar[str] = "Model"
 
     _has_several_inputs = _has_several_outputs = False  # settled where the graph is made
 
@@ -73,7 +80,7 @@ class Network(Layer):
             for node in graph.calls:
                 if isinstance(node, Node) and isinstance(node.layer, Network):
                     expected = [s.shape for s in node.outputs]
-                    found = node.layer.graph and node.layer._shapes_of([s.shape for s in node.inputs])
+                    found = node.layer.inner_graph and node.layer._shapes_of([s.shape for s in node.inputs])
                     if found != expected:
                         raise ValueError(
                             f"Model {self.name!r}: its layer {node.layer.name!r} has changed, and now returns shape "
@@ -85,8 +92,10 @@ class Network(Layer):
     # ---- as a layer ----
 
     def build(self, input_shape: Shape) -> None:
-        """Check that the model is connected; it is from the start."""
-        if self.graph is None and not self._writes_call:
+        """Check that the model is connected, as it is from the start; of one that writes `call`, build the layers."""
+        if self.graph is None and self._writes_call:
+            self._build_by_call(input_shape)
+        elif self.graph is None:
             raise ValueError(
                 f"Model {self.name!r} has no layers yet: give `inputs` and `outputs`, use keras.Sequential, or write "
                 "`call`."
@@ -100,28 +109,42 @@ class Network(Layer):
     def _writes_call(self) -> bool:
         return type(self).call is not Network.call
 
+    @property
+    def inner_graph(self) -> Graph | None:
+        """The graph that stands for the model where it is part of another; None where a class runs in its own way."""
+        methods, cls = ("forward", "backward", "backward_weights"), type(self)
+        if any(getattr(cls, m) is not getattr(Network, m) for m in methods):
+            return None
+        return self.graph or (self._traced() if self._writes_call else None)
+
     def check_input(self, shape: Any) -> None:
         """Raise ValueError where a batch of this shape doesn't fit the model; a list of shapes for several inputs."""
         graph = self.graph
         if graph is None:
             return
         only = graph.inputs
-        if type(shape) is tuple and isinstance(only, Symbol) and (None, *shape[1:]) == only.shape:  # the usual case
+        if type(shape) is tuple and isinstance(only, Symbol) and shape[1:] == only.shape[1:]:  # the usual case
             return
         shapes = shape if isinstance(shape, list) else [shape]
         for i, (found, symbol) in enumerate(zip(shapes, graph.entrances, strict=True)):
             expected = symbol.shape
-            if found[1:] == expected[1:] and expected[0] is None:
-                continue
             agrees = len(found) == len(expected) and all(
-                None in (n, e) or n == e for n, e in zip(found, expected, strict=True)
+                None in (n, e) or n == e for n, e in zip(found[1:], expected[1:], strict=True)
             )
-            if not agrees:
+            if not agrees and not self._takes_too(found):
                 first = symbol.layer.name if len(shapes) > 1 else self._first_layer_name
                 raise ValueError(
                     f"Input {i} of model {self.name!r} (layer {first!r}) is incompatible with it: "
                     f"expected shape={expected}, found shape={tuple(found)}.{_reshape_advice(found, expected)}"
                 )
+
+    def _takes_too(self, shape: Shape) -> bool:
+        """Whether a batch of this shape fits, though it isn't that of the input."""
+        return False
+
+    def _output_shapes(self, x: Any) -> list[Shape]:
+        """Return the shapes of the outputs for inputs like x."""
+        return [s.shape for s in self.outputs]
 
     @property
     def _first_layer_name(self) -> str:
@@ -129,6 +152,8 @@ class Network(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output, in the form of the outputs; of `input_shape` the form of the inputs."""
+        if self.graph is None and self._writes_call:
+            return self._followed(symbols_like(input_shape, self.dtype), None)[1]
         if self.graph is None:
             raise ValueError(f"Model {self.name!r}: the shape of its output is not known; it has no graph.")
         several = isinstance(input_shape, (list, dict)) or (input_shape and isinstance(input_shape[0], (list, tuple)))
@@ -140,7 +165,7 @@ class Network(Layer):
         if isinstance(input_shapes, dict):
             input_shapes = [input_shapes[k] for k in sorted(input_shapes)]
         shapes: list[Any] = [tuple(s) for s in input_shapes]
-        graph = self._built_graph()
+        graph = self.inner_graph or self._built_graph()
         for layer, places in graph.steps:
             given: Any = [shapes[p] for p in places] if layer.joins else shapes[places[0]]
             shapes.append(layer.compute_output_shape(given))
@@ -165,28 +190,6 @@ class Network(Layer):
         graph = self._built_graph()
         graph.backward(dy, cache, graph.needed())
 
-    def _check_differentiable(self) -> None:
-        if self.graph is None and self._writes_call:
-            raise TypeError(
-                f"Model {self.name!r}: class {type(self).__name__} writes `call`, whose derivative is not known: this "
-                "engine has no automatic differentiation. To train it, build a graph in `__init__` and end with "
-                "`super().__init__(inputs, outputs)`; or write what is special about it as a Layer with `forward` and "
-                "`backward`."
-            )
-
-    def _call(self, x: Any, training: bool | None, **arguments: Any) -> Any:
-        """Call the `call` of a derived class, with `training` if it takes that."""
-        code = getattr(getattr(self.call, "__wrapped__", self.call), "__code__", None)
-        if code is not None and "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-            arguments["training"] = training
-        return self.call(x, **arguments)
-
-    @property
-    def inner_graph(self) -> Graph | None:
-        """The graph that stands for the model where it is part of another; None where a class runs in its own way."""
-        methods, cls = ("forward", "backward", "backward_weights"), type(self)
-        return self.graph if all(getattr(cls, m) is getattr(Network, m) for m in methods) else None
-
     def __call__(self, inputs: Any, *others: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Compute the output of a batch; on symbols, become a node of another model's graph.
 
@@ -198,11 +201,7 @@ class Network(Layer):
         x, writes_call = inputs, self.graph is None and self._writes_call
         self._refuse(others, {} if writes_call else arguments, training)
         if writes_call:
-            if any(isinstance(a, Symbol) for a in flatten(x)):
-                return self._call(x, training, **arguments)  # its layers become part of the graph themselves
-            self.built = True
-            with np.errstate(all="ignore"):
-                return as_result(self._call(_as_arrays(x, self.dtype), training, **arguments))
+            return self._called(x, training, arguments)
         if self.graph is None:
             return super().__call__(x, training=training)
         single = not (self._has_several_inputs or is_nested(x))
@@ -228,11 +227,21 @@ class Network(Layer):
     def layers(self) -> list[Layer]:
         """The layers, inputs included, as Keras lists them: those farthest from the outputs first.
 
-        Of a class with a `call` of its own: the layers among its attributes, also in lists and dictionaries.
+        Of a Sequential model: in the order they run, without the input's.  Of a class with a `call` of its own: the
+        layers among its attributes, also in lists and dictionaries.
         """
-        if self.graph is not None:
-            return list(self.graph.layers)
-        return list(dict.fromkeys(a for a in flatten([*map(_contents, vars(self).values())]) if isinstance(a, Layer)))
+        return self._listed_layers()
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        instead = "Use `add()` and `pop()` to change the layers in this model." if hasattr(self, "add") else ""
+        raise AttributeError(
+            f"`{'Sequential' if instead else 'Model'}.layers` attribute is reserved and should not be used. "
+            f"{instead or 'Please use another name.'}"
+        )
+
+    def _listed_layers(self) -> list[Layer]:
+        return list(self._inside() if self.graph is None else self.graph.layers)
 
     @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -254,38 +263,13 @@ class Network(Layer):
         names = [layer.name for layer in layers]
         raise ValueError(f"No such layer: {name}. Existing layers are: {names}. {did_you_mean(name, names)}")
 
-    @property
-    def weights(self) -> list[Variable]:
-        """The weights of all layers, layer by layer."""
-        return self._declared()
+    def _inside(self) -> list[Layer]:
+        own = self._all_kept().get("layers", [])
+        return own if self.graph is None else list(dict.fromkeys([*self.graph.layers, *own]))
 
-    def _declared(self) -> list[Variable]:
-        return list(dict.fromkeys(v for layer in self.layers for v in layer.weights))
-
-    @property
-    def trainable(self) -> bool:
-        """Whether optimizers may change the weights; setting it sets that of every layer."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = as_truth(f"Model {self.name!r}", "trainable", value)
-        for layer in self.layers:
-            layer.trainable = value
-
-    def set_weights(self, weights: list[np.ndarray]) -> None:
-        """Copy the weights in, in the order of `weights`.
-
-        Raises:
-            ValueError: another number of arrays, or another shape; nothing has changed then.
-        """
-        set_all(self.weights, weights, f"Model {self.name!r}")
-
-    def count_params(self) -> int:
-        """Return the number of weights."""
-        if not self.built:
-            return super().count_params()
-        return sum(v.value.size for v in self.weights)
+    def _lock_state(self) -> None:
+        if self.graph is None:
+            super()._lock_state()
 
     def gather(self) -> None:
         """Move the weights that live nowhere yet into one vector, so that an optimizer is one loop."""
@@ -407,20 +391,6 @@ def _from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
             node.layer.nodes.append(again)
             twin.update(zip(node.outputs, again.outputs, strict=True))
     return pack(inputs, [twin[s] for s in entrances]), pack(outputs, [twin[s] for s in exits])
-
-
-def _contents(value: Any) -> Any:
-    """Return the layers in an attribute; of dictionaries in the order of their entries."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [_contents(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _as_arrays(x: Any, dtype: str) -> Any:
-    """Return a batch for a `call` of the user's own: its arrays, in its form."""
-    leaves = flatten(x) if isinstance(x, dict) or any(getattr(a, "ndim", 0) for a in x) else [x]
-    arrays = [np.ascontiguousarray(np.asarray(a), dtype) for a in leaves]
-    return pack(x, arrays) if len(leaves) > 1 or isinstance(x, dict) else arrays[0]
 
 
 def _reshape_advice(shape: Shape, expected: Shape) -> str:

@@ -90,7 +90,7 @@ class Trainer(Compiled):
             )
         if all(loss is None for loss in flatten(self.loss)):
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        shapes, graph, objective = [s.shape for s in self.outputs], self.graph, self._objective
+        shapes, graph, objective = self._output_shapes(batches.peek()[0]), self.graph, self._objective
         if objective is None or objective.graph is not graph:  # at first; or the graph has changed since
             if objective is None:
                 objective = Objective(self._compile_arguments, self._outputs, self.output_names, y, shapes)
@@ -122,6 +122,7 @@ class Trainer(Compiled):
                     stacklevel=4,
                 )
             return
+        self._check_followed(graph)
         self.gather()
         variables = self.trainable_weights
         if not variables:
@@ -272,7 +273,7 @@ class Trainer(Compiled):
         return logs
 
     def _checked_with_targets(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        self._objective.check_targets(y, [s.shape for s in self.outputs])
+        self._objective.check_targets(y, self._output_shapes(x))
         return self._checked(x, y, sample_weight)
 
     # ---- one batch at a time ----

@@ -9,20 +9,20 @@ never kept on the layer, so that one layer may be used twice, from two threads, 
 `graph` runs the pair.
 """
 
-import copy
 import functools
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import initializers, regularizers
-from ..common.arguments import ArgumentError, as_truth, checked
+from ..common.arguments import ArgumentError, as_truth
 from ..common.names import auto_name
 from ..common.results import returned
 from ..variables import Variable
 from .described import Described
-from .shapes import Shape, checked_dtype, dtype_policy, first_shape, fixed_shape
+from .shapes import Shape, checked_dtype, first_shape, fixed_shape
 from .symbols import Node, Symbol
+from .tracking import named_within
 
 
 class Layer(Described):
@@ -94,13 +94,14 @@ class Layer(Described):
         #: Sizes of axes that the weights were made for; other inputs are refused.
         self.expected_axes: dict[int, int] = {}
         self.nodes: list[Node] = []
-        self._weights: list[Variable] = []
+        self._kept("variables")
         self._trainable = bool(trainable)
 
     # ---- what a layer writes ----
 
     def build(self, input_shape: Shape) -> None:
         """Declare the weights, now that the shape of the input is known; `input_shape[0]`, the batch, is None."""
+        self._build_inside(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output for a shape of the input."""
@@ -119,31 +120,6 @@ class Layer(Described):
         self.backward(dy, cache)
 
     # ---- what a layer is given ----
-
-    @checked
-    def add_weight(
-        self,
-        shape: tuple[int, ...] | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        *,
-        trainable: bool = True,
-        regularizer: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Declare a weight, filled by its initializer (`"glorot_uniform"` where None)."""
-        variable = Variable(
-            initializers.get("glorot_uniform" if initializer is None else initializer),
-            shape=() if shape is None else tuple(shape),
-            dtype=dtype or self.dtype,
-            trainable=trainable,
-            name=name or f"variable_{len(self._weights)}",
-            regularizer=regularizers.get(regularizer),
-        )
-        variable.path = f"{self.name}/{variable.name}"
-        variable.trainable = trainable and self._trainable
-        self._weights.append(variable)
-        return variable
 
     def _store_options(self, weight: str, initializer: Any, regularizer: Any) -> None:
         """Store the two options of a weight; those of a `"kernel"` as `kernel_initializer` and `kernel_regularizer`."""
@@ -210,7 +186,7 @@ class Layer(Described):
         xs = [np.require(np.asarray(a), self.dtype, ["C", "W"]) for a in xs]  # "W": see `graph.Graph.forward`
         self.check_input(self._as_given([a.shape for a in xs]))
         self.ensure_built(self._as_given([(None, *a.shape[1:]) for a in xs]))
-        with np.errstate(all="ignore"):  # what overflows is inf, as everywhere in floating point
+        with np.errstate(all="ignore"), named_within(self):  # what overflows is inf, as everywhere in floating point
             return returned(self.forward(self._as_given(xs), self.is_active(training))[0], xs)
 
     @property
@@ -285,76 +261,8 @@ class Layer(Described):
             return f" The layer was built for inputs of shape {self.build_input_shape}."
         return ""
 
-    # ---- what others ask of a layer ----
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All weights: first those that optimizers change, then the others."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that optimizers change; none where `trainable` is False."""
-        return [v for v in self._declared() if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that optimizers leave alone."""
-        return [v for v in self._declared() if not (v.trainable and self._trainable)]
-
-    def _declared(self) -> list[Variable]:
-        return self._weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether optimizers may change the weights; set it before `compile`."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = as_truth(self._owner, "trainable", value)
-        for v in self._weights:
-            v.trainable = v.declared_trainable and self._trainable
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the weights, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: list[np.ndarray]) -> None:
-        """Copy the weights in, in the order of `weights`.
-
-        Raises:
-            ValueError: another number of arrays, or another shape; nothing has changed then.
-        """
-        set_all(self.weights, weights, f"Layer {self.name!r}")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this layer, as Keras 3 writes them."""
-        return {**super().get_config(), "dtype": dtype_policy(self.dtype)}
-
-    def extra_config(self) -> dict[str, Any]:
-        """Return the shape that the layer was built for, as Keras 3 writes it."""
-        if not (self.has_build_config and self.built):
-            return {}
-        return {"build_config": {"input_shape": self.build_input_shape}}
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def set_all(variables: list[Variable], values: list[np.ndarray], owner: str) -> None:
-    """Copy a list of arrays into as many variables; ValueError, and nothing changed, where they don't fit."""
-    values = [np.asarray(v) for v in values]
-    if len(values) != len(variables):
-        raise ValueError(f"{owner}: expected {len(variables)} arrays of weights, received {len(values)}.")
-    for variable, value in zip(variables, values, strict=True):
-        if value.shape != variable.shape:
-            raise ValueError(
-                f"{owner}: weight {variable.path!r} has shape {variable.shape}, "
-                f"received an array of shape {value.shape}."
-            )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _recording_shape(build: Any) -> Any:
@@ -365,15 +273,11 @@ def _recording_shape(build: Any) -> Any:
         if isinstance(input_shape, (str, int)):
             raise ArgumentError(f"{self._owner}: build needs a shape, such as (None, 784), received {input_shape!r}.")
         shape = None if input_shape is None else fixed_shape(input_shape)
-        before = {name: copy.copy(v) if isinstance(v, list) else v for name, v in vars(self).items()}
-        try:
+        with self._whole_or_not(), named_within(self):  # half of its weights would otherwise be declared twice
             build(self, shape)
             self.build_input_shape = shape
             self.built = True
-        except BaseException:  # half of its weights would otherwise be declared twice
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+        self._lock_state()
 
     return wrapped
 

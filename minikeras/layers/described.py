@@ -1,54 +1,97 @@
 """What one may ask of a layer beside its work: other names of its weights, its symbols and their shapes."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from ..common.serialization import Configurable
-from ..variables import Variable
+from ..common.names import is_built_in
+from .policies import DTypePolicy
 from .shapes import Shape
 from .symbols import Node, Symbol
+from .tracking import Tracking
+
+#: The classes whose output has a mask where their input has one.
+_MASKED = {
+    "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dot", "Dropout", "ELU",
+    "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU",
+    "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract",
+}  # fmt: skip
 
 
-class Described(Configurable):
+class Described(Tracking):
     """The attributes of a layer that only its users ask for; see `Layer`, which derives from here."""
 
-    name: str
-    built: bool
     nodes: list[Node]
     build_input_shape: Shape | None
-    weights: Any
-    trainable_weights: Any
-    non_trainable_weights: Any
     compute_output_shape: Any
-    _weights: list[Variable]
     _as_given: Any
 
-    @property
-    def variables(self) -> list[Variable]:
-        """The same as `weights`."""
-        return self.weights
+    #: Whether `compute_mask` tells something; None where the class does.
+    _supports_masking: bool | None = None
+
+    #: What the layer asks of its input, for those who set it; the engine goes by `ndim` and `expected_axes`.
+    input_spec: Any = None
+
+    #: Whether inputs are converted to the layer's float type.
+    autocast: ClassVar[bool] = True
+
+    activity_regularizer: ClassVar[None] = None
 
     @property
-    def trainable_variables(self) -> list[Variable]:
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
+    def supports_masking(self) -> bool:
+        """Whether the layer hands on a mask, or makes one; for Keras's sake, as this engine has no masks."""
+        if self._supports_masking is not None:
+            return self._supports_masking
+        masked = any(cls.__name__ in _MASKED and is_built_in(cls) for cls in type(self).__mro__)
+        return masked or type(self).compute_mask is not Described.compute_mask
+
+    @supports_masking.setter
+    def supports_masking(self, value: bool) -> None:
+        self._supports_masking = value
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return the mask of the output: that of the input."""
+        return previous_mask
 
     @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The same as `non_trainable_weights`."""
-        return self.non_trainable_weights
+    def dtype_policy(self) -> DTypePolicy:
+        """The float type of the layer, in the form in which Keras tells it."""
+        return DTypePolicy(self.dtype if self.dtype.startswith("float") else None)
 
-    def count_params(self) -> int:
-        """Return the number of weights.
+    @property
+    def compute_dtype(self) -> str:
+        """The type in which the layer computes: that of its weights."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The type of the layer's weights."""
+        return self.dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The type that inputs are converted to."""
+        return self.dtype
+
+    @property
+    def quantization_mode(self) -> None:
+        """None: weights are never stored in fewer bits."""
+        return None
+
+    @property
+    def path(self) -> str | None:
+        """The names of the layers around, and of this one, `"net/block/dense"`; None before it is built."""
+        own = self._weights[0].path.rpartition("/")[0] if self._weights else self.name
+        return own if self.built and self.build_input_shape is not None else None
+
+    def stateless_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: weights are not arguments in this engine.
 
         Raises:
-            ValueError: the layer isn't built, so nobody knows yet.
+            NotImplementedError: always.
         """
-        if not self.built:
-            raise ValueError(
-                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't built. "
-                f"Call `build(input_shape)`, or the layer itself on some data, first."
-            )
-        return sum(v.value.size for v in self._weights)
+        raise NotImplementedError(
+            f"{type(self).__name__} {self.name!r}: `stateless_call` is not supported; weights live in the layer. Call "
+            "the layer itself, after `set_weights` where it shall compute with others."
+        )
 
     @property
     def input(self) -> Symbol:

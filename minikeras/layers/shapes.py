@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import config
 from ..common.arguments import ArgumentError, shown
+from .policies import DTypePolicy
 
 Shape = tuple[int | None, ...]
 
@@ -22,7 +23,8 @@ def checked_dtype(dtype: Any, owner: str) -> str:
         return config.floatx()
     if isinstance(dtype, dict):
         dtype = dtype.get("config", {}).get("name")
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    given = dtype.name if isinstance(dtype, DTypePolicy) else dtype
+    name = given if isinstance(given, str) else getattr(given, "__name__", str(given))
     if name not in ("float32", "float64"):
         raise ValueError(f"{owner}: expected dtype 'float32' or 'float64', received {dtype!r}.")
     return name
@@ -55,6 +57,8 @@ def checked_shape(shape: Any, owner: str, argument: str) -> Shape:
 
 
 def fixed_shape(shape: Any) -> Any:
-    """Return a shape as a tuple, a list of shapes as a list of tuples."""
+    """Return a shape as a tuple, a list or dictionary of shapes as one of tuples."""
+    if isinstance(shape, dict):
+        return {key: fixed_shape(value) for key, value in shape.items()}
     several = len(shape) > 0 and isinstance(shape[0], (list, tuple))
     return [tuple(s) for s in shape] if several else tuple(shape)

@@ -58,6 +58,8 @@ class Metric(Configurable):
 
     lends: ClassVar[dict[str, int]] = {"update_state": 3}
 
+    tracked_as = "metrics"  # of a layer
+
     def __init__(self, dtype: str | None = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
         numbers = np.dtype(dtype or config.floatx())

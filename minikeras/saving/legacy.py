@@ -31,7 +31,17 @@ _NAMES = 10_000  # of layers, and of a layer's weights
 
 
 def save(model: Any, path: str, include_optimizer: bool = True) -> None:
-    """Write a whole model."""
+    """Write a whole model.
+
+    Raises:
+        NotImplementedError: one that writes `call`, which these files can't describe.
+    """
+    if model.graph is None and model._writes_call:
+        raise NotImplementedError(
+            "Saving the model to HDF5 format requires the model to be a Functional model or a Sequential model. It "
+            "does not work for subclassed models, because such models are defined via the body of a Python method, "
+            "which isn't safely serializable. Consider saving to the Keras format, with `model.save('name.keras')`."
+        )
     described = serialize(model)
     compiled = described.pop("compile_config", None) if include_optimizer else None
     texts = {"model_config": config_text(_old_form(described))}

@@ -3,20 +3,21 @@
 layers/conv2d/vars/0            the kernel of the first Conv2D; the group `vars` has the layer's name as attribute
 layers/conv2d_1/vars/0          that of the second: groups are named by class and order, not by the layer's name
 layers/sequential/layers/...    a model inside the model
-encoder/vars, blocks/dense/vars     of a class with a `call`: layers in attributes whose names come before "layers"
-layers/dense/activation/vars    a layer that serves another as its activation
+layers/block/hidden/vars        a layer in the attribute `hidden` of another; `activation` is one of them
+layers/block/parts/dense/vars   a layer in a list, tuple or dictionary; in one within that, parts/container/dense
+encoder/vars                    of a class with a `call`: an attribute whose name comes before "layers"
 layers/dropout/seed_generator/vars/0    [seed, counter]; Keras 3.15 neither writes nor looks at it
 optimizer/vars/0, 1, ...        iteration, learning rate (unless scheduled), slots
 vars                            the model itself, with its name
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..common.names import quoted, snake_case
-from ..random import SeedGenerator
+from ..common.names import is_built_in, quoted, snake_case
 from ..variables import Scalar, Variable, postponed
 from . import hdf5
 from .hdf5 import Source
@@ -26,24 +27,12 @@ _MOST = 2**62  # of a counter, a seed, a learning rate
 
 
 class Entry(NamedTuple):
-    """What one group of the file holds: the arrays of one object."""
+    """What one group of the file holds: the arrays of one object, a layer, a generator of seeds or a metric."""
 
     path: str  # of the group, without its `vars`
     name: str
     owner: Any
     variables: list[Any]
-
-
-class _SeedState:
-    """The two numbers of a `SeedGenerator`, in the form of a variable."""
-
-    def __init__(self, generator: SeedGenerator):
-        self.value, self.path = generator.state, generator.name
-
-    shape, dtype = (2,), "int64"
-
-    def assign(self, value: np.ndarray) -> None:
-        self.value[...] = value
 
 
 def entries(model: Any) -> list[Entry]:
@@ -55,39 +44,52 @@ def _entries(layer: Any, path: str, seen: set[int]) -> Iterator[Entry]:
     if id(layer) in seen:  # used twice, stored once
         return
     seen.add(id(layer))
-    if isinstance(layer, SeedGenerator):
-        yield Entry(path, layer.name, layer, [_SeedState(layer)])
+    kind = type(layer).tracked_as
+    if kind != "layers":
+        yield Entry(path, layer.name, layer, [layer.state] if kind == "seed_generators" else list(layer.variables))
         return
-    own = sorted(layer._weights, key=lambda v: not v.declared_trainable)
-    yield Entry(path, layer.name, layer, own)
-    prefix = f"{path}/" if path else ""
-    for place, child in _layers_inside(layer):
-        yield from _entries(child, f"{prefix}{place}", seen)
-    activation = getattr(layer, "activation", None)
-    if hasattr(activation, "_weights"):
-        yield from _entries(activation, f"{prefix}activation", seen)
-    for name, value in sorted(vars(layer).items()):
-        if isinstance(value, SeedGenerator):
-            yield from _entries(value, f"{prefix}{name}", seen)
+    yield Entry(path, layer.name, layer, sorted(layer._weights, key=lambda v: not v.declared_trainable))
+    for place, child in _attributes(layer):
+        yield from _entries(child, f"{path}/{place}" if path else place, seen)
 
 
-def _layers_inside(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Return the groups of the layers inside a layer; of a layer with several places, the first counts."""
-    places = [("layers", getattr(layer, "layers", ()))]
-    if getattr(layer, "_writes_call", False):
-        attributes = sorted(vars(layer).items())
-        places = [(name, v) for name, v in attributes if name < "layers" and not name.startswith("_")] + places
-    for name, value in places:
-        if hasattr(value, "_weights"):
-            yield name, value
+def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Return what belongs to a layer, with the groups of the attributes in which it is, in the order of Keras.
+
+    That is alphabetical, names with an underscore in front last; the layers of a graph or a chain come before all.
+    """
+    cls: Any = type(layer)
+    known = _engines_own(cls)
+    names = [name for name in dir(layer) if not (name in known or name.startswith("__"))]
+    names.sort(key=lambda name: f"~{name}" if name.startswith("_") else name)
+    is_chain_or_graph = getattr(layer, "graph", None) is not None or hasattr(layer, "add")
+    for name in ["layers", *names] if is_chain_or_graph else names:
+        try:
+            value = getattr(layer, name)
+        except Exception:  # a property that isn't ready
             continue
-        used: dict[str, int] = {}
-        children = list(value.values()) if isinstance(value, dict) else value
-        for child in children if isinstance(children, (list, tuple)) else ():
-            if hasattr(child, "_weights"):
-                kind = snake_case(type(child).__name__)
-                count = used[kind] = used.get(kind, -1) + 1
-                yield f"{name}/{kind}_{count}" if count else f"{name}/{kind}", child
+        yield from _belonging(name, value)
+
+
+@functools.cache
+def _engines_own(cls: Any) -> set[str]:
+    """Return the names of attributes that the engine's own classes have; `layers` of a model is for all to see."""
+    names = {name for base in cls.__mro__ if is_built_in(base) for name in vars(base)} - {"layers"}
+    return names | {"_belongings", "_compile_arguments", "_input_layer", "_loss_tracker"}
+
+
+def _belonging(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if getattr(type(value), "tracked_as", None) is not None:
+        yield place, value
+        return
+    used: dict[str, int] = {}
+    children = list(value.values()) if isinstance(value, dict) else value
+    for child in children if isinstance(children, (list, tuple)) else ():
+        nested = isinstance(child, (list, tuple, dict))
+        if nested or getattr(type(child), "tracked_as", None) is not None:
+            kind = "container" if nested else snake_case(type(child).__name__)
+            count = used[kind] = used.get(kind, -1) + 1
+            yield from _belonging(f"{place}/{kind}_{count}" if count else f"{place}/{kind}", child)
 
 
 # Writing -----------------------------------------------------------------------------------------------------------
@@ -170,7 +172,7 @@ def _matched(source: Source, entry: Entry) -> Assignments:
         # Keras 2.13 ... 2.15 wrote these files too, with another word for `layers`.
         group = source.group(source.root, f"{entry.path}/vars".replace("layers", "_layer_checkpoint_dependencies", 1))
     found = 0 if group is None else len(group)
-    if found == 0 and isinstance(entry.owner, SeedGenerator):
+    if found == 0 and type(entry.owner).tracked_as != "layers":
         return []
     if found != len(entry.variables):
         raise ModelFileError(
