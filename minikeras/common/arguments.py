@@ -48,7 +48,7 @@ def _is_series(value: Any) -> bool:
 
 
 def _is_dtype(value: Any) -> bool:
-    if value is None or isinstance(value, dict) or hasattr(value, "compute_dtype"):  # the last two as in Keras 3
+    if value is None or isinstance(value, dict) or type(value).__name__ == "DTypePolicy":  # the last two as in Keras 3
         return True
     try:
         return np.dtype(value).kind in "biuf"

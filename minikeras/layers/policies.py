@@ -3,14 +3,13 @@
 In this engine both are the same.  Keras's counterpart: `keras.DTypePolicy`.
 """
 
-from typing import Any
-
 from .. import config
-from ..common.arguments import ArgumentError
 from ..common.names import quoted
+from ..common.serialization import Configurable, keras_class
 
 
-class DTypePolicy:
+@keras_class("keras")
+class DTypePolicy(Configurable):
     """The float type of a layer.
 
     Args:
@@ -25,8 +24,6 @@ class DTypePolicy:
 
     def __init__(self, name: str | None = None):
         name = config.floatx() if name is None else name
-        if not isinstance(name, str):
-            raise ArgumentError(f"'name' must be a string, such as 'float32'. Received: name={name!r}.")
         if name not in ("float32", "float64"):
             raise ValueError(f"DTypePolicy: expected 'float32' or 'float64', received {quoted(name)}.")
         self.name = name
@@ -40,15 +37,6 @@ class DTypePolicy:
     def variable_dtype(self) -> str:
         """The type of a layer's weights."""
         return self.name
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the name."""
-        return {"name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "DTypePolicy":
-        """Build the policy that `get_config` described."""
-        return cls(**config)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DTypePolicy) and self.name == other.name
