@@ -4,7 +4,7 @@
     /tmp/keras2/bin/python tests/keras2_files.py
 
 The tests need the files alone. Each model is saved after some steps of training, so that no weight is at its first
-value; `expected.json` holds, for each, the predictions and the losses of three more epochs.
+value; `expected.json` holds, for each, the predictions, and the history and predictions of three more epochs.
 """
 
 import json
@@ -23,6 +23,7 @@ def data(shapes, outputs):
     x = [np.random.default_rng(i).normal(size=(8, *shape)).astype("float32") for i, shape in enumerate(shapes)]
     x[1:] = [np.floor(5 * np.abs(np.tanh(a))) for a in x[1:]]  # words
     y = [np.random.default_rng(9 + i).random((8, *shape)).astype("float32") for i, shape in enumerate(outputs)]
+    y[:1] = [y[0] / y[0].sum(-1, keepdims=True)]
     return (x if len(x) > 1 else x[0]), (y if len(y) > 1 else y[0])
 
 
@@ -120,11 +121,65 @@ def old_optimizer(keras):
     return model
 
 
+def shared_models(keras):
+    """Two inputs, two outputs, and a functional and a Sequential model that are both called twice."""
+    L = keras.layers
+    inputs = [keras.Input((6,), name="a"), keras.Input((6,), name="b")]
+    start = keras.Input((4,))
+    inner = keras.Model(start, L.ELU(alpha=0.5)(L.Dense(4)(start)), name="inner")
+    chain = keras.Sequential([L.Dense(3, "tanh", input_shape=(4,))], name="chain")
+    shared = L.Dense(4, "relu", name="shared")
+    a, b = (inner(shared(x)) for x in inputs)
+    last = L.Dropout(0.0)(L.Concatenate()([chain(a), chain(b)]), training=True)
+    model = keras.Model(inputs, [L.Dense(3, "softmax", name="first")(last), b], name="shared_models")
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.5),
+        ["categorical_crossentropy", "mse"],
+        loss_weights=[1.0, 0.5],
+        metrics=[["accuracy"], ["mae"]],
+    )
+    return model
+
+
+def objects(keras):
+    """Losses, metrics and a learning rate that are objects; an SGD, which had a momentum even where it was 0."""
+    L = keras.layers
+    model = keras.Sequential([L.Dense(4, "relu", input_shape=(4,)), L.Dense(2, "softmax")], name="objects")
+    model.compile(
+        keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)),
+        keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+        metrics=[
+            "acc",
+            "mae",
+            keras.metrics.CategoricalAccuracy(name="own_name"),
+            keras.metrics.MeanSquaredError(),
+            keras.metrics.Precision(0.3),
+            keras.metrics.categorical_crossentropy,
+        ],
+    )
+    return model
+
+
+def old_decay(keras):
+    """A learning rate that decays as it did up to Keras 2.10."""
+    L = keras.layers
+    model = keras.Sequential([L.Dense(3, "tanh", input_dim=4), L.Dense(2)], name="old_decay")
+    model.compile(keras.optimizers.legacy.SGD(0.1, momentum=0.9, nesterov=True, decay=0.05), "mse", metrics=["MSE"])
+    return model
+
+
 MODELS = {
     "teachable_machine": (teachable_machine, [(16, 16, 3)], [(3,)]),
     "every_layer": (every_layer, [(6, 6, 4), (3,)], [(4,)]),
     "old_optimizer": (old_optimizer, [(4,)], [(2,)]),
+    "shared_models": (shared_models, [(6,), (6,)], [(3,), (4,)]),
+    "objects": (objects, [(4,)], [(2,)]),
+    "old_decay": (old_decay, [(4,)], [(2,)]),
 }
+
+
+def listed(arrays):
+    return [a.tolist() for a in arrays] if isinstance(arrays, list) else arrays.tolist()
 
 
 def main():
@@ -146,11 +201,11 @@ def main():
             path = os.path.join(folder, "model.h5")
             model.save(path)
             (DATA / f"{name}.h5.xz").write_bytes(lzma.compress(Path(path).read_bytes(), preset=9))
-        expected[name] = {"predictions": model.predict(x, verbose=0).tolist()}
+        expected[name] = {"predictions": listed(model.predict(x, verbose=0))}
         if name != "every_layer":
             history = model.fit(x, y, batch_size=4, epochs=3, verbose=0, shuffle=False).history
-            expected[name]["loss"] = history["loss"]
-            expected[name]["afterwards"] = model.predict(x, verbose=0).tolist()
+            expected[name]["history"] = history
+            expected[name]["afterwards"] = listed(model.predict(x, verbose=0))
     (DATA / "expected.json").write_text(json.dumps(expected))
 
 

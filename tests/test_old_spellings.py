@@ -96,9 +96,9 @@ def test_what_neither_keras_takes_is_refused(wrong):
 
 
 NAMES = [
-    ("losses", name, keras2._SHORT[name])
-    for name in keras2._SHORT
-    if hasattr(losses, keras2._SHORT[name]) and name not in losses.__all__
+    ("losses", name, keras2.SHORT[name])
+    for name in keras2.SHORT
+    if hasattr(losses, keras2.SHORT[name]) and name not in losses.__all__
 ]
 NAMES += [
     ("metrics", name, today) for _, name, today in NAMES if hasattr(metrics, today) and name not in metrics.__all__

@@ -103,7 +103,7 @@ _FUNCTIONS = {
     "mae": "mean_absolute_error", "mse": "mean_squared_error", "mape": "mean_absolute_percentage_error",
     "msle": "mean_squared_logarithmic_error", "kld": "kl_divergence", "cosine": "cosine_similarity",
 }  # fmt: skip
-_SHORT = {
+SHORT = {
     **_FUNCTIONS,
     **{name.upper(): function for name, function in _FUNCTIONS.items() if name != "cosine"},
     "kullback_leibler_divergence": "kl_divergence",
@@ -124,8 +124,8 @@ def set_value(x: Any, value: Any) -> None:
 
 #: Room -> old name -> what it is called there now; or what it did, and what one writes for it.
 NAMES: dict[str, dict[str, str | tuple[Callable[..., Any], str]]] = {
-    "losses": {**_SHORT},
-    "metrics": {**_SHORT},
+    "losses": {**SHORT},
+    "metrics": {**SHORT},
     "optimizers": {name.lower(): name for name in ("Adadelta", "Adagrad", "Adam", "Adamax", "Nadam", "RMSprop", "SGD")},
     "backend": {"get_value": (get_value, "variable.numpy()"), "set_value": (set_value, "variable.assign(value)")},
 }

@@ -16,6 +16,7 @@ import numpy as np
 
 from .arguments import ArgumentError, check_constructor
 from .budget import claim_object
+from .keras_names import is_keras_class
 from .lending import lend_to_methods
 from .names import did_you_mean, is_built_in, quoted, snake_case
 
@@ -238,6 +239,8 @@ def _unknown_class(name: str, module: str | None) -> str:
         return (
             f"{name!r} in a config stands for code, which is never run. Write a layer class, and pass custom_objects."
         )
+    if is_keras_class(name, module):
+        return f"Unknown class {name!r} in a config: Keras has it, this library has not."
     known = [n for m, n in KNOWN if m == module]
     hint = did_you_mean(name, known) if known else "Nothing of that module is known here."
     own = f"{{{name!r}: {name}}}" if name.isidentifier() and len(name) < 100 else "{name: class}"

@@ -8,6 +8,7 @@ A write either happens or leaves the old file as it was (`files`); a file that i
 (`untrusted`).  Keras's counterpart: `keras.saving`.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +103,10 @@ def save_model(
     if path.endswith(".keras"):
         archive.save(model, path)
     else:
+        logging.getLogger(__package__.partition(".")[0]).warning(
+            "You are saving your model as an HDF5 file via `model.save()` or `keras.saving.save_model(model)`. This "
+            "file format is considered legacy: `model.save('my_model.keras')` writes that of Keras 3."
+        )
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)  # as Keras does for this format
         legacy.save(model, path, include_optimizer)
 

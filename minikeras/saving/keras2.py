@@ -7,6 +7,7 @@ lists where a number stands now.  `OPTIONS` and `CLASSES` say all that is known 
 from collections.abc import Callable
 from typing import Any
 
+from ..common.keras2 import SHORT
 from ..common.names import quoted
 from ..common.serialization import ROOMS, modules_of
 from .untrusted import ModelFileError
@@ -63,6 +64,7 @@ OPTIONS: dict[str, dict[str, Change]] = {
     "keras.initializers": {"dtype": None},
     "keras.losses": {"axis": (-1,), "fn": None, "reduction": _reduction},
     "keras.metrics": {"fn": None},
+    "keras.optimizers.schedules": {"name": (None,)},
     "keras.optimizers": {"jit_compile": None, "is_legacy_optimizer": None, "lr": "learning_rate"},
     "Nadam": {"schedule_decay": None},
 }  # fmt: skip
@@ -105,7 +107,7 @@ def new_form(config: Any, modules: tuple[str, ...] = ("keras", "keras.layers")) 
         arguments = _new_options(arguments, {**OPTIONS.get(module or "", {}), **OPTIONS.get(short, {})})
         arguments = {k: new_form(v, _LAYERS) for k, v in _with_single_ends(arguments).items()}
         if module == "keras.optimizers":
-            arguments = _with_schedule(arguments)
+            arguments = _optimizer_arguments(arguments)
     registered = config.get("registered_name") or name
     others = {key: config[key] for key in ("name", "inbound_nodes", "build_config") if key in config}
     return {"module": module, "class_name": short, "config": arguments, "registered_name": registered, **others}
@@ -133,8 +135,46 @@ def _with_single_ends(graph: dict[str, Any]) -> dict[str, Any]:
     )
     if not any(isinstance(nodes, list) and nodes and isinstance(nodes[0], list) for nodes in calls):
         return graph
+    graph = _counted_from_0(graph)
     ends = {key: graph[key] for key in ("input_layers", "output_layers") if key in graph}
     return {**graph, **{key: _single(end) for key, end in ends.items()}}
+
+
+def _counted_from_0(graph: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a graph, in which Keras 2 counts the calls of models from 1, with calls that start at 0.
+
+    (Where a functional model gives an output, Keras 3 counts from 1, too.)
+    """
+    kinds = {
+        layer["config"].get("name"): layer["class_name"]
+        for layer in graph["layers"]
+        if isinstance(layer, dict) and isinstance(layer.get("config"), dict) and "layers" in layer["config"]
+    }
+    if not kinds:
+        return graph
+    called: dict[str, list[int]] = {}
+
+    def look(value: Any) -> None:
+        """Note what is called; a call is [layer, number, output, ...]."""
+        if isinstance(value, list) and len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int):
+            called.setdefault(value[0], []).append(value[1])
+        for inner in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+            look(inner)
+
+    def moved(value: Any, from_1: bool = False) -> Any:
+        if isinstance(value, dict):
+            return {key: moved(inner, from_1) for key, inner in value.items()}
+        if not isinstance(value, list):
+            return value
+        if len(value) > 2 and isinstance(value[0], str) and value[0] in kinds and isinstance(value[1], int):
+            one_more = from_1 and kinds[value[0]] != "Sequential"
+            return [value[0], value[1] - min(called[value[0]]) + one_more, *value[2:]]
+        return [moved(inner, from_1) for inner in value]
+
+    nodes = [layer.get("inbound_nodes") for layer in graph["layers"]]
+    look([nodes, graph.get("output_layers")])
+    layers = [{**layer, "inbound_nodes": moved(n)} for layer, n in zip(graph["layers"], nodes, strict=True)]
+    return {**graph, "layers": layers, "output_layers": moved(graph.get("output_layers"), True)}
 
 
 def _new_options(arguments: dict[str, Any], changes: dict[str, Change]) -> dict[str, Any]:
@@ -153,8 +193,10 @@ def _new_options(arguments: dict[str, Any], changes: dict[str, Change]) -> dict[
     return renewed
 
 
-def _with_schedule(arguments: dict[str, Any]) -> dict[str, Any]:
+def _optimizer_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return an optimizer's arguments, a `decay` of Keras 2 as the schedule that it was: rate / (1 + decay step)."""
+    if not arguments.get("use_ema"):
+        arguments.pop("ema_overwrite_frequency", None)
     decay = arguments.pop("decay", None)
     if not (decay and isinstance(arguments.get("learning_rate"), (int, float))):
         return arguments
@@ -191,5 +233,8 @@ def _metric(config: Any) -> Any:
     if isinstance(config, dict) and config.get("class_name") == "MeanMetricWrapper":
         options = config.get("config")
         if isinstance(options, dict) and isinstance(options.get("fn"), str):
-            return options["name"] if options.get("name") in ("accuracy", "acc") else options["fn"]
+            name, function = str(options.get("name")), options["fn"]
+            last = name.rpartition("_")[2]  # of several outputs, their names come first
+            is_short = not name.endswith(function) and (last in ("accuracy", "acc") or SHORT.get(last) == function)
+            return last if is_short else function
     return new_form(config, ("keras.metrics", "keras.losses"))

@@ -212,6 +212,8 @@ def _optimizer_state(model: Any, source: Source, config: Any) -> OptimizerState:
     names: list[Any] = [] if group is None else [*_names(source, group, "weight_names")]
     if names and "use_ema" not in (config or {}).get("config", {}):
         names = _variable_by_variable(names, model)
+    if not model.optimizer.slots():
+        names = names[: len(model.optimizer.variables)]  # an SGD of Keras 2 had a momentum that it didn't use
     rate = [v for v in model.optimizer.variables[1:2] if v.path.endswith("/learning_rate")]
     if names and rate and (len(names) == 1 or source.numbers(group, names[1]).shape != ()):
         names.insert(1, None)  # Keras 2 keeps the learning rate in the config only
