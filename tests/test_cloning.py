@@ -147,6 +147,20 @@ def test_recursive_clones_go_through_clone_function():
     assert "deep" not in both(lambda k: what(k, False))
 
 
+def test_a_model_inside_that_has_no_shape_yet_is_cloned_too():
+    def what(k):
+        def flagged(layer):
+            layer = layer.__class__.from_config(layer.get_config())
+            layer.flag = True
+            return layer
+
+        model = k.Sequential([k.layers.Dense(3), k.Sequential([k.layers.Dense(2)], name="inner")])
+        clone = k.models.clone_model(model, clone_function=flagged, recursive=True)
+        return [hasattr(layer, "flag") for layer in (clone.layers[0], clone.layers[1], clone.layers[1].layers[0])]
+
+    assert both(what) == [True, False, True]
+
+
 def test_input_tensors():
     def what(k):
         x = k.Input((4,), name="mine")

@@ -78,8 +78,9 @@ def _remembering(clone: Clone | None, call: Callable[..., Any] | None, recursive
 
     def cloned(layer: Any) -> Any:
         if id(layer) not in clones:
-            if recursive and isinstance(layer, Network) and layer.graph is not None:
-                calling = call if getattr(layer, "is_functional", False) else None
+            is_graph = getattr(layer, "is_functional", False)
+            if recursive and (is_graph or isinstance(layer, known_class("keras", "Sequential"))):
+                calling = call if is_graph else None
                 clones[id(layer)] = clone_model(layer, None, clone, calling, True)
             else:
                 clones[id(layer)] = (clone or same_config)(layer)
