@@ -234,14 +234,18 @@ class VarianceScaling(RandomInitializer):
         name = type(self).__name__
         distributions = ("truncated_normal", "untruncated_normal", "uniform")
         if not scale > 0:
-            raise ValueError(f"{name}: expected a positive `scale`, received {scale!r}.")
+            raise ValueError(f"{name}: Argument `scale` must be positive float. Received: scale={scale!r}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"{name}: expected `mode` 'fan_in', 'fan_out' or 'fan_avg', received {mode!r}.")
+            raise ValueError(
+                f"{name}: Invalid `mode` argument: {mode!r}. Please use one of 'fan_in', 'fan_out', 'fan_avg'."
+            )
         self.distribution = str(distribution).lower()
         if self.distribution == "normal":
             self.distribution = "truncated_normal"
         if self.distribution not in distributions:
-            raise ValueError(f"{name}: `distribution` must be one of {distributions}, received {distribution!r}.")
+            raise ValueError(
+                f"{name}: Invalid `distribution` argument: {distribution!r}. Please use one of {distributions}."
+            )
         self.scale, self.mode = scale, mode
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
@@ -392,7 +396,9 @@ def _given(values: np.ndarray) -> Callable[..., np.ndarray]:
 
     def given_values(shape: Sequence[int], dtype: str | None = None) -> np.ndarray:
         if tuple(shape) != values.shape:
-            raise ValueError(f"The array given as initializer has shape {values.shape}, the weight {tuple(shape)}.")
+            raise ValueError(
+                f"Expected `shape` to be {values.shape}, as the initializer's array; received {tuple(shape)}."
+            )
         return values.astype(dtype or settings.floatx())
 
     return given_values

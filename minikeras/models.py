@@ -256,7 +256,9 @@ class Sequential(Model):
             )
         if isinstance(layer, InputLayer):
             if self._layers or self._input_layer:
-                raise ValueError(f"Sequential model {self.name!r}: an Input comes first and only once.")
+                raise ValueError(
+                    f"Sequential model {self.name!r}: has already been configured to have an Input, its first."
+                )
             self._input_layer = layer
             return
         if layer.name in names:

@@ -266,7 +266,7 @@ def test_functions_arrays_and_ones_own():
 
     assert initializers.get(steps)((2, 2), dtype="float32").tolist() == [[0, 1], [2, 3]]
     assert initializers.get(np.arange(3))((3,)).dtype == np.float32
-    with pytest.raises(ValueError, match=r"shape \(3,\), the weight \(2,\)"):
+    with pytest.raises(ValueError, match=r"be \(3,\).*received \(2,\)"):
         initializers.get(np.arange(3))((2,))
     config = initializers.serialize(Steps(2))
     assert initializers.deserialize(config, {"Steps": Steps})((2,)).tolist() == [2, 3]
@@ -278,8 +278,8 @@ def test_functions_arrays_and_ones_own():
     [
         (lambda: initializers.get("glorot_unifrm"), ValueError, "Did you mean 'glorot_uniform'"),
         (lambda: initializers.get(3), ValueError, "Could not interpret initializer identifier: 3"),
-        (lambda: initializers.VarianceScaling(scale=-1), ValueError, "positive `scale`.*-1"),
-        (lambda: initializers.VarianceScaling(scale=float("nan")), ValueError, "positive `scale`.*nan"),
+        (lambda: initializers.VarianceScaling(scale=-1), ValueError, "must be positive.*-1"),
+        (lambda: initializers.VarianceScaling(scale=float("nan")), ValueError, "must be positive.*nan"),
         (lambda: initializers.VarianceScaling(mode="x"), ValueError, "'fan_in'.*'x'"),
         (lambda: initializers.VarianceScaling(distribution="x"), ValueError, "truncated_normal.*'x'"),
         (lambda: initializers.RandomNormal(seed="x"), ValueError, "RandomNormal: `seed`.*'x'"),

@@ -102,7 +102,7 @@ def test_noise_of_one_seed_is_that_of_keras(kind):
         (lambda k: k.Permute((0, 1)), ValueError, r"each of 1, ..., n once.*received \(0, 1\)"),
         (lambda k: k.Permute((2, 1))(np.ones((2, 3))), ValueError, "expected ndim=3"),
         (lambda k: k.RepeatVector(2.5), TypeError, "`n` is an integer, received 2.5"),
-        (lambda k: k.RepeatVector(0), ValueError, "`n` is positive"),
+        (lambda k: k.RepeatVector(0), ValueError, "`n` should be a positive integer"),
         (lambda k: k.UpSampling2D(0), ValueError, "`size` is a positive integer"),
         (lambda k: k.UpSampling2D(interpolation="bicubic"), ValueError, "'nearest' or 'bilinear' here.*'bicubic'"),
         (lambda k: k.Cropping2D(-1), ValueError, "`cropping` is an integer >= 0"),

@@ -54,7 +54,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
         delete_checkpoint: bool = True,
     ):
         if not backup_dir:
-            raise ValueError("BackupAndRestore: expected `backup_dir`, the name of a folder.")
+            raise ValueError("BackupAndRestore: Empty `backup_dir` argument passed; expected the name of a folder.")
         self.backup_dir, self.save_freq = os.fspath(backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self._check_frequency()

@@ -23,8 +23,8 @@ class EveryFewBatches:
     def _check_frequency(self) -> None:
         if self.save_freq != "epoch" and not isinstance(self.save_freq, int):
             raise ValueError(
-                f"{type(self).__name__}: unrecognized save_freq={self.save_freq!r}; expected 'epoch', or a number of "
-                "batches."
+                f"{type(self).__name__}: Unrecognized save_freq. Invalid value: {self.save_freq!r}; "
+                "expected 'epoch', or a number of batches."
             )
         self._batches_seen_since_last_saving = 0
         self._last_batch_seen: int | None = None

@@ -143,7 +143,7 @@ class _Rebuilding:
         def symbol(history: Any) -> Symbol | None:
             name, number, output = _triple(history)
             if name not in self.layers:
-                raise ValueError(f"the config of the model names a layer {name!r}, which it has not.")
+                raise ValueError(f"Missing node: {name}, a layer that the config of the model names and doesn't have.")
             if isinstance(self.layers[name], InputLayer):
                 return self.layers[name].output
             made = self.nodes[name]
@@ -189,7 +189,7 @@ class _Rebuilding:
         name, number, output = _triple(place)
         layer = self.layers.get(name)
         if layer is None:
-            raise ValueError(f"the config of the model names a layer {name!r}, which it has not.")
+            raise ValueError(f"Missing node: {name}, a layer that the config of the model names and doesn't have.")
         if isinstance(layer, InputLayer):
             return layer.output
         node = _one_of(self.nodes[name], number - _counts_from(layer), name)

@@ -286,7 +286,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     def register(thing: Any) -> Any:
         full = f"{package}>{name or thing.__name__}"
         if isinstance(thing, type) and not hasattr(thing, "get_config"):
-            raise ValueError(f"Class {thing.__name__} can't be registered: it has no `get_config`.")
+            raise ValueError(f"Cannot register a class that does not have a get_config method: {thing.__name__}.")
         taken = REGISTERED.get(full)
         same = getattr(taken, "__qualname__", None) == getattr(thing, "__qualname__", "")  # a cell that ran again
         if taken is not None and not same:

@@ -20,7 +20,10 @@ class ActivationLayer(ActivatedLayer):
 
     def _non_negative(self, argument: str, value: Any) -> float:
         if value is None or value < 0:
-            raise ValueError(f"{self._owner}: `{argument}` is a number >= 0, received {value!r}.")
+            raise ValueError(
+                f"{self._owner}: {argument} of a {type(self).__name__} layer cannot be a negative value or None; "
+                f"received {value!r}."
+            )
         return float(value)
 
 

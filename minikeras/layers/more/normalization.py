@@ -254,7 +254,9 @@ class LayerNormalization(Normalization):
     ):
         super().__init__(**options)
         if not isinstance(axis, (int, list, tuple)):
-            raise TypeError(f"{self._owner}: `axis` is an integer or a list of them, received {axis!r}.")
+            raise TypeError(
+                f"{self._owner}: Expected an int or a list/tuple of ints for the argument 'axis', received {axis!r}."
+            )
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon, self.center, self.scale = epsilon, center, scale
         self._store_options("beta", beta_initializer, beta_regularizer)

@@ -35,7 +35,9 @@ class Permute(Layer):
         super().__init__(**options)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"{self._owner}: `dims` holds each of 1, ..., n once, such as (2, 1); received {dims}.")
+            raise ValueError(
+                f"{self._owner}: Invalid permutation argument `dims`: it holds each of 1, ..., n once, received {dims}."
+            )
         self.ndim = len(self.dims) + 1
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -71,7 +73,7 @@ class RepeatVector(Layer):
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             raise TypeError(f"{self._owner}: `n` is an integer, received {n!r}.")
         if n <= 0:
-            raise ValueError(f"{self._owner}: `n` is positive, received {n!r}.")
+            raise ValueError(f"{self._owner}: `n` should be a positive integer, received {n!r}.")
         self.n = int(n)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
