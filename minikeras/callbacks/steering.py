@@ -87,7 +87,9 @@ class Monitor(Callback):
 _DIRECTIONS = {
     **dict.fromkeys(("Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"), "up"),
     **dict.fromkeys(("TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy"), "up"),
-    **dict.fromkeys(("Precision", "Recall", "AUC", "FBetaScore"), "up"),
+    **dict.fromkeys(("Precision", "Recall", "AUC", "FBetaScore", "PrecisionAtRecall", "RecallAtPrecision"), "up"),
+    **dict.fromkeys(("SensitivityAtSpecificity", "SpecificityAtSensitivity", "IoU", "MeanIoU"), "up"),
+    **dict.fromkeys(("CosineSimilarity", "R2Score", "PearsonCorrelation", "ConcordanceCorrelation"), "up"),
     **dict.fromkeys(("MeanAbsoluteError", "MeanSquaredError", "RootMeanSquaredError"), "down"),
     **dict.fromkeys(("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"), "down"),
 }
