@@ -64,6 +64,7 @@ def test_running_values_are_those_of_keras(kind, options, y_true, y_pred, weight
             assert ours.result() == pytest.approx(float(theirs.result()), rel=2e-6)
             np.testing.assert_allclose(ours.total_cm.value, theirs.total_cm.numpy(), rtol=1e-6)
         assert ours.result() > 0
+        assert (ours.result().shape, ours.result().dtype) == ((), np.float32)
         (state,), (their_state,) = ours.variables, theirs.variables
         assert (state.name, state.dtype, state.shape) == (their_state.name, their_state.dtype, their_state.shape)
         ours.reset_state()

@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -86,7 +88,8 @@ def test_running_values_are_those_of_keras(kind, options, y_true, y_pred):
             ours.update_state(t, p, sample_weight=weights)
             theirs.update_state(t, p, sample_weight=weights)
             assert ours.result() == pytest.approx(float(theirs.result()), rel=2e-6, abs=1e-7), shape
-        assert isinstance(ours.result(), float)
+        result = ours.result()
+        assert (result.dtype, result.shape) == (np.float32, ()) == (result.numpy().dtype, result.numpy().shape)
         ours.reset_state()
         assert ours.result() == 0
         assert ours(y_true[0], y_pred[0]) == ours.result()
@@ -574,9 +577,36 @@ def test_a_dictionary_of_results_has_its_own_names_as_in_keras():
     assert sorted(ours) == sorted(theirs) == ["high", "loss", "low", "val_high", "val_loss", "val_low"]
     for name, values in theirs.items():
         np.testing.assert_allclose(ours[name], values, rtol=1e-5)
+    assert list(evaluated[0]) == list(their_evaluated[0])
     assert evaluated[0] == pytest.approx(their_evaluated[0])
-    assert sorted(evaluated[1]) == pytest.approx(sorted(their_evaluated[1]))
-    assert sorted(on_batch) == pytest.approx(sorted(their_on_batch))
+    assert evaluated[1] == pytest.approx(their_evaluated[1])
+    assert on_batch == pytest.approx(their_on_batch)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # where Keras saves
+def test_arrays_are_logged_and_saved_as_in_keras(tmp_path, capsys):
+    printed, files, results = [], [], []
+    x = np.linspace(-1, 1, 60, dtype="float32").reshape(20, 3)
+    y = np.eye(3, dtype="float32")[np.arange(20) % 3]
+    for k in (minikeras, keras):
+        model = k.Sequential([k.Input((3,)), k.layers.Dense(3, activation="softmax")])
+        model.set_weights([np.eye(3), np.zeros(3)])
+        chosen = [k.metrics.F1Score(name="f"), k.metrics.Precision(thresholds=[0.3, 0.5], name="p"), "mae"]
+        model.compile(k.optimizers.SGD(0.0), "categorical_crossentropy", metrics=chosen)
+        log, path = str(tmp_path / f"{k.__name__}.csv"), tmp_path / f"{k.__name__}.keras"
+        model.fit(x, y, validation_data=(x, y), verbose=2, callbacks=[k.callbacks.CSVLogger(log)])
+        printed.append(re.sub(r"^.*step - ", "", capsys.readouterr().out, flags=re.DOTALL))
+        files.append(re.split(r"[,\n]", Path(log).read_text()))
+        model.save(path)
+        again = k.models.load_model(path)
+        results.append([np.ravel(value).tolist() for value in again.evaluate(x, y, verbose=0)])
+        assert results[-1] == [np.ravel(value).tolist() for value in model.evaluate(x, y, verbose=0)]
+    assert printed[0] == printed[1]
+    assert "f: 0.1538 - " in printed[0]
+    for ours, theirs in zip(*files, strict=True):
+        assert ours == theirs or float(ours) == pytest.approx(float(theirs), rel=1e-6)
+    for ours, theirs in zip(*results, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 @pytest.mark.parametrize("form", [lambda n: None, str, lambda n: complex(n), lambda n: object()])

@@ -1,5 +1,6 @@
 """What `compile` says: the optimizer, the loss and the metrics of a network, and what the metrics have seen."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -171,12 +172,7 @@ class Compiled(Predictor):
 
         A metric whose result is a dictionary has its entries in place of its own name.
         """
-        results: dict[str, Any] = {}
-        for name, metric in self._named_metrics().items():
-            result = metric.result()
-            parts = result if isinstance(result, dict) else {name: result}
-            results.update((part, as_number(value, name)) for part, value in parts.items())
-        return results
+        return _results(self._named_metrics().items())
 
     def _named_metrics(self) -> dict[str, Metric]:
         named = {} if self._objective is None else self._objective.named_metrics()
@@ -184,8 +180,19 @@ class Compiled(Predictor):
 
     def _logs(self) -> dict[str, Any]:
         """Return the running values sorted by name, as callbacks get them."""
-        return dict(sorted(self.get_metrics_result().items()))
+        return _results(sorted(self._named_metrics().items()))
 
     def _in_order(self, logs: dict[str, Any]) -> Any:
-        values = [logs[name] for name in self.get_metrics_result()]
+        """Return the values of metrics as compiled; at last those that come from dictionaries, sorted, as in Keras."""
+        whole = [name for name in self._named_metrics() if name in logs]
+        values = [logs[name] for name in (*whole, *sorted(logs.keys() - set(whole)))]
         return values[0] if len(values) == 1 else values
+
+
+def _results(named: Iterable[tuple[str, Metric]]) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for name, metric in named:
+        result = metric.result()
+        parts = sorted(result.items()) if isinstance(result, dict) else [(name, result)]
+        results.update((part, as_number(value, name)) for part, value in parts)
+    return results

@@ -1,7 +1,7 @@
 """Metrics: running means of what a batch's targets and predictions say about the model.
 
     metric.update_state(y_true, y_pred, sample_weight)        after each batch
-    metric.result()                                           the mean so far, a float
+    metric.result()                                           the mean so far
     metric.reset_state()                                      at the start of an epoch
 
 A function metric gives one value per sample; `MeanMetricWrapper` and the classes average it over all samples seen, as

@@ -11,6 +11,7 @@ import numpy as np
 from .. import activations, config
 from ..common.budget import claim
 from ..common.names import did_you_mean
+from ..common.results import as_result
 from ..common.serialization import keras_class, serialize
 from .base import Metric
 from .confusion import confusion, element_weights, ratio
@@ -133,16 +134,17 @@ class AUC(Metric):
         ]
         return [np.stack(counts, axis=-1) for counts in zip(*columns, strict=True)]
 
-    def result(self) -> float:
-        if not self._variables:
-            return 0.0
+    def result(self) -> Any:
+        return as_result(self._area() if self._variables else 0.0, self.dtype)
+
+    def _area(self) -> Any:
         areas = self._areas()
         if not self.multi_label:
-            return float(areas)
+            return areas
         if self.label_weights is None:
-            return float(areas.mean())
+            return areas.mean()
         total = self.label_weights.sum()
-        return float((areas * self.label_weights).sum() / total) if total else 0.0
+        return (areas * self.label_weights).sum() / total if total else 0.0
 
     def _areas(self) -> np.ndarray:
         """Return the area, or one for each label."""

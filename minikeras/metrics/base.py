@@ -10,6 +10,7 @@ from .. import config, initializers
 from ..common.arguments import checked
 from ..common.budget import claim_array
 from ..common.names import auto_name
+from ..common.results import Result
 from ..common.serialization import Configurable
 from ..variables import Variable
 
@@ -20,8 +21,8 @@ def as_number(result: Any, name: str) -> float | np.ndarray:
     Raises:
         TypeError: something else than numbers.
     """
-    if type(result) is float:
-        return result
+    if type(result) is float or (type(result) is Result and not result.ndim):
+        return float(result)
     numbers = np.array(result)
     if numbers.dtype.kind not in "buif":
         raise TypeError(f"Metric {name!r}: `result` must return numbers, or a dictionary of them; received {result!r}.")

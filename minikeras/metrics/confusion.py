@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import config
+from ..common.results import as_result
 from ..common.serialization import keras_class, serialize
 from ..losses.functions import same_rank
 from .base import Metric
@@ -148,9 +149,9 @@ class _Count(Metric):
         counts = confusion(y_true, y_pred, np.array(self.thresholds, "float64"), sample_weight, dtype=self.dtype)
         self.accumulator.assign_add(counts[self.place])
 
-    def result(self) -> float | np.ndarray:
+    def result(self) -> Any:
         """Return the count; an array where there are several thresholds."""
-        return float(self.accumulator[0]) if len(self.thresholds) == 1 else self.accumulator.numpy()
+        return as_result(self.accumulator[0] if len(self.thresholds) == 1 else self.accumulator.numpy())
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": serialize(self.init_thresholds)}
@@ -219,10 +220,10 @@ class _Share(Metric):
         self.true_positives.assign_add(TP)
         self._beside.assign_add(FP if self.others == "false_positives" else FN)
 
-    def result(self) -> float | np.ndarray:
+    def result(self) -> Any:
         """Return the share; an array where there are several thresholds."""
         share = ratio(self.true_positives.value, self.true_positives.value + self._beside.value)
-        return float(share[0]) if len(share) == 1 else share
+        return as_result(share[0] if len(share) == 1 else share)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": serialize(self.init_thresholds)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..common.results import as_result
 from ..common.serialization import keras_class
 from .base import Metric
 from .confusion import element_weights
@@ -86,19 +87,19 @@ class FBetaScore(Metric):
         for variable, count in zip(self.variables, counts, strict=True):
             variable.assign_add(np.sum(count * weights, axis=None if self.average == "micro" else 0))
 
-    def result(self) -> float | np.ndarray:
+    def result(self) -> Any:
         """Return the score; an array where `average` is None."""
         if not self._variables:
-            return 0.0
+            return as_result(0.0, self.dtype)
         TP, FP, FN, occurrences = (v.value for v in self.variables)
         tiny, square = config.epsilon(), self.beta**2
         precision, recall = TP / (TP + FP + tiny), TP / (TP + FN + tiny)
         score = precision * recall / (square * precision + recall + tiny) * (1 + square)
         if self.average is None:
-            return score
+            return as_result(score)
         if self.average == "weighted":
-            return float(np.sum(score * (occurrences / (occurrences.sum() + tiny))))
-        return float(np.mean(score))
+            return as_result(np.sum(score * (occurrences / (occurrences.sum() + tiny))), self.dtype)
+        return as_result(np.mean(score), self.dtype)
 
 
 @keras_class("keras.metrics")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..common.results import as_result
 from ..common.serialization import keras_class
 from .base import Metric
 
@@ -91,14 +92,14 @@ class IoU(Metric):
             )
         return np.broadcast_to(weights, t.shape)
 
-    def result(self) -> float:
+    def result(self) -> Any:
         matrix = self.total_cm.value
         hits = np.diag(matrix)
         union = (matrix.sum(axis=0) + matrix.sum(axis=1) - hits)[self.target_class_ids].astype("float32")
         hits, seen = hits[self.target_class_ids].astype("float32"), union > 1e-9
         # As in Keras, both divisors are a little larger: a perfect score may be 0.9999999.
         scores = np.where(seen, hits / (union + np.float32(config.epsilon())), np.float32(0))
-        return float(scores.sum() / (np.float32(seen.sum()) + np.float32(config.epsilon())))
+        return as_result(scores.sum() / (np.float32(seen.sum()) + np.float32(config.epsilon())))
 
 
 @keras_class("keras.metrics")

@@ -8,6 +8,7 @@ import numpy as np
 from ..common.arguments import check_options
 from ..common.lending import call_lending
 from ..common.names import is_built_in
+from ..common.results import as_result
 from ..common.serialization import Configurable, function_config, keras_class, serialize
 from ..losses import LossFunctionWrapper
 from ..losses.functions import same_rank
@@ -53,8 +54,8 @@ class Sum(Metric):
             values, _ = _per_sample(values, np.asarray(sample_weight, self._dtype), np.sum)
         _add(self.total, values.sum())
 
-    def result(self) -> float:
-        return float(self.total.value)
+    def result(self) -> Any:
+        return as_result(self.total.value[()])
 
     def reset_state(self) -> None:
         self.total.assign(0)
@@ -99,9 +100,9 @@ class Mean(Metric):
         total[()] = total[()] + kind(value) * number
         counted[()] = counted[()] + number
 
-    def result(self) -> float:
+    def result(self) -> Any:
         total, count = self.total.value[()], self.count.value[()]
-        return float(total / count) if count else 0.0
+        return as_result(total / count if count else 0.0, self._dtype)
 
     def reset_state(self) -> None:
         self.total.assign(0)
@@ -162,7 +163,7 @@ class MeanMetricWrapper(Mean):
             batches, self._buffer = self._buffer, []
             self.update_state(*(np.concatenate(part) for part in zip(*batches, strict=True)))
 
-    def result(self) -> float:
+    def result(self) -> Any:
         self.apply_buffered()
         return super().result()
 

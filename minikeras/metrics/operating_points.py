@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..common.budget import claim
+from ..common.results import as_result
 from ..common.serialization import keras_class
 from .base import Metric
 from .confusion import confusion, ratio
@@ -66,9 +67,9 @@ class _BestPoint(Metric):
     def _precision(self) -> np.ndarray:
         return ratio(self.true_positives.value, self.true_positives.value + self.false_positives.value)
 
-    def _best(self, wanted: np.ndarray, kept: np.ndarray) -> float:
+    def _best(self, wanted: np.ndarray, kept: np.ndarray) -> Any:
         """Return the largest wanted number among those where the other is kept at `value` or above."""
-        return float(np.max(wanted[kept >= self.value], initial=0))
+        return as_result(np.max(wanted[kept >= self.value], initial=0), self.dtype)
 
 
 @keras_class("keras.metrics")
@@ -96,7 +97,7 @@ class SensitivityAtSpecificity(_BestPoint):
     ):
         super().__init__("specificity", specificity, num_thresholds, class_id, name, dtype)
 
-    def result(self) -> float:
+    def result(self) -> Any:
         return self._best(self._sensitivity(), self._specificity())
 
 
@@ -117,7 +118,7 @@ class SpecificityAtSensitivity(_BestPoint):
     ):
         super().__init__("sensitivity", sensitivity, num_thresholds, class_id, name, dtype)
 
-    def result(self) -> float:
+    def result(self) -> Any:
         return self._best(self._specificity(), self._sensitivity())
 
 
@@ -138,7 +139,7 @@ class PrecisionAtRecall(_BestPoint):
     ):
         super().__init__("recall", recall, num_thresholds, class_id, name, dtype)
 
-    def result(self) -> float:
+    def result(self) -> Any:
         return self._best(self._precision(), self._sensitivity())
 
 
@@ -159,5 +160,5 @@ class RecallAtPrecision(_BestPoint):
     ):
         super().__init__("precision", precision, num_thresholds, class_id, name, dtype)
 
-    def result(self) -> float:
+    def result(self) -> Any:
         return self._best(self._sensitivity(), self._precision())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..common.results import as_result
 from ..common.serialization import keras_class
 from ..losses import cosine_similarity as negative_similarity
 from ..losses import (
@@ -89,8 +90,8 @@ class RootMeanSquaredError(Mean):
         y_true, y_pred = same_rank(np.asarray(y_true, self.dtype), np.asarray(y_pred, self.dtype))
         super().update_state(np.square(y_pred - y_true), sample_weight)
 
-    def result(self) -> float:
-        return float(np.sqrt(self.total.value / self.count.value)) if self.count.value else 0.0
+    def result(self) -> Any:
+        return as_result(np.sqrt(super().result()))
 
 
 @keras_class("keras.metrics")
@@ -157,10 +158,10 @@ class R2Score(Metric):
             getattr(self, attribute).assign_add(values.sum(axis=0))
         self.num_samples.assign_add(t.size)
 
-    def result(self) -> float | np.ndarray:
+    def result(self) -> Any:
         """Return the score; an array where `class_aggregation` is None."""
         if len(self._variables) == 1:
-            return float("nan")
+            return as_result(np.nan, self.dtype)
         total, counted = self.sum.value, self.count.value
         with np.errstate(divide="ignore", invalid="ignore"):
             variation = self.squared_sum.value - total * (total / counted)
@@ -172,7 +173,7 @@ class R2Score(Metric):
                 scores = (variation * scores).sum() / variation.sum()
         if self.num_regressors:
             scores = self._adjusted(scores)
-        return scores if self.class_aggregation is None else float(scores)
+        return as_result(scores, self.dtype)
 
     def _adjusted(self, scores: Any) -> Any:
         n, k = float(self.num_samples), self.num_regressors
