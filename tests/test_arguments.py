@@ -296,7 +296,7 @@ MISREAD = {
     "add two layers": (lambda: model().add(layers.Dense(1), layers.Dense(2)), ["`rebuild`"]),
     "build a number": (lambda: keras.Sequential([layers.Dense(3)]).build(4), ["shape", "4"]),
     "a weight's name first": (lambda: layers.Layer().add_weight("w", shape=(3,)), ["`name`", "'w'"]),
-    "a weight's shape twice": (lambda: layers.Layer().add_weight((2,), shape=(3,)), ["`shape` is given twice"]),
+    "a weight's shape twice": (lambda: layers.Layer().add_weight((2,), shape=(3,)), ["`shape` was passed both"]),
     "a threshold as name": (lambda: metrics.BinaryAccuracy(0.5), ["`name`", "0.5", "name, dtype, threshold"]),
     "a name as k": (lambda: metrics.TopKCategoricalAccuracy("top5"), ["`k`", "'top5'"]),
     "a reduction as from_logits": (lambda: losses.SparseCategoricalCrossentropy("none"), ["`from_logits`", "'none'"]),

@@ -505,3 +505,134 @@ def test_configs_of_keras_2_need_no_module():
         "output_layers": [["d", 0, 0]],
     }
     assert [layer.name for layer in minikeras.Model.from_config(config).layers] == ["i", "d"]
+
+
+# What others ask of a layer --------------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "Activation": ("relu",), "AveragePooling2D": (2,), "Conv2D": (2, 3), "Conv2DTranspose": (2, 3), "Dense": (2,),
+    "DepthwiseConv2D": (3,), "Dot": (1,), "Dropout": (0.5,), "Embedding": (3, 2), "GaussianDropout": (0.5,),
+    "GaussianNoise": (0.5,), "InputLayer": ((2,),), "MaxPooling2D": (2,), "Permute": ((2, 1),), "RepeatVector": (2,),
+    "Rescaling": (2,), "Reshape": ((2,),), "SeparableConv2D": (2, 3), "SpatialDropout2D": (0.5,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in minikeras.layers.__all__ if isinstance(getattr(minikeras.layers, n), type)]
+)
+def test_every_layer_says_of_masks_and_types_what_keras_says(name):
+    theirs, ours = (getattr(k.layers, name) for k in (keras, minikeras))
+    a, b = (cls(*OPTIONS.get(ours.__name__, ())) for cls in (theirs, ours))
+    for attribute in ("supports_masking", "dtype", "compute_dtype", "variable_dtype", "quantization_mode", "losses"):
+        assert getattr(a, attribute) == getattr(b, attribute), attribute
+    assert repr(a.dtype_policy) == repr(b.dtype_policy)
+
+
+def test_a_class_that_writes_compute_mask_supports_masking():
+    for k in (keras, minikeras):
+
+        class Masked(k.layers.Layer):
+            def compute_mask(self, inputs, previous_mask):
+                return None
+
+        assert (Masked().supports_masking, k.layers.Layer().supports_masking) == (True, False)
+        layer = k.layers.Layer()
+        layer.supports_masking = True
+        assert layer.supports_masking
+        assert layer.compute_mask(None, 5) == 5
+
+
+def test_a_policy_is_a_dtype():
+    for k in (keras, minikeras):
+        layer = k.layers.Dense(2, dtype=k.DTypePolicy("float64"))
+        assert (layer.dtype, layer.dtype_policy.name) == ("float64", "float64")
+        assert layer.dtype_policy == k.DTypePolicy("float64") != k.DTypePolicy("float32")
+
+
+def test_penalties_are_the_losses_of_a_layer_and_of_the_models_around():
+    for k in (keras, minikeras):
+        dense = k.layers.Dense(3, kernel_regularizer="l2", kernel_initializer="ones")
+        model = k.Sequential([k.Input((2,)), dense, k.layers.Dense(1)])
+        np.testing.assert_allclose([float(v) for v in (*model.losses, *dense.losses)], [0.06, 0.06], rtol=1e-6)
+
+
+def shapes_in(tree):
+    return {k: shapes_in(v) if isinstance(v, dict) else np.shape(v) for k, v in tree.items()}
+
+
+def test_state_trees_are_those_of_keras():
+    trees = []
+    for k in (keras, minikeras):
+        fresh(k)
+        parts = [k.layers.Dense(3), k.layers.Dropout(0.5), k.layers.BatchNormalization(), k.layers.Dense(2)]
+        model = k.Sequential([k.Input((3,)), *parts])
+        model.compile("adam", "mse", metrics=["mae"])
+        model.fit(X, Y, verbose=0)
+        trees.append(model.get_state_tree("numpy_array"))
+    assert shapes_in(trees[0]) == shapes_in(trees[1])
+    model.set_state_tree(trees[0])
+    for v, expected in zip(shapes_and_values(model.get_state_tree()), shapes_and_values(trees[0]), strict=True):
+        np.testing.assert_array_equal(v, expected)
+    before = model.get_weights()
+    for wrong in ({"weights": {}}, {"trainable_variables": {"x": 1.0}}, {"trainable_variables": {"sequential": {}}}):
+        if wrong["trainable_variables" if "weights" not in wrong else "weights"] == {"sequential": {}}:
+            wrong["trainable_variables"]["sequential"] = {"dense": {"kernel": np.ones(2)}}
+        with pytest.raises(ValueError, match=r"Unknown variable name|no variable has the path|has shape \(3, 3\)"):
+            model.set_state_tree(wrong)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(NotImplementedError, match="stateless_call"):
+        model.stateless_call([], [], X)
+
+
+def shapes_and_values(tree):
+    return [
+        leaf for k in sorted(tree) for leaf in (shapes_and_values(tree[k]) if isinstance(tree[k], dict) else [tree[k]])
+    ]
+
+
+def test_a_fixed_batch_size_does_not_bind_the_data():
+    for k in (keras, minikeras):
+        model = k.Sequential([k.Input((3,), batch_size=4), k.layers.Dense(2)])
+        model.compile("sgd", "mse")
+        assert model.predict(X, batch_size=4, verbose=0).shape == (6, 2)
+        assert len(model.fit(X, Y, batch_size=4, verbose=0).history["loss"]) == 1
+        assert np.isfinite(model.evaluate(X, Y, batch_size=5, verbose=0))
+
+
+@pytest.mark.parametrize("with_input", [False, True])
+def test_a_chain_takes_other_sizes_where_its_layers_do(with_input):
+    for k in (keras, minikeras):
+        first = [k.Input((8, 8, 1))] if with_input else []
+        model = k.Sequential([*first, k.layers.Conv2D(2, 3), k.layers.GlobalAveragePooling2D()])
+        model(np.ones((2, 8, 8, 1), "float32"))
+        assert tuple(model(np.ones((2, 9, 7, 1), "float32")).shape) == (2, 2)
+        bound = k.Sequential([*first, k.layers.Flatten(), k.layers.Dense(2)])
+        bound(np.ones((2, 8, 8, 1), "float32"))
+        with pytest.raises(ValueError, match="ncompatible"):
+            bound(np.ones((2, 9, 7, 1), "float32"))
+
+
+def test_a_chain_without_an_input_takes_another_rank_and_trains_on():
+    model = minikeras.Sequential([minikeras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+    model.fit(np.ones((4, 5, 3)), np.ones((4, 5, 1)), verbose=0)
+    assert model.predict(np.ones((4, 5, 3)), verbose=0).shape == (4, 5, 1)
+
+
+def test_an_activation_may_be_taken_away():
+    for k in (keras, minikeras):
+        dense = k.layers.Dense(1, use_bias=False, activation="relu", kernel_initializer="ones")
+        dense.activation = None
+        np.testing.assert_array_equal(dense(-np.ones((1, 2), "float32")), [[-2]])
+
+
+def test_the_name_of_layers_is_taken():
+    messages = []
+    for k in (keras, minikeras):
+        for model in (k.Sequential([k.Input((2,)), k.layers.Dense(1)]), classes(k)[1]()):
+            with pytest.raises(AttributeError, match="is reserved") as error:
+                model.layers = []
+            messages.append(str(error.value))
+    assert messages[:2] == messages[2:]

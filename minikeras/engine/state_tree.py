@@ -7,6 +7,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..common.names import did_you_mean
 
 
@@ -65,9 +67,9 @@ def set_state_tree(model: Any, state_tree: dict[str, Any]) -> None:
         for path, value in _leaves(tree):
             if path not in by_path:
                 raise ValueError(f"set_state_tree: no variable has the path {path!r}. {did_you_mean(path, by_path)}")
-            if by_path[path].shape != getattr(value, "shape", ()):
+            if by_path[path].shape != np.shape(value):
                 raise ValueError(
-                    f"set_state_tree: {path!r} has shape {by_path[path].shape}, received {getattr(value, 'shape', ())}."
+                    f"set_state_tree: {path!r} has shape {by_path[path].shape}, received {np.shape(value)}."
                 )
             assignments.append((by_path[path], value))
     for variable, value in assignments:

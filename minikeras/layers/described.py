@@ -12,7 +12,7 @@ from .tracking import Tracking
 _MASKED = {
     "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dot", "Dropout", "ELU",
     "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU",
-    "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract",
+    "Identity", "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract",
 }  # fmt: skip
 
 

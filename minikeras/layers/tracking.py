@@ -73,7 +73,7 @@ def path_of(layer: Any) -> str:
 
 
 def _shape_first(add_weight: Any) -> Any:
-    """Refuse a name in the place of the shape, as in Keras 2, whose order was another."""
+    """Refuse a name in the place of the shape, as Keras 2 had it, and what is given twice."""
 
     @functools.wraps(add_weight)
     def wrapper(self: Any, *args: Any, **options: Any) -> Any:
@@ -82,6 +82,9 @@ def _shape_first(add_weight: Any) -> Any:
                 f"`name` must be passed as a keyword argument. Received: add_weight({args[0]!r}, ...). "
                 f"Use: add_weight(shape=..., name={args[0]!r})."
             )
+        for name in ("shape", "initializer", "dtype")[: len(args)]:
+            if options.get(name) is not None:
+                raise ArgumentError(f"`{name}` was passed both positionally and as a keyword argument.")
         return add_weight(self, *args, **options)
 
     return wrapper
