@@ -11,8 +11,8 @@ from .tracking import Tracking
 #: The classes whose output has a mask where their input has one.
 _MASKED = {
     "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dot", "Dropout", "ELU",
-    "GaussianDropout", "GaussianNoise", "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU",
-    "Identity", "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract",
+    "GaussianDropout", "GaussianNoise", "Identity", "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply",
+    "PReLU", "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract",
 }  # fmt: skip
 
 
