@@ -22,6 +22,7 @@ import numpy as np
 
 from . import config
 from .common.arguments import checked
+from .common.attributes import VariableAttributes
 from .common.budget import claim_array
 
 ALIGNMENT = 64  # bytes
@@ -61,7 +62,7 @@ class Changes:
         _of_this_thread.changed = None
 
 
-class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+class Variable(VariableAttributes):
     """A named array of numbers that a layer owns, with its gradient beside it (Keras: `keras.Variable`).
 
     Args:
@@ -71,6 +72,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         trainable: whether optimizers may change it.
         name: such as `"kernel"`.
         regularizer: its penalty is added to the model's loss.
+        **options: `constraint`, and what Keras has for other machines; see `VariableAttributes`.
 
     Attributes:
         value: the array; a view into the model's vector once the model is built.
@@ -97,6 +99,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         *,
         name: str | None = None,
         regularizer: Any = None,
+        **options: Any,
     ):
         kind = np.dtype(dtype or config.floatx())
         self._postponed: Any = None  # makes the first values, where `postponed` has put that off
@@ -115,6 +118,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         self.name = name or "variable"
         self.path = self.name
         self.regularizer = regularizer
+        self._store_attributes(options)
         self.declared_trainable = bool(trainable)  # what `trainable` returns to when a layer is unfrozen
         self.trainable = bool(trainable)
 
@@ -180,8 +184,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         return self.value.dtype.name
 
     def numpy(self) -> np.ndarray:
-        """Return a copy of the values."""
-        return self.value.copy()
+        """Return a copy of the values; of one without axes, a number."""
+        return self.value.copy()[()]
 
     def assign(self, value: Any) -> "Variable":
         """Copy new values in; the array stays where it is.
@@ -191,14 +195,6 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """
         self.value = value
         return self
-
-    def assign_add(self, value: Any) -> "Variable":
-        """Add to the values in place."""
-        return self.assign(self.value + np.asarray(value))
-
-    def assign_sub(self, value: Any) -> "Variable":
-        """Subtract from the values in place."""
-        return self.assign(self.value - np.asarray(value))
 
     @property
     def latest(self) -> np.ndarray:
@@ -259,15 +255,6 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     def __getitem__(self, index: Any) -> np.ndarray:
         return self.value[index].copy()
 
-    def __len__(self) -> int:
-        return len(self.value)
-
-    def __float__(self) -> float:
-        return float(self.value)
-
-    def __int__(self) -> int:
-        return int(self.value)
-
     # Two variables with equal numbers are still two variables: identity, as a key of a dictionary needs.
     __hash__ = object.__hash__
 
@@ -276,11 +263,6 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, value={self.value}>"
-
-
-for _operator in ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"):
-    # As in Keras, `v *= 2` makes v an array, and leaves the variable as it is; `optimizer.learning_rate *= 2` sets it.
-    setattr(Variable, f"__i{_operator}__", getattr(Variable, f"__{_operator}__"))
 
 
 class Scalar(Variable):

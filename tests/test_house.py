@@ -18,7 +18,7 @@ README = Path(__file__).parent.parent / "README.md"
 #: The rooms, from the ground up: each imports only from floors below its own.
 FLOORS = [
     {"config", "kernels", "common"},
-    {"functional", "variables", "regularizers", "datasets", "backend"},
+    {"functional", "variables", "regularizers", "constraints", "datasets", "backend"},
     {"random", "activations"},
     {"initializers", "losses", "data"},
     {"layers", "metrics", "optimizers"},

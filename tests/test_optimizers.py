@@ -28,6 +28,9 @@ OPTIONS = [
     {"weight_decay": 0.2},
     {"weight_decay": 0.1, "clipnorm": 0.5},
     {"learning_rate": 0.3},
+    {"gradient_accumulation_steps": 3, "clipnorm": 0.7, "weight_decay": 0.1},
+    {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7},
+    {"use_ema": True, "gradient_accumulation_steps": 3, "ema_overwrite_frequency": 9, "loss_scale_factor": 8.0},
 ]
 RULES = [
     ("SGD", {}),
@@ -507,6 +510,7 @@ def test_an_optimizer_of_ones_own():
 
 RULES_OF_VECTORS = {  # how many vectors, and the numbers
     "decay": (1, [0.1, 0.2]),
+    "average": (2, [0.9, 1 - 0.9]),
     "sgd": (2, [0.1]),
     "momentum": (3, [0.1, 0.9]),
     "nesterov": (3, [0.1, 0.9]),
@@ -626,7 +630,13 @@ def test_moments_never_become_subnormal(name, options, reference, leave_to_numpy
         (lambda: optimizers.Adam(None), ValueError, "learning_rate.*None"),
         (lambda: optimizers.Adam([0.1]), ValueError, "learning_rate"),
         (lambda: optimizers.Adam(learning_rat=0.1), TypeError, "Did you mean 'learning_rate'"),
-        (lambda: optimizers.Adam(use_ema=True), ValueError, "use_ema=True is not supported"),
+        (lambda: optimizers.Adam(use_ema=True, ema_momentum=1.5), ValueError, "`ema_momentum` must be in the range"),
+        (lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=-1), ValueError, "`ema_overwrite_frequency`"),
+        (lambda: optimizers.SGD(gradient_accumulation_steps=1), ValueError, "must be an integer >= 2. Received: .*=1"),
+        (lambda: optimizers.SGD(gradient_accumulation_steps=2.5), ValueError, "is an integer or None, received 2.5"),
+        (lambda: optimizers.SGD(loss_scale_factor=0), ValueError, "`loss_scale_factor` to be a number in .0, inf."),
+        (lambda: optimizers.LossScaleOptimizer, AttributeError, "half precision.*`loss_scale_factor`"),
+        (lambda: optimizers.Adam().set_weights([]), ValueError, "You are calling `set_weights"),
         (lambda: optimizers.SGD(momentum=2.0), ValueError, "SGD.*momentum.*2.0"),
         (lambda: optimizers.SGD(momentum=-0.1), ValueError, "momentum.*-0.1"),
         (lambda: optimizers.RMSprop(rho=1.5), ValueError, "rho.*1.5"),
@@ -644,7 +654,7 @@ def test_moments_never_become_subnormal(name, options, reference, leave_to_numpy
         (lambda: optimizers.SGD(weight_decay=-1.0), ValueError, "weight_decay.*-1.0"),
         (lambda: optimizers.SGD(clipnorm=-1.0), ValueError, "clipnorm.*-1.0"),
         (lambda: optimizers.SGD(clipvalue=float("nan")), ValueError, "clipvalue.*nan"),
-        (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "at most one.*clipnorm=1.0, clipvalue=1.0"),
+        (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "Only one of.*clipnorm=1.0, clipvalue=1.0"),
         (lambda: optimizers.get("adm"), ValueError, "Unknown optimizer 'adm'. Did you mean 'adam'"),
         (lambda: optimizers.get(3), ValueError, "Could not interpret optimizer identifier: 3"),
         (lambda: optimizers.get({"class_name": "Adm", "config": {}}), ValueError, "'Adm'"),

@@ -559,7 +559,7 @@ def test_errors_name_what_is_wrong(as_path, tmp_path):
 def test_what_keras_has_and_we_have_not_is_refused_by_name(tmp_path):
     made = [
         (keras.layers.GRU(2), (3, 2), "GRU"),
-        (keras.layers.Dense(2, kernel_constraint="max_norm"), (3,), "MaxNorm"),
+        (keras.layers.Dense(2, activity_regularizer="l2"), (3,), "activity_regularizer"),
         (keras.layers.Dense(2, dtype="mixed_float16"), (3,), "mixed_float16"),
     ]
     for layer, shape, name in made:

@@ -318,7 +318,7 @@ def _assignments(model: Any, source: Any) -> list[tuple[Any, np.ndarray]]:
             require(f"{path}/vars/{i}", data.dtype == np.dtype(v.dtype))
             found.append((v, np.asarray(data[()])))
     for v, value in found if optimizer is not None else ():
-        if v is optimizer.iterations:
+        if v is optimizer.variables[0]:
             require("iteration of the optimizer", bool(value >= 0))
         if v is optimizer.learning_rate:
             require("learning rate of the optimizer", bool(0 <= value < np.inf))

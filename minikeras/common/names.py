@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 _counters: dict[str, int] = {}
 
@@ -57,8 +57,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f"Did you mean {lowered[near[0]]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def missing_attribute(module: str, known: Iterable[str]) -> Callable[[str], object]:
-    """Return a module-level `__getattr__` that knows the names of Keras 2, and whose error suggests the nearest."""
+def missing_attribute(
+    module: str, known: Iterable[str], reasons: Mapping[str, str] | None = None
+) -> Callable[[str], object]:
+    """Return a module-level `__getattr__` that knows the names of Keras 2, and whose error suggests the nearest.
+
+    Or it says why a name is missing, where `reasons` knows it.
+    """
 
     def __getattr__(name: str) -> object:
         if name.startswith("__"):
@@ -67,14 +72,15 @@ def missing_attribute(module: str, known: Iterable[str]) -> Callable[[str], obje
 
         if (found := keras2.find(module, name)) is not None:
             return found
-        raise AttributeError(f"module {module!r} has no attribute {name!r}. {did_you_mean(name, known)}")
+        hint = (reasons or {}).get(name) or did_you_mean(name, known)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}. {hint}")
 
     return __getattr__
 
 
-def refuse_other_names(module: str, known: Iterable[str]) -> None:
+def refuse_other_names(module: str, known: Iterable[str], reasons: Mapping[str, str] | None = None) -> None:
     """Give a module such a `__getattr__`.
 
     Not by an assignment in the module: a type checker would take any name for one that the module has.
     """
-    sys.modules[module].__dict__["__getattr__"] = missing_attribute(module, known)
+    sys.modules[module].__dict__["__getattr__"] = missing_attribute(module, known, reasons)

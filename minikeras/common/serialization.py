@@ -25,6 +25,7 @@ Class = TypeVar("Class", bound=Any)
 #: Where the classes are that a config may name, by the Keras module that users know them by.
 ROOMS = {
     "keras": "models",
+    "keras.constraints": "constraints",
     "keras.initializers": "initializers",
     "keras.layers": "layers",
     "keras.losses": "losses",

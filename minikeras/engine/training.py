@@ -231,6 +231,8 @@ class Trainer(Compiled):
                 calls.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            if epochs > 0:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
             calls.on_train_end(logs)
         finally:
             self.running = None

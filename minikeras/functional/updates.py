@@ -7,6 +7,7 @@
 | m, v, h | (P,)  | running moments of the gradient (first, second, largest second)   |
 | u       | (P,)  | running largest gradient (`adamax`)                               |
 | d       | (P,)  | running mean of squared steps (`adadelta`)                        |
+| s       | (P,)  | running mean of weights (`average`)                               |
 | a       | (P,)  | running mean (`rmsprop_*`, `adadelta`) or sum (`adagrad`)         |
 | lr      | ()    | learning rate                                                     |
 | eps     | ()    | keeps divisions finite; must be positive                          |
@@ -46,6 +47,15 @@ def flush(x: Vector, tiny: np.float32) -> Vector:
 def decay(w: Vector, wd: Number, lr: Number) -> Vector:
     """Shrink the weights towards zero, before the rule and apart from the gradient (Loshchilov & Hutter, 2019)."""
     return w - w * wd * lr
+
+
+# Averages of the weights: s = mu s + (1 - mu) w -----------------------------------------------------------------------
+
+
+@elementwise(writes="s")
+def average(s: Vector, w: Vector, mu: Number, rest: Number) -> Vector:
+    """Follow the weights slowly: their noise is left behind (Polyak & Juditsky, 1992); `rest` is 1 - mu."""
+    return flush(mu * s + rest * w, TINY)
 
 
 # Gradient descent: w = w - lr g ---------------------------------------------------------------------------------------

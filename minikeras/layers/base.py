@@ -14,18 +14,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, regularizers
 from ..common.arguments import ArgumentError, as_truth
 from ..common.names import auto_name
 from ..common.results import returned
 from ..variables import Variable
 from .described import Described
+from .options import WeightOptions
 from .shapes import Shape, checked_dtype, first_shape, fixed_shape
 from .symbols import Node, Symbol
 from .tracking import named_within
 
 
-class Layer(Described):
+class Layer(Described, WeightOptions):
     """A function with weights and a derivative.  To write one of your own:
 
         class Scale(keras.layers.Layer):
@@ -118,18 +118,6 @@ class Layer(Described):
     def backward_weights(self, dy: np.ndarray, cache: Any) -> None:
         """Do as `backward` where nobody needs dx, as in the first layer."""
         self.backward(dy, cache)
-
-    # ---- what a layer is given ----
-
-    def _store_options(self, weight: str, initializer: Any, regularizer: Any) -> None:
-        """Store the two options of a weight; those of a `"kernel"` as `kernel_initializer` and `kernel_regularizer`."""
-        setattr(self, f"{weight}_initializer", initializers.get(initializer))
-        setattr(self, f"{weight}_regularizer", regularizers.get(regularizer))
-
-    def _declare_weight(self, weight: str, shape: tuple[int, ...], name: str | None = None) -> Variable:
-        """Declare a weight with the options stored for it; `name` where it isn't called as they are."""
-        initializer, regularizer = (getattr(self, f"{weight}_{kind}") for kind in ("initializer", "regularizer"))
-        return self.add_weight(shape, initializer, regularizer=regularizer, name=name or weight)
 
     # ---- what errors say ----
 

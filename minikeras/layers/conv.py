@@ -24,11 +24,7 @@ class Convolution(ActivatedLayer):
     """What all convolutions share: the window and where it goes, a bias, an activation."""
 
     ndim = 4
-    only_default: ClassVar[dict[str, Any]] = {
-        "activity_regularizer": None,
-        "kernel_constraint": None,
-        "bias_constraint": None,
-    }
+    only_default: ClassVar[dict[str, Any]] = {"activity_regularizer": None}
     filters: int
     use_bias: bool
     _last_window: tuple[Any, Any, Any] = (None, None, None)
@@ -111,6 +107,8 @@ class Conv2D(Convolution):
         bias_initializer: of b.
         kernel_regularizer: its penalty on w is added to the loss.
         bias_regularizer: its penalty on b.
+        kernel_constraint: where w is put back to after each step; see `constraints`.
+        bias_constraint: the same for b.
         **options: those of `Layer`.
 
     Raises:
@@ -136,6 +134,9 @@ class Conv2D(Convolution):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -148,8 +149,8 @@ class Conv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self._store_options("kernel", kernel_initializer, kernel_regularizer)
-        self._store_options("bias", bias_initializer, bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""

@@ -130,6 +130,8 @@ class Dense(ActivatedLayer):
         bias_initializer: of b.
         kernel_regularizer: its penalty on W is added to the loss.
         bias_regularizer: its penalty on b.
+        kernel_constraint: where W is put back to after each step; see `constraints`.
+        bias_constraint: the same for b.
         **options: those of `Layer`.
 
     Raises:
@@ -138,11 +140,7 @@ class Dense(ActivatedLayer):
 
     min_ndim = 2
     rectifies = True
-    only_default: ClassVar[dict[str, Any]] = {
-        "kernel_constraint": None,
-        "bias_constraint": None,
-        "quantization_config": None,
-    }
+    only_default: ClassVar[dict[str, Any]] = {"quantization_config": None}
     not_in_config: ClassVar[dict[str, Any]] = {**Layer.not_in_config, "lora_rank": None, "lora_alpha": None}
 
     def __init__(
@@ -154,14 +152,17 @@ class Dense(ActivatedLayer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
         self.units = self._positive("units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self._store_options("kernel", kernel_initializer, kernel_regularizer)
-        self._store_options("bias", bias_initializer, bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Declare W and b; the last axis of the input must be known."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, regularizers
+from .. import constraints, initializers, regularizers
 from ..common.arguments import ArgumentError, as_truth, checked
 from ..variables import Variable, postponed
 from .constructed import Constructed
@@ -265,16 +265,14 @@ class Tracking(Constructed):
             regularizer: its penalty on the weight is added to the loss.
             name: such as `"kernel"`.
             autocast, aggregation: for Keras's sake; they change nothing on one processor and with one float type.
-            constraint, overwrite_with_gradient: not supported.
+            constraint: where the weight is put back to after each step.
+            overwrite_with_gradient: whether an optimizer puts the gradient in the weight's place.
 
         Raises:
             ValueError, TypeError: something else in the place of the shape; an option that is not supported.
         """
         if not (shape is None or isinstance(shape, Iterable)):
             raise ArgumentError(f"add_weight: `shape` is a tuple or None, such as ({shape!r},), received {shape!r}.")
-        for option, value in (("constraint", constraint), ("overwrite_with_gradient", overwrite_with_gradient)):
-            if value:
-                raise ValueError(f"add_weight: {option}={value!r} is not supported.")
         default = "glorot_uniform" if np.dtype(dtype or self.dtype).kind == "f" else "zeros"
         variable = Variable(
             initializers.get(default if initializer is None else initializer),
@@ -283,7 +281,9 @@ class Tracking(Constructed):
             trainable=trainable,
             name=name or f"variable_{len(self._weights)}",
             regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
         )
+        variable.overwrite_with_gradient = overwrite_with_gradient
         variable.path = f"{path_of(self)}/{variable.name}"
         self._add("variables", variable)
         return variable

@@ -35,4 +35,8 @@ def get(identifier: Any) -> Optimizer | None:
 
 
 deserialize = deserializer(get)
-refuse_other_names(__name__, __all__)
+refuse_other_names(
+    __name__,
+    __all__,
+    {"LossScaleOptimizer": "It is for half precision, which is not here; any optimizer takes a `loss_scale_factor`."},
+)

@@ -7,9 +7,7 @@ An optimizer knows `variables` and their vectors, and nothing of layers or model
 """
 
 import functools
-import math
 import operator
-import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +18,11 @@ import numpy as np
 
 from .. import config, functional
 from ..common.names import auto_name
-from ..common.serialization import Configurable, keras_class, serialize
+from ..common.serialization import keras_class, serialize
 from ..variables import Parameters, Scalar, Variable, aligned_zeros
 from .clipping import clip
+from .refinements import Call, Refined, Refinements
 from .schedules import LearningRateSchedule
-
-Call = tuple[Any, ...]  # a function, and what it is called with
 
 
 class Segments(NamedTuple):
@@ -36,10 +33,12 @@ class Segments(NamedTuple):
     homes: list[tuple[Parameters, frozenset[Variable]]]  # where they live, and which of them
     stepped: list[tuple[Any, np.ndarray, np.ndarray, list[np.ndarray]]]  # of each: type, weights, gradients, slots
     decayed: list[np.ndarray]  # weights that `weight_decay` applies to
+    gradients: list[np.ndarray]  # one by one, for clipping
+    refinements: Refinements | None  # what there is to do besides the rule
 
 
 @keras_class("keras.optimizers")
-class Optimizer(Configurable):
+class Optimizer(Refined):
     """Base class of optimizers.
 
     A rule of one's own says what it remembers, and what it does:
@@ -56,11 +55,15 @@ class Optimizer(Configurable):
         clipnorm: gradients of a larger norm are scaled down to this norm, variable by variable.
         clipvalue: elements of the gradient are limited to [-clipvalue, clipvalue].
         global_clipnorm: like `clipnorm`, for the norm of all gradients together.
+        use_ema, ema_momentum, ema_overwrite_frequency: whether weights are averaged over the steps, and how; see
+            `refinements`.
+        loss_scale_factor: see `scale_loss`.
+        gradient_accumulation_steps: how many batches make one step, whose gradient is their mean.
         name: automatic where None.
-        **options: Keras's other options, at their defaults.
+        **options: taken to be refused by name.
 
     Attributes:
-        iterations: the number of steps done.
+        iterations: the number of steps done, a step of several batches counted once.
         built: whether it knows its variables.
 
     Raises:
@@ -68,12 +71,7 @@ class Optimizer(Configurable):
         TypeError: an unknown argument.
     """
 
-    only_default: ClassVar[dict[str, Any]] = {
-        "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
-        "gradient_accumulation_steps": None,
-    }  # fmt: skip
     slot_start: float = 0.0  # what slots hold before the first step
-    limits: ClassVar[dict[str, str]] = {}  # name -> interval, of numbers that a rule has stored by now
     _has_calls: ClassVar[bool] = True  # whether a rule is written as `calls`, or as an `update` of its own
     own_numbers: ClassVar[int] = 0  # how many single numbers the built rule adds at the end of `variables`
 
@@ -88,25 +86,25 @@ class Optimizer(Configurable):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **options: Any,
     ):
         owner = type(self).__name__
         self.refuse_options(options, owner)
-        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        if sum(value is not None for value in clips.values()) > 1:
-            received = ", ".join(f"{k}={v}" for k, v in clips.items())
-            raise ValueError(f"{owner}: give at most one of clipnorm, clipvalue, global_clipnorm; received {received}.")
-        for option, value in {**clips, "weight_decay": weight_decay}.items():
-            if value is not None:
-                self.check_number(option, value)
-        for option, interval in self.limits.items():
-            self.check_number(option, getattr(self, option), interval)
-        rate = self._checked_rate(learning_rate)
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency, self.loss_scale_factor = ema_overwrite_frequency, loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._check_options()
+        rate = self._checked_rate(learning_rate)
         self.name = name or auto_name(owner)
-        self.iterations = Scalar(0, f"{self.name}/iteration", "int64")
+        self.iterations = self._counted()
         self._rate = rate if callable(rate) else Scalar(rate, f"{self.name}/learning_rate")
         self.built = False
         self._trainable: list[Variable] = []
@@ -141,15 +139,6 @@ class Optimizer(Configurable):
         """
         raise NotImplementedError(f"{type(self).__name__}: write `update(self, w, g, learning_rate, *slots)`.")
 
-    @classmethod
-    def check_number(cls, name: str, value: Any, interval: str = "[0, inf)") -> None:
-        """Raise ValueError unless `value` is a finite number in an interval such as `"[0, 1)"`, 1 excluded."""
-        low, high = map(float, interval[1:-1].split(","))
-        good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-        excluded = ([low] if interval[0] == "(" else []) + ([high] if interval[-1] == ")" else [])
-        if not (good and low <= value <= high and value not in excluded):
-            raise ValueError(f"{cls.__name__}: expected `{name}` to be a number in {interval}, received {value!r}.")
-
     # ---- the learning rate ----
 
     @property
@@ -177,8 +166,8 @@ class Optimizer(Configurable):
             self._rate.assign(rate)
         else:
             raise TypeError(
-                f"The learning rate of {self.name!r} follows a `LearningRateSchedule` and cannot be set to a number. "
-                "Create the optimizer with a number as `learning_rate` instead."
+                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` constructor "
+                "argument, hence its learning rate is not settable. Create it with a number as `learning_rate` instead."
             )
 
     lr = learning_rate  # Keras 2's name
@@ -198,7 +187,7 @@ class Optimizer(Configurable):
     def _current_rate(self) -> float:
         if isinstance(self._rate, Scalar):
             return self._rate.value.item()
-        rate = self._rate(int(self.iterations)) if isinstance(self._rate, LearningRateSchedule) else self._rate()
+        rate = self._rate(int(self._iterations)) if isinstance(self._rate, LearningRateSchedule) else self._rate()
         return np.dtype(config.floatx()).type(rate).item()
 
     # ---- variables ----
@@ -226,10 +215,11 @@ class Optimizer(Configurable):
         slots: dict[Variable, dict[str, Variable]] = {v: {} for v in variables}
         in_order = []
         first_values = functools.partial(np.full, fill_value=self.slot_start)
-        for group in self.slots():
+        for group in self.slot_groups():
             for v in variables:
-                for name in group:
-                    slot = Variable(first_values, v.shape, v.dtype, trainable=False)
+                for name in () if v.overwrite_with_gradient and group != ("gradient_accumulator",) else group:
+                    first = first_values if group in self.slots() else np.zeros
+                    slot = Variable(first, v.shape, v.dtype, trainable=False)
                     slot.name = f"{v.path.replace('/', '_')}_{name}"
                     slot.path = f"{self.name}/{slot.name}"
                     slots[v][name] = slot
@@ -240,27 +230,7 @@ class Optimizer(Configurable):
     def variables(self) -> list[Variable]:
         """The optimizer's state, in Keras's order: iteration, learning rate (unless scheduled), slots."""
         rate = [self._rate] if isinstance(self._rate, Scalar) else []
-        return [self.iterations, *rate, *self._slots_in_order]
-
-    def exclude_from_weight_decay(
-        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
-    ) -> None:
-        """Leave variables out of `weight_decay`; call it before the first step.
-
-        Args:
-            var_list: these variables.
-            var_names: those in whose path one of these regular expressions is found, such as `"bias"`.
-
-        Raises:
-            ValueError: the optimizer is built.
-        """
-        if self.built:
-            raise ValueError("`exclude_from_weight_decay()` must be called before the optimizer is built.")
-        self._not_decayed = set(var_list or ()), list(var_names or ())
-
-    def _decays(self, variable: Variable) -> bool:
-        listed, patterns = self._not_decayed
-        return variable not in listed and not any(re.search(p, variable.path) for p in patterns)
+        return [self._iterations, *rate, *self._slots_in_order]
 
     def _check_known(self, variables: Iterable[Variable]) -> None:
         for v in variables:
@@ -278,15 +248,17 @@ class Optimizer(Configurable):
         variables = list(variables)
         self._check_known(variables)
         names = [name for group in self.slots() for name in group]
-        self._pack_slots(names)
-        stepped, decayed, by_home = [], [], _by_home(variables)
+        self._pack_slots([name for group in self.slot_groups() for name in group])
+        stepped, decayed, followed = [], [], [v for v in variables if not v.overwrite_with_gradient]
+        by_home = _by_home(followed)
         for home, here in by_home.items():
             for run in home.runs(here):
                 slots = [self._vectors[home][name][run] for name in names]
                 stepped.append((home.values.dtype.type, home.values[run], home.gradients[run], slots))
             decayed += [home.values[run] for run in home.runs(v for v in here if self._decays(v))]
-        homes = [(home, frozenset(here)) for home, here in by_home.items()]
-        self._segments = Segments(variables, Variable.moves, homes, stepped, decayed)
+        homes = [(home, frozenset(here)) for home, here in _by_home(variables).items()]
+        gradients, refinements = [v.gradient for v in followed], Refinements.of(self, variables, self._vectors)
+        self._segments = Segments(variables, Variable.moves, homes, stepped, decayed, gradients, refinements)
         return self._segments
 
     def _pack_slots(self, names: Sequence[str]) -> None:
@@ -326,22 +298,25 @@ class Optimizer(Configurable):
             segments = self._segments_of(variables)
             for home, here in segments.homes:
                 home.settle_gradients(here)
-            rate = self._current_rate()
-            if self.clipnorm or self.global_clipnorm or self.clipvalue:
-                gradients = [g for v in variables if (g := v.gradient) is not None]
-                clip(gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
-            if self.weight_decay is not None:
-                for w in segments.decayed:
-                    calls.append((functional.updates.decay, w, w.dtype.type(self.weight_decay), w.dtype.type(rate)))
-            for number, w, g, slots in segments.stepped:
-                given = w, g, number(rate), *slots
-                calls += self.calls(*given) if self._has_calls else [(self.update, *given)]
-            calls += self.counting()
+            refinements = segments.refinements
+            if refinements is None or refinements.begin(self, calls):
+                rate = self._current_rate()
+                if self.clipnorm or self.global_clipnorm or self.clipvalue:
+                    clip(segments.gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
+                if self.weight_decay is not None:
+                    for w in segments.decayed:
+                        calls.append((functional.updates.decay, w, *map(w.dtype.type, (self.weight_decay, rate))))
+                for number, w, g, slots in segments.stepped:
+                    given = w, g, number(rate), *slots
+                    calls += self.calls(*given) if self._has_calls else [(self.update, *given)]
+                calls += self.counting()
+            if refinements is not None:
+                refinements.end(self, calls)
         _do_all(calls)
 
     def counting(self) -> list[Call]:
         """Return the calls that end a step: they count it."""
-        count = self.iterations.value
+        count = self._iterations.value
         return [(count.__setitem__, (), count.item() + 1)]
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
@@ -373,16 +348,23 @@ class Optimizer(Configurable):
             missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
             warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=2)
         for g, v in pairs:
-            v.gradient = g
+            v.gradient = g if self.loss_scale_factor is None else g / self.loss_scale_factor
         # A loss that explodes is reported by the loss, not by a warning from here.
         with np.errstate(all="ignore"):
             self.step([v for _, v in pairs])
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Scalar:
-        """Do what `apply` does, with pairs (gradient, variable); return `iterations`."""
+        """Do what `apply` does, with pairs (gradient, variable); return how often that was done."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return self.iterations
+        return self._iterations
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """Set the variables to their averages, where there are any; `fit` does it at its end."""
+        variables = list(var_list) if self.use_ema and self.built else []
+        self._check_known(variables)
+        averages = [(v, self._slots[v]["average"].value) for v in variables if not v.overwrite_with_gradient]
+        _do_all([(np.copyto, v.value, average) for v, average in averages])
 
     # ---- copies and configs ----
 

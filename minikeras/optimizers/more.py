@@ -16,7 +16,8 @@ import numpy as np
 from .. import functional
 from ..common.names import auto_name
 from ..variables import Scalar, Variable
-from .base import Call, Optimizer
+from .base import Optimizer
+from .refinements import Call
 from .rules import Adam, entered
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from .. import functional
 from ..common.serialization import keras_class
-from .base import Call, Optimizer
+from .base import Optimizer
+from .refinements import Call
 
 entered = keras_class("keras.optimizers")
 

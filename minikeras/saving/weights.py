@@ -198,7 +198,7 @@ class OptimizerState:
         variables = self.optimizer.variables
         shapes, slots = [v.shape for v in variables], []
         if not self.optimizer.built:
-            slots = [v for group in self.optimizer.slots() for v in model.trainable_weights for _ in group]
+            slots = [v for group in self.optimizer.slot_groups() for v in model.trainable_weights for _ in group]
             after = [v.shape for v in slots] + [()] * self.optimizer.own_numbers
             self.wants_build = count == len(shapes) + len(after) > len(shapes)
             shapes += after if self.wants_build else []

@@ -4,11 +4,11 @@ The formulas and derivatives are those of `activations`; here they get a name an
 given to another layer as its `activation=`.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ... import activations, initializers, regularizers
+from ... import activations
 from ...common.serialization import keras_class
 from ..activated import ActivatedLayer
 from ..base import Layer
@@ -104,12 +104,10 @@ class PReLU(Layer):
     Args:
         alpha_initializer: of the slopes.
         alpha_regularizer: its penalty on the slopes is added to the loss.
-        alpha_constraint: None; not supported.
+        alpha_constraint: where the slopes are put back to after each step; see `constraints`.
         shared_axes: axes along which units share one slope, such as `[1, 2]` for one slope per channel of an image.
         **options: those of `Layer`.
     """
-
-    only_default: ClassVar[dict[str, Any]] = {"alpha_constraint": None}
 
     def __init__(
         self,
@@ -119,19 +117,15 @@ class PReLU(Layer):
         shared_axes: int | list[int] | None = None,
         **options: Any,
     ):
-        super().__init__(alpha_constraint=alpha_constraint, **options)
-        self.alpha_constraint = alpha_constraint
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        super().__init__(**options)
+        self._store_options("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes and list(shared_axes)
 
     def build(self, input_shape: Shape) -> None:
         """Declare alpha, of the shape of a sample; 1 along the shared axes."""
         shape: list[Any] = [1 if i in (self.shared_axes or ()) else n for i, n in enumerate(input_shape)][1:]
         self.expected_axes = {i: n for i, n in enumerate(shape, 1) if n is not None and n > 1}
-        self.alpha = self.add_weight(
-            tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer, name="alpha"
-        )
+        self.alpha = self._declare_weight("alpha", tuple(shape))
 
     def forward(self, x: np.ndarray, training: bool) -> tuple[np.ndarray, Any]:
         """y = max(x, 0) + alpha min(x, 0)."""

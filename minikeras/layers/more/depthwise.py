@@ -6,7 +6,7 @@ times to mix, which is far less.  Models chain them.  The loops are `functional.
 Notation: that of `conv`; M windows for each channel; d stands for the derivative of the loss.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -44,17 +44,13 @@ class DepthwiseConv2D(Convolution):
         bias_initializer: of b.
         depthwise_regularizer: its penalty on w is added to the loss.
         bias_regularizer: its penalty on b.
+        depthwise_constraint: where w is put back to after each step; see `constraints`.
+        bias_constraint: the same for b.
         **options: those of `Layer`.
 
     Raises:
         ValueError: an impossible value; an input smaller than the kernel.
     """
-
-    only_default: ClassVar[dict[str, Any]] = {
-        "activity_regularizer": None,
-        "depthwise_constraint": None,
-        "bias_constraint": None,
-    }
 
     def __init__(
         self,
@@ -70,6 +66,9 @@ class DepthwiseConv2D(Convolution):
         bias_initializer: Any = "zeros",
         depthwise_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -77,8 +76,8 @@ class DepthwiseConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
-        self._store_options("bias", bias_initializer, bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self._store_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w and b; the number of channels must be known, and the kernel must fit."""
@@ -147,18 +146,12 @@ class SeparableConv2D(Convolution):
         use_bias: whether b is there.
         depthwise_initializer, pointwise_initializer, bias_initializer: of w, P and b.
         depthwise_regularizer, pointwise_regularizer, bias_regularizer: their penalties are added to the loss.
+        depthwise_constraint, pointwise_constraint, bias_constraint: where they are put back to after each step.
         **options: those of `Layer`.
 
     Raises:
         ValueError: an impossible value; an input smaller than the kernel.
     """
-
-    only_default: ClassVar[dict[str, Any]] = {
-        "activity_regularizer": None,
-        "depthwise_constraint": None,
-        "pointwise_constraint": None,
-        "bias_constraint": None,
-    }
 
     def __init__(
         self,
@@ -177,6 +170,10 @@ class SeparableConv2D(Convolution):
         depthwise_regularizer: Any = None,
         pointwise_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -185,9 +182,9 @@ class SeparableConv2D(Convolution):
         self._set_window(kernel_size, strides, padding, data_format, dilation_rate, exclusive=False)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer)
-        self._store_options("pointwise", pointwise_initializer, pointwise_regularizer)
-        self._store_options("bias", bias_initializer, bias_regularizer)
+        self._store_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self._store_options("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        self._store_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Declare w, P and b; the number of channels must be known, and the kernel must fit."""

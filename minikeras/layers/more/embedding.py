@@ -34,6 +34,7 @@ class Embedding(Layer):
         output_dim: D.
         embeddings_initializer: of E.
         embeddings_regularizer: its penalty on E is added to the loss.
+        embeddings_constraint: where E is put back to after each step; see `constraints`.
         weights: E itself, or a list of it, to start from.
         **options: those of `Layer`.
 
@@ -43,7 +44,6 @@ class Embedding(Layer):
 
     only_default: ClassVar[dict[str, Any]] = {
         "activity_regularizer": None,
-        "embeddings_constraint": None,
         "mask_zero": False,
         "quantization_config": None,
     }
@@ -55,6 +55,7 @@ class Embedding(Layer):
         output_dim: int,
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
         **options: Any,
     ):
         weights = options.pop("weights", None)
@@ -63,7 +64,7 @@ class Embedding(Layer):
         super().__init__(**options)
         self.input_dim = self._positive("input_dim", input_dim)
         self.output_dim = self._positive("output_dim", output_dim)
-        self._store_options("embeddings", embeddings_initializer, embeddings_regularizer)
+        self._store_options("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
         if weights is not None:
             self.build()
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])

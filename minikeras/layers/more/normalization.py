@@ -49,8 +49,6 @@ def standardized_gradient(dx_hat: np.ndarray, x_hat: np.ndarray, r: np.ndarray, 
 class Normalization(Layer):
     """What the two share: gamma and beta, `scale` and `center`, along the axes of the layer."""
 
-    only_default: ClassVar[dict[str, Any]] = {"beta_constraint": None, "gamma_constraint": None}
-
     axis: int | Sequence[int]
     center: bool
     scale: bool
@@ -142,6 +140,7 @@ class BatchNormalization(Normalization):
         beta_initializer, gamma_initializer: of the two.
         moving_mean_initializer, moving_variance_initializer: of the moving averages.
         beta_regularizer, gamma_regularizer: their penalties are added to the loss.
+        beta_constraint, gamma_constraint: where they are put back to after each step; see `constraints`.
         **options: those of `Layer`.
 
     Raises:
@@ -150,7 +149,6 @@ class BatchNormalization(Normalization):
 
     rests_when_frozen = True
     only_default: ClassVar[dict[str, Any]] = {
-        **Normalization.only_default,
         "renorm": False,
         "renorm_clipping": None,
         "renorm_momentum": 0.99,
@@ -170,14 +168,16 @@ class BatchNormalization(Normalization):
         moving_variance_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
         self.axis = int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.center, self.scale = center, scale
-        self._store_options("beta", beta_initializer, beta_regularizer)
-        self._store_options("gamma", gamma_initializer, gamma_regularizer)
+        self._store_options("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._store_options("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
@@ -231,6 +231,7 @@ class LayerNormalization(Normalization):
         scale: whether gamma is there.
         beta_initializer, gamma_initializer: of the two.
         beta_regularizer, gamma_regularizer: their penalties are added to the loss.
+        beta_constraint, gamma_constraint: where they are put back to after each step; see `constraints`.
         **options: those of `Layer`.
 
     Raises:
@@ -238,7 +239,7 @@ class LayerNormalization(Normalization):
         ValueError: an axis that the input hasn't, or whose size is unknown.
     """
 
-    only_default: ClassVar[dict[str, Any]] = {**Normalization.only_default, "rms_scaling": False}
+    only_default: ClassVar[dict[str, Any]] = {"rms_scaling": False}
 
     def __init__(
         self,
@@ -250,6 +251,8 @@ class LayerNormalization(Normalization):
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -259,8 +262,8 @@ class LayerNormalization(Normalization):
             )
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon, self.center, self.scale = epsilon, center, scale
-        self._store_options("beta", beta_initializer, beta_regularizer)
-        self._store_options("gamma", gamma_initializer, gamma_regularizer)
+        self._store_options("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._store_options("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Declare gamma and beta; from now on `axis` is a list, as in Keras."""

@@ -46,6 +46,8 @@ class Conv2DTranspose(Convolution):
         bias_initializer: of b.
         kernel_regularizer: its penalty on w is added to the loss.
         bias_regularizer: its penalty on b.
+        kernel_constraint: where w is put back to after each step; see `constraints`.
+        bias_constraint: the same for b.
         **options: those of `Layer`.
 
     Raises:
@@ -68,6 +70,9 @@ class Conv2DTranspose(Convolution):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ):
         super().__init__(**options)
@@ -83,8 +88,8 @@ class Conv2DTranspose(Convolution):
                 )
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self._store_options("kernel", kernel_initializer, kernel_regularizer)
-        self._store_options("bias", bias_initializer, bias_regularizer)
+        self._store_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def _output_size(self, n: int | None, axis: int) -> int | None:
         if n is None:
