@@ -16,7 +16,18 @@ from pathlib import Path
 KEPT = Path(__file__).with_suffix(".txt")
 
 #: Classes whose methods and attributes are listed once, and not again for those that derive from them.
-BASES = ("Callback", "Constraint", "Initializer", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer", "Variable")
+BASES = (
+    "Callback",
+    "Constraint",
+    "Initializer",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Variable",
+)
 
 
 def signature(function):

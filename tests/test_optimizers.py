@@ -30,7 +30,7 @@ OPTIONS = [
     {"learning_rate": 0.3},
     {"gradient_accumulation_steps": 3, "clipnorm": 0.7, "weight_decay": 0.1},
     {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7},
-    {"use_ema": True, "gradient_accumulation_steps": 3, "ema_overwrite_frequency": 9, "loss_scale_factor": 8.0},
+    {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 3, "loss_scale_factor": 8.0},
 ]
 RULES = [
     ("SGD", {}),

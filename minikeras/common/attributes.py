@@ -52,7 +52,8 @@ class VariableAttributes(np.lib.mixins.NDArrayOperatorsMixin):
         """
         for name, value in options.items():
             if name != "constraint" and name not in _FOR_OTHER_MACHINES:
-                known = ["constraint", *_FOR_OTHER_MACHINES]
+                first = ["initializer", "shape", "dtype", "trainable", "name", "regularizer", "constraint"]
+                known = [*first, *_FOR_OTHER_MACHINES]
                 raise ArgumentError(f"Variable: unknown argument {name!r}. {did_you_mean(name, known)}")
             if value not in _FOR_OTHER_MACHINES.get(name, (value,)):
                 raise ValueError(
