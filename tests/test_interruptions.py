@@ -135,8 +135,12 @@ def started(case):
 
 def state(model):
     """Return weights and optimizer state, less what a build has not made yet."""
+    return [v.numpy() for v in variables_of(model)]
+
+
+def variables_of(model):
     optimizer = [v for v in model.optimizer.variables if "learning_rate" not in v.path] if model.optimizer.built else []
-    return [v.numpy() for v in (*model.weights, *optimizer)]
+    return [*model.weights, *optimizer]
 
 
 def states_of_each_step(case):
@@ -194,7 +198,10 @@ def test_an_exception_at_any_line_of_a_first_fit_leaves_a_model_that_goes_on(cas
         else:
             if int(model.optimizer.variables[0]) != done + steps // 2:
                 problems.append("fit again: steps were not counted")
-            if any(np.array_equal(v, w) for v, w in zip(expected[0], state(model), strict=False) if v.ndim > 1):
+            sums = {id(v) for v in model.optimizer.variables if v.name.endswith("accumulator")}  # 0 after some steps
+            moved = [id(v) not in sums for v in variables_of(model)]
+            pairs = zip(expected[0], state(model), moved, strict=False)
+            if any(np.array_equal(v, w) for v, w, moves in pairs if v.ndim > 1 and moves):
                 problems.append("fit again: some weights were not trained")
             if not np.isfinite(history.history["loss"]).all():
                 problems.append("fit again: the loss is not finite")
