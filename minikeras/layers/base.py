@@ -17,7 +17,6 @@ import numpy as np
 from ..common.arguments import ArgumentError, as_truth
 from ..common.names import auto_name
 from ..common.results import returned
-from ..variables import Variable
 from .described import Described
 from .options import WeightOptions
 from .shapes import Shape, checked_dtype, first_shape, fixed_shape
