@@ -641,6 +641,17 @@ def test_a_metric_of_ones_own():
         metrics.Metric().result()
 
 
+def test_a_metric_of_ones_own_need_not_keep_its_arguments():
+    for k in (minikeras, keras):
+
+        class Above(k.metrics.Mean):
+            def __init__(self, threshold=0.5, name="above", **kwargs):
+                super().__init__(name=name, **kwargs)
+                self.limit = threshold
+
+        assert Above(0.25).get_config() == {"name": "above", "dtype": "float32"}
+
+
 def test_errors():
     for given, error, words in [
         ("acuracy", ValueError, "acuracy.*Did you mean 'accuracy'"),

@@ -165,7 +165,7 @@ class AUC(Metric):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        given = config.pop("thresholds")
+        given = config.pop("thresholds", self.thresholds)
         return {**config, "thresholds": serialize(given[1:-1])} if self._given else config
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from .. import config, initializers
 from ..common.arguments import checked
 from ..common.budget import claim_array
-from ..common.names import auto_name
+from ..common.names import auto_name, is_built_in
 from ..common.results import Result
-from ..common.serialization import Configurable
+from ..common.serialization import Configurable, constructor_arguments, serialize
 from ..variables import Variable
 
 
@@ -191,6 +191,12 @@ class Metric(Configurable):
                 f"You forgot to call `super().__init__()` in the `__init__()` method of {type(self).__name__}. "
                 "Go add it!"
             )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild the metric; of a class of one's own, those that are attributes."""
+        if is_built_in(type(self)):
+            return super().get_config()
+        return {n: serialize(getattr(self, n)) for n in constructor_arguments(type(self)) if hasattr(self, n)}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
