@@ -123,3 +123,31 @@ def test_errors(make, words):
         make()
     with pytest.raises(TypeError, match="`axes` is an integer or a tuple"):
         layers.Dot("1")
+
+
+# Masks --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Add", "Multiply", "Average", "Maximum", "Concatenate", "Dot"])
+@pytest.mark.parametrize("masks", [None, [None, None], ["first", None], ["first", "second"]], ids=str)
+def test_masks_are_joined_as_in_keras(name, masks):
+    named = {"first": np.array([[True, False, True]] * 2), "second": np.array([[True, True, False]] * 2)}
+    x = [np.ones((2, 3, 4), "float32")] * 2
+    given = masks and [named.get(m) for m in masks]
+    ours, theirs = (
+        getattr(k.layers, name)(**({"axes": -1} if name == "Dot" else {})).compute_mask(x, given)
+        for k in (minikeras, keras)
+    )
+    assert (ours is None) == (theirs is None)
+    if theirs is not None:
+        np.testing.assert_array_equal(ours, np.asarray(theirs))
+
+
+@pytest.mark.parametrize("name", ["Add", "Concatenate"])
+def test_masks_that_dont_belong_are_refused(name):
+    x = [np.ones((2, 3), "float32")] * 2
+    layer = getattr(minikeras.layers, name)()
+    for inputs, mask, words in ((x, x[0], "`mask` should be a list"), (x[0], [None], "`inputs` should be a list"),
+                                (x, [None], "same length")):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            layer.compute_mask(inputs, mask)

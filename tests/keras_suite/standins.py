@@ -72,7 +72,7 @@ def as_tensor(x, dtype=None, sparse=None, ragged=None):
 def type_name(dtype):
     if dtype is None:
         return sys.modules[MINE].config.floatx()
-    if dtype in (int, float, bool, str):
+    if isinstance(dtype, type) and dtype in (int, float, bool, str):
         return {int: "int32", float: "float32", bool: "bool", str: "string"}[dtype]
     return np.dtype(getattr(dtype, "name", dtype)).name
 

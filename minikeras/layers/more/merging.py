@@ -46,6 +46,28 @@ class Merge(Layer):
     def check_input(self, shape: list[Shape]) -> None:
         self.compute_output_shape(shape)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where the output counts: where any input does; None unless each has a mask.
+
+        Raises:
+            ValueError: inputs and masks that aren't two lists of one length.
+        """
+        masks = self._masks(inputs, previous_mask)
+        return functools.reduce(np.logical_or, masks) if masks and all(m is not None for m in masks) else None
+
+    def _masks(self, inputs: Any, masks: Any) -> Any:
+        if masks is None:
+            return None
+        for name, values in (("mask", masks), ("inputs", inputs)):
+            if not isinstance(values, (tuple, list)):
+                raise ValueError(f"{self._owner}: `{name}` should be a list. Received: {values!r}")
+        if len(masks) != len(inputs):
+            raise ValueError(
+                f"{self._owner}: the lists `inputs` and `mask` should have the same length. Received {len(inputs)} and "
+                f"{len(masks)}."
+            )
+        return masks
+
 
 class Elementwise(Merge):
     """Joins that work element by element.
@@ -203,6 +225,17 @@ class Concatenate(Merge):
         merged[self.axis] = None if None in along else sum(n or 0 for n in along)
         return tuple(merged)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where something of the output counts; an input without a mask counts as a whole."""
+        masks = self._masks(inputs, previous_mask)
+        if masks is None or all(m is None for m in masks):
+            return None
+        whole = [
+            np.broadcast_to(True if m is None else m if np.ndim(m) == len(x.shape) else np.expand_dims(m, -1), x.shape)
+            for m, x in zip(masks, inputs, strict=True)
+        ]
+        return np.concatenate(whole, axis=self.axis).any(axis=-1)
+
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
         return np.concatenate(x, axis=self.axis), [a.shape[self.axis] for a in x]
 
@@ -257,6 +290,9 @@ class Dot(Merge):
             )
         rest = [n for s, a in zip(shapes, places, strict=True) for i, n in enumerate(s) if i not in (0, a)]
         return (shapes[0][0], *(rest or [1]))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Return None: sums of products have no mask."""
 
     def forward(self, x: list[np.ndarray], training: bool) -> tuple[np.ndarray, Any]:
         """y = a b, a matrix product for each sample: a is x_0 as (N, P, K), b is x_1 as (N, K, Q)."""
