@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import config, functional
-from .common.arguments import plain
+from .common.arguments import ArgumentError, plain
 from .common.differentiable import Differentiable, differentiable
 from .common.names import refuse_other_names
 from .common.serialization import Table, deserializer, serialize
@@ -429,7 +429,7 @@ def get(identifier: Any) -> Any:
     if callable(found):
         raise TypeError(f"Activation {getattr(found, '__name__', found)!r}: a bare function cannot be trained through, "
                         f"its derivative is needed too. {_how_to_differentiate(found)}")  # fmt: skip
-    raise TypeError(f"Activation: expected a name, a function or a layer, received {identifier!r}.")
+    raise ArgumentError(f"Activation: expected a name, a function or a layer, received {identifier!r}.")
 
 
 def _how_to_differentiate(function: Any) -> str:

@@ -251,13 +251,13 @@ class Sequential(Model):
         if not isinstance(layer, Layer):
             hint = " Did you forget the parentheses?" if isinstance(layer, type) else ""
             raise ValueError(
-                f"Only layers can be added to a Sequential model, received {layer!r} "
-                f"(of type {type(layer).__name__}).{hint}"
+                f"Only instances of `keras.Layer` can be added to a Sequential model. Received: {layer!r} "
+                f"(of type {type(layer).__name__}). Several layers are given in a list.{hint}"
             )
         if isinstance(layer, InputLayer):
             if self._layers or self._input_layer:
                 raise ValueError(
-                    f"Sequential model {self.name!r}: has already been configured to have an Input, its first."
+                    f"Sequential model {self.name!r} has already been configured: an Input comes first and only once."
                 )
             self._input_layer = layer
             return

@@ -790,7 +790,8 @@ def test_lambda_callback():
         assert calls == [(2, {"loss": 3.0}), {}, (1, {"loss": 2.0})]
 
 
-def test_lambda_callback_refuses_unknown_hooks():
+def test_lambda_callback_keeps_what_is_no_hook_and_refuses_a_misspelt_one():
+    assert callbacks.LambdaCallback(on_reset=print, best=3).on_reset is print
     with pytest.raises(TypeError, match=r"no hook 'on_epoch_ends'. Did you mean 'on_epoch_end'"):
         callbacks.LambdaCallback(on_epoch_ends=print)
 

@@ -138,7 +138,7 @@ def test_progbar_add(add):
 
 
 def test_progbar_refuses_both_lists():
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="Only one of `stateful_metrics` or `stateless_metrics`"):
         minikeras.utils.Progbar(3, stateful_metrics=["a"], stateless_metrics=["b"])
 
 

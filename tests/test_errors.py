@@ -74,7 +74,7 @@ TABLE = {
     "flat data on images": (lambda: image_model(layers.Conv2D(2, 3)).predict(np.ones((3, 64)), verbose=0), ValueError, [r"\(None, 8, 8, 1\)", r"\(3, 64\)", "reshape"]),
     "unbuilt input shape": (lambda: keras.Sequential([layers.Dense(2)]).input_shape, AttributeError, ["isn't built"]),
     # models
-    "no layer": (lambda: keras.Sequential([3]), ValueError, ["layers", "3"]),
+    "no layer": (lambda: keras.Sequential([3]), ValueError, ["keras.Layer", "3"]),
     "class for layer": (lambda: keras.Sequential([layers.Flatten]), ValueError, ["parentheses"]),
     "same name twice": (lambda: keras.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]), ValueError, ["'a'", "name"]),
     "pop from nothing": (lambda: keras.Sequential().pop(), ValueError, ["pop"]),

@@ -107,7 +107,7 @@ def test_noise_of_one_seed_is_that_of_keras(kind):
         (lambda k: k.UpSampling2D(interpolation="bicubic"), ValueError, "'nearest' or 'bilinear' here.*'bicubic'"),
         (lambda k: k.Cropping2D(-1), ValueError, "`cropping` is an integer >= 0"),
         (lambda k: k.Cropping2D((1, 2, 3)), ValueError, "`cropping` is an integer, "),
-        (lambda k: k.Cropping2D(2)(np.ones((1, 4, 9, 1))), ValueError, r"leaves nothing of an input of shape \(1, 4"),
+        (lambda k: k.Cropping2D(2)(np.ones((1, 4, 9, 1))), ValueError, r"leaves nothing of shape \(1, 4"),
     ],
 )
 def test_errors(make, error, words):

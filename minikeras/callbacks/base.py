@@ -1,6 +1,7 @@
 """What every callback is: hooks that are called while a model trains, evaluates or predicts."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
@@ -139,10 +140,10 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: functions of (epoch, logs).
         on_train_begin, on_train_end: functions of (logs).
         on_train_batch_begin, on_train_batch_end: functions of (batch, logs).
-        **kwargs: functions for the other hooks of `Callback`.
+        **kwargs: functions for the other hooks of `Callback`; all else becomes an attribute, for code of one's own.
 
     Raises:
-        TypeError: `Callback` has no such hook.
+        TypeError: a name that is nearly that of a hook, which nothing would call.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class LambdaCallback(Callback):
         given = {**locals(), **kwargs}
         del given["self"], given["kwargs"]
         for hook, function in given.items():
-            if hook not in HOOKS:
+            if hook not in HOOKS and get_close_matches(hook, HOOKS, cutoff=0.9):
                 raise TypeError(f"LambdaCallback: Callback has no hook {hook!r}. {did_you_mean(hook, HOOKS)}")
             if function is not None:
                 setattr(self, hook, function)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 import numpy as np
 
 from .names import did_you_mean, is_built_in
+from .openings import open_with
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -109,9 +110,11 @@ def checked(function: Function) -> Function:
                 args = args[:skipped] + tuple(map(plain, given))
                 kwargs = {name: plain(value) for name, value in kwargs.items()}
             return function(*args, **kwargs)
-        except TypeError:  # an ArgumentError, or Python's where none has the new name
-            today = in_spelling_of_today(args, kwargs) if kwargs else None
+        except (TypeError, ValueError) as error:  # TypeError: an ArgumentError, or Python's where none has the new name
+            today = in_spelling_of_today(args, kwargs) if kwargs and isinstance(error, TypeError) else None
             if today is None:
+                if is_constructor:
+                    open_with(error, type(args[0]), {**dict(zip(in_order, given, strict=False)), **kwargs})
                 raise
         return wrapper(*args, **today)
 
@@ -144,7 +147,7 @@ def checked(function: Function) -> Function:
             if name in rules and not _fits(value, rules[name]):
                 return _wrong(name, rules[name], value)
             if name not in rules and not takes_more:
-                return f"unknown argument {name!r}. {did_you_mean(name, names)}"
+                return unknown(name, value, names)
         return ""
 
     return cast(Function, wrapper)
@@ -157,13 +160,18 @@ def check_constructor(cls: Any) -> None:
         cls.__init__ = checked(constructor)
 
 
+def unknown(name: str, value: Any, known: Iterable[str]) -> str:
+    """Say that there is no argument of a name, in Keras's words to begin with."""
+    return f"Unrecognized keyword arguments: {{{name!r}: {shown(value)}}}. {did_you_mean(name, known)}"
+
+
 def check_options(owner: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
     """Raise ArgumentError where options that are kept for a function's calls are none of its arguments."""
     parameters = inspect.signature(getattr(function, "function", function)).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in options:
             if name not in parameters:
-                raise ArgumentError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, parameters)}")
+                raise ArgumentError(f"{owner}: {unknown(name, options[name], parameters)}")
 
 
 def as_truth(owner: str, name: str, value: Any) -> bool:

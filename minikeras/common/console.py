@@ -180,7 +180,7 @@ class Progbar(ProgressLine):
         unit_name: str = "step",
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
-            raise ValueError("Progbar: pass `stateful_metrics` or `stateless_metrics`, not both.")
+            raise ValueError("Only one of `stateful_metrics` or `stateless_metrics` can be provided to a Progbar.")
         super().__init__(target, verbose, width=width, interval=interval, unit_name=unit_name)
         self.stateful_metrics = None if stateless_metrics is not None else set(stateful_metrics or ())
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)

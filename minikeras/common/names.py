@@ -48,13 +48,16 @@ def quoted(value: object, length: int = 100) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the known name nearest to `name`, or lists them all."""
+    """Return a sentence that suggests the known name nearest to `name`, or those that it is a word of, or lists all."""
     from difflib import get_close_matches
 
     known = sorted(set(known))
     lowered = {k.lower(): k for k in known}
     near = get_close_matches(str(name)[:100].lower(), lowered, n=1, cutoff=0.6)
-    return f"Did you mean {lowered[near[0]]!r}?" if near else f"Known: {', '.join(known)}."
+    if near:
+        return f"Did you mean {lowered[near[0]]!r}?"
+    words = [repr(k) for k in known if str(name).lower() in k.lower().split("_")]
+    return f"Did you mean {' or '.join(words)}?" if 0 < len(words) <= 3 else f"Known: {', '.join(known)}."
 
 
 def missing_attribute(

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .arguments import ArgumentError, check_constructor
+from .arguments import ArgumentError, check_constructor, unknown
 from .budget import claim_object
 from .keras_names import is_keras_class
 from .lending import lend_to_methods
@@ -147,7 +147,7 @@ class Configurable:
         for name, value in options.items():
             if name not in defaults:
                 known = [*constructor_arguments(cls), *defaults]
-                raise ArgumentError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+                raise ArgumentError(f"{owner}: {unknown(name, options[name], known)}")
             if value != defaults[name]:
                 raise ValueError(
                     f"{owner}: {name}={value!r} is not supported; leave it at {defaults[name]!r}, its default."

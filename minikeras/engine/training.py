@@ -15,6 +15,7 @@ from ..callbacks import History
 from ..common.arguments import checked, is_number
 from ..common.tree import flatten
 from ..functional import one_blas_thread
+from ..layers.base import Layer
 from ..losses.wrapper import check_trainable
 from ..variables import Changes, Parameters, Variable
 from .compiled import Compiled, Running
@@ -85,6 +86,7 @@ class Trainer(Compiled):
         self._build_for(batches)
         batches.check = self._checked_with_targets
         if y is None:
+            self._check_forward()
             raise ValueError(
                 f"Model {self.name!r}: the loss needs targets. Pass `y`, or batches that are tuples (x, y)."
             )
@@ -103,6 +105,12 @@ class Trainer(Compiled):
             self._settle_trainable()
         elif self._evaluated is None:  # as tf.keras, which traces the two apart
             self._evaluated = self._penalized()
+
+    def _check_forward(self) -> None:
+        """Raise TypeError for a layer that can't compute, which no targets would help."""
+        for layer, _ in self._built_graph().steps:
+            if type(layer).forward is Layer.forward:
+                layer.forward(np.empty(0), True)
 
     def _penalized(self) -> list[Any]:
         return [v for v in self.trainable_weights if v.regularizer is not None]
@@ -180,8 +188,7 @@ class Trainer(Compiled):
             ValueError, TypeError: data that don't fit the model, the loss or each other; nothing has changed then.
         """
         self._assert_compiled("fit")
-        _check_counts(epochs=epochs, initial_epoch=initial_epoch)
-        data.check_count("validation_freq", validation_freq if is_number(validation_freq) else None)
+        _check_counts(epochs, initial_epoch, steps_per_epoch, validation_steps, validation_freq)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data.train_validation_split(
                 x, y, sample_weight, validation_split, self._arranged
@@ -330,7 +337,12 @@ def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0
 
 
-def _check_counts(**counts: Any) -> None:
-    for name, value in counts.items():
+def _check_counts(
+    epochs: Any, initial_epoch: Any, steps_per_epoch: Any, validation_steps: Any, validation_freq: Any
+) -> None:
+    for name, value in {"epochs": epochs, "initial_epoch": initial_epoch}.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"fit: `{name}` is an integer >= 0, received {value!r}.")
+    data.check_count("steps_per_epoch", steps_per_epoch)
+    data.check_count("validation_steps", validation_steps)
+    data.check_count("validation_freq", validation_freq if is_number(validation_freq) else None)

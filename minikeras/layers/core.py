@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import activations, config, functional, random
-from ..common.arguments import ArgumentError, checked, is_integer
+from ..common.arguments import ArgumentError, checked, is_integer, shown
 from ..common.serialization import keras_class
 from .activated import ActivatedLayer
 from .base import Layer
@@ -55,14 +55,17 @@ class InputLayer(Layer):
         **options: Any,
     ):
         if batch_shape is not None and (shape is not None or batch_size is not None):
-            raise ValueError("InputLayer: `batch_shape` holds what `shape` and `batch_size` say; give either.")
+            both = "`shape`" if shape is not None else "`batch_size`"
+            raise ValueError(f"You cannot pass both {both} and `batch_shape` at the same time: the latter says it all.")
         if shape is not None:
             options["input_shape"], options["batch_size"] = shape, batch_size
         elif batch_shape is not None:
             options["batch_input_shape"] = batch_shape
         if not any(options.get(o) is not None for o in ("input_shape", "batch_input_shape", "input_dim")):
-            raise ValueError("InputLayer: expected `shape`, the shape of one sample, such as shape=(28, 28).")
-        options.update(sparse=bool(sparse), ragged=bool(ragged), input_tensor=input_tensor)
+            raise ValueError("You must pass a `shape` argument. It is that of one sample, such as shape=(28, 28).")
+        options.update(sparse=bool(sparse), ragged=bool(ragged))
+        if input_tensor is not None:
+            raise ValueError(f"InputLayer: no `input_tensor` is taken here, received {shown(input_tensor)}.")
         self.optional = optional
         integers = dtype if dtype in ("int32", "int64", "uint8") else None
         super().__init__(name=name, dtype=None if integers else dtype, **options)

@@ -46,6 +46,36 @@ class Symbol:
             f"{self!r} is a symbol: it has a shape but no numbers yet. Give it to a layer, or build a model from it."
         )
 
+    #: NumPy leaves its operators to ours.
+    __array_ufunc__ = None
+
+    def _refuse(self, instead: str) -> Any:
+        raise TypeError(f"{self!r} is a symbol: it has no operators here, and layers compute. Write {instead}.")
+
+    def __add__(self, other: Any) -> Any:
+        self._refuse("layers.Add()([a, b]) for a + b, or layers.Rescaling(1.0, offset)(a) for a number")
+
+    def __sub__(self, other: Any) -> Any:
+        self._refuse("layers.Subtract()([a, b]) for a - b, or layers.Rescaling(1.0, -offset)(a) for a number")
+
+    def __mul__(self, other: Any) -> Any:
+        self._refuse("layers.Multiply()([a, b]) for a * b, or layers.Rescaling(scale)(a) for a number")
+
+    def __truediv__(self, other: Any) -> Any:
+        self._refuse("layers.Rescaling(1 / scale)(a) for a / scale; a quotient of two has no layer")
+
+    def __matmul__(self, other: Any) -> Any:
+        self._refuse("layers.Dot(axes=...)([a, b]), or layers.Dense(units)(a) for a matrix of weights")
+
+    def __neg__(self) -> Any:
+        self._refuse("layers.Rescaling(-1.0)(a)")
+
+    def __getitem__(self, index: Any) -> Any:
+        self._refuse("a layer of your own that takes the part in `forward`, or a Cropping or Reshape layer")
+
+    __radd__, __rsub__, __rmul__, __rmatmul__ = __add__, __sub__, __mul__, __matmul__
+    __rtruediv__ = __truediv__
+
     def __repr__(self) -> str:
         return f"<Symbol shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 

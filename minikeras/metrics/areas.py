@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
+from ..common.arguments import ArgumentError
 from ..common.budget import claim
 from ..common.names import did_you_mean
 from ..common.results import as_result
@@ -81,6 +82,8 @@ class AUC(Metric):
         self._thresholds = np.concatenate([[0 - config.epsilon()], inner, [1 + config.epsilon()]])
         self.num_thresholds, self.from_logits = len(self._thresholds), from_logits
         self.multi_label, self.num_labels = multi_label, num_labels
+        if isinstance(label_weights, (dict, str)):
+            raise ArgumentError(f"AUC: `label_weights` is a list of numbers, received {label_weights!r}.")
         self.label_weights = None if label_weights is None else np.array(label_weights, self.dtype)
         if num_labels and not multi_label:
             raise ValueError("`num_labels` is needed only when `multi_label` is True.")

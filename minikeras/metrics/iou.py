@@ -54,6 +54,8 @@ class IoU(Metric):
         super().__init__(name=name, dtype=dtype or "int")
         self.total_cm = self.add_variable((num_classes, num_classes), "zeros", name="total_confusion_matrix")
         target_class_ids = list(target_class_ids)
+        if not target_class_ids:
+            raise ValueError(f"{type(self).__name__}: expected at least one class, received none.")
         for wrong in (c for c in target_class_ids if not 0 <= c < num_classes):
             raise ValueError(f"Target class id {wrong} is out of range, which is [0, {num_classes}).")
         self.num_classes, self.target_class_ids, self.ignore_class = num_classes, target_class_ids, ignore_class

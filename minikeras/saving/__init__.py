@@ -79,7 +79,8 @@ def save_model(
         OSError: the file could not be written; the old one is intact.
 
     Warns:
-        UserWarning: the model, or a layer of it, isn't built: the file has no weights for it.
+        UserWarning: the model, or a layer of it, isn't built: the file has no weights for it.  That `.h5` is the format
+            of Keras 2 goes to the log, as in Keras.
     """
     path = os.fspath(filepath)
     if save_format is not None:

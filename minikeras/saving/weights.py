@@ -197,10 +197,12 @@ class OptimizerState:
             return
         variables = self.optimizer.variables
         shapes, slots = [v.shape for v in variables], []
+        expected = len(shapes)
         if not self.optimizer.built:
             slots = [v for group in self.optimizer.slot_groups() for v in model.trainable_weights for _ in group]
             after = [v.shape for v in slots] + [()] * self.optimizer.own_numbers
-            self.wants_build = count == len(shapes) + len(after) > len(shapes)
+            expected += len(after)
+            self.wants_build = count == expected > len(shapes)
             shapes += after if self.wants_build else []
         arrays = [array(i) for i in range(count)] if count == len(shapes) else []
         if [tuple(a.shape) for a in arrays] == shapes:
@@ -209,8 +211,10 @@ class OptimizerState:
             return
         self.wants_build = False
         warn(
-            f"Optimizer {quoted(self.optimizer.name)} keeps its own state: it has {len(variables)} variables, the "
-            f"saved one {count}, or of other shapes."
+            f"Skipping variable loading for optimizer {quoted(self.optimizer.name)}, which keeps its own state: for "
+            f"{len(model.trainable_weights)} trainable weights it has {expected} variables, whereas the saved one "
+            f"has {count}{', of other shapes' if count == expected else ''}. Another kind of optimizer was saved, or "
+            "other weights were trainable."
         )
 
 

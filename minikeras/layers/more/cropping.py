@@ -104,7 +104,8 @@ class Cropping2D(Frame):
         rows, columns = (None if n is None else n - sum(c) for n, c in zip((H, W), self.cropping, strict=True))
         if any(n is not None and n < 1 for n in (rows, columns)):
             raise ValueError(
-                f"{self._owner}: cropping={self.cropping} leaves nothing of an input of shape {tuple(input_shape)}."
+                "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
+                f"input. {self._owner}: cropping={self.cropping} leaves nothing of shape {tuple(input_shape)}."
             )
         return (N, rows, columns, C)
 

@@ -217,7 +217,8 @@ class Concatenate(Merge):
             agree = all(len(known) <= 1 for i, known in enumerate(sizes) if i != self.axis % rank)
         if not agree:
             raise ValueError(
-                f"{self._owner}: inputs must have matching shapes except along axis {self.axis}, received "
+                "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. "
+                f"{self._owner}: that is axis {self.axis}; received "
                 f"{', '.join(map(str, shapes))}."
             )
         merged = [known.pop() if len(known) == 1 else None for known in sizes]
