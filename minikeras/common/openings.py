@@ -3,6 +3,7 @@
 What follows says which object it is about, what it takes, and what it received.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def open_with(error: Exception, kind: type, arguments: Mapping[str, Any]) -> Non
     """Let the message of an error that a constructor raises begin with Keras's sentence, where it has one.
 
     Args:
-        error: whose message has the argument's name in backquotes, or before a `=`.
+        error: whose message names the argument.
         kind: whose constructor that is.
         arguments: of the call, by their names.
     """
@@ -60,7 +61,7 @@ def open_with(error: Exception, kind: type, arguments: Mapping[str, Any]) -> Non
     for base in kind.__mro__:
         for argument, value in arguments.items():
             sentence = OPENINGS.get((base.__name__, argument))
-            if sentence and (f"`{argument}`" in message or f"{argument}=" in message):
+            if sentence and re.search(rf"\b{argument}\b", message.partition(" By position")[0]):
                 begin = sentence.format(argument=argument, kind=base.__name__, value=value)
                 error.args = error.args if message.startswith(begin) else (f"{begin} {message}",)
                 return
