@@ -2,6 +2,8 @@
 
 import importlib
 
+from minikeras.common.results import as_result
+
 _theirs = importlib.import_module("keras.src.testing.test_case")
 
 
@@ -12,6 +14,7 @@ class TestCase(_theirs.TestCase):
 
     def run_layer_test(self, *arguments, **named):
         named["run_mixed_precision_check"] = False
+        named["expected_output"] = as_result(named.get("expected_output"))  # of the type that layers return
         return super().run_layer_test(*arguments, **named)
 
 
