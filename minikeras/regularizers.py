@@ -14,7 +14,10 @@ import numpy as np
 from .common.names import refuse_other_names
 from .common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+__all__ = [
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2",
+    "orthogonal_regularizer", "serialize",
+]  # fmt: skip
 
 
 @keras_class("keras.regularizers")
@@ -109,15 +112,63 @@ class L1L2(Regularizer):
         return self.l1 * np.sign(x) + 2 * self.l2 * x
 
 
+@keras_class("keras.regularizers")
+class OrthogonalRegularizer(Regularizer):
+    """Keeps the rows (or columns) of a matrix at right angles: factor times the mean of |cos| over all pairs of them.
+
+    P = factor / (n (n - 1)) sum over i != j of |u_i . u_j|,   u_i = x_i / |x_i|
+
+    Args:
+        factor: not negative.
+        mode: `"rows"` or `"columns"`.
+
+    Raises:
+        ValueError: a negative or infinite factor, another mode; (at the call) no matrix.
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows"):
+        self.factor = float(np.float32(_factor(factor, "factor")))  # as Keras keeps it
+        if mode not in ("rows", "columns"):
+            raise ValueError(
+                f'Invalid value for argument `mode`. Expected one of {{"rows", "columns"}}. Received: mode={mode}'
+            )
+        self.mode = mode
+
+    def _cosines(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Return u, |x_i|, u_i . u_j with 0 for i = j, and what the sum is multiplied by."""
+        x = np.asarray(x)
+        if x.ndim != 2:
+            raise ValueError(f"Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape={x.shape}")
+        rows = x if self.mode == "rows" else x.T
+        lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+        u = rows / np.where(lengths == 0, 1, lengths)
+        n = len(rows)
+        with np.errstate(divide="ignore"):
+            share = float(np.float64(self.factor) / (n * (n - 1)))
+        return u, lengths, u @ u.T * (1 - np.eye(n, dtype=x.dtype)), share
+
+    def __call__(self, inputs: np.ndarray) -> float:
+        """P."""
+        *_, cosines, share = self._cosines(inputs)
+        return float(share * np.abs(cosines).sum())
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """dP/du_i = 2 factor / (n (n - 1)) sum_j sign(u_i . u_j) u_j;  dx_i = (du_i - u_i (u_i . du_i)) / |x_i|."""
+        u, lengths, cosines, share = self._cosines(x)
+        du = 2 * share * (np.sign(cosines) @ u)
+        dx = (du - u * (u * du).sum(axis=1, keepdims=True)) / np.where(lengths == 0, 1, lengths)
+        return dx if self.mode == "rows" else dx.T
+
+
 def _factor(value: Any, name: str) -> float:
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     raise ValueError(f"Invalid value for argument {name}: expected a non-negative float, received {name}={value!r}.")
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_TABLE = Table("regularizer", "keras.regularizers", Regularizer, [L1, L2, L1L2])
+_TABLE = Table("regularizer", "keras.regularizers", Regularizer, [L1, L2, L1L2, OrthogonalRegularizer])
 
 
 def get(identifier: Any) -> Any:

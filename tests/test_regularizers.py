@@ -47,6 +47,27 @@ def test_config_is_that_of_keras_and_rebuilds_the_object(name, arguments):
     assert again.get_config() == ours.get_config()
 
 
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_orthogonal(mode, dtype):
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(dtype)
+    ours, theirs = (k.OrthogonalRegularizer(0.5, mode) for k in (regularizers, keras.regularizers))
+    watched = tf.Variable(x.astype("float32"))  # Keras keeps the factor as a float32
+    with tf.GradientTape() as tape:
+        penalty = theirs(watched)
+    assert ours(x) == pytest.approx(float(penalty), rel=1e-6)
+    assert ours.gradient(x).dtype == dtype
+    assert np.allclose(ours.gradient(x), tape.gradient(penalty, watched).numpy(), rtol=1e-5, atol=1e-7)
+    assert regularizers.serialize(ours) == keras.regularizers.serialize(theirs)
+    assert (
+        regularizers.get("orthogonal_regularizer").get_config()
+        == keras.regularizers.OrthogonalRegularizer().get_config()
+    )
+    for make in (lambda: ours(np.ones(3)), lambda: regularizers.OrthogonalRegularizer(0.1, "row")):
+        with pytest.raises(ValueError, match=r"must have rank 2|Invalid value for argument `mode`"):
+            make()
+
+
 def test_names():
     for name in ("l1", "L1", "l2", "L2", "L1L2", "l1l2"):
         assert regularizers.get(name).get_config() == keras.regularizers.get(name).get_config()

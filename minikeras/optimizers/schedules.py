@@ -17,8 +17,8 @@ from ..common.names import refuse_other_names
 from ..common.serialization import Configurable, Table, deserializer, keras_class, serialize
 
 __all__ = [
-    "CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "PiecewiseConstantDecay",
-    "PolynomialDecay", "deserialize", "serialize",
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
 ]  # fmt: skip
 
 entered = keras_class("keras.optimizers.schedules")
@@ -226,11 +226,58 @@ class CosineDecay(LearningRateSchedule):
         return top * ((1 - self.alpha) * wave + self.alpha)
 
 
+@entered
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half waves down, one after the other, each `t_mul` times as long as the last, its top `m_mul` times as high.
+
+    initial * ((1 - alpha) * m_mul^i * (1 + cos(pi * part)) / 2 + alpha) in wave i, of which `part` is done.
+
+    (Loshchilov & Hutter, 2017)
+
+    Args:
+        initial_learning_rate: at step 0.
+        first_decay_steps: the length of the first wave.
+        t_mul: how much longer each wave is than the one before.
+        m_mul: how much higher.
+        alpha: the lowest rate, as a fraction of the initial one.
+        name: for Keras's sake.
+
+    Raises:
+        ValueError: `first_decay_steps` is not positive.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: float,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ):
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+        _check_positive(self, "first_decay_steps")
+
+    def __call__(self, step: Any) -> Any:
+        initial, first, step = _numbers(self.initial_learning_rate, self.first_decay_steps, step)
+        t, m, pi, one = _numbers(self.t_mul, self.m_mul, np.pi, 1)
+        done = step / first
+        if t == 1:
+            wave = np.floor(done)
+            part = done - wave
+        else:
+            wave = np.floor(np.log(one - done * (one - t)) / np.log(t))
+            part = (done - (one - t**wave) / (one - t)) / t**wave
+        height = 0.5 * m**wave * (1 + np.cos(pi * part))
+        return initial * ((1 - self.alpha) * height + self.alpha)
+
+
 _TABLE = Table(
     "learning rate schedule",
     "keras.optimizers.schedules",
     LearningRateSchedule,
-    [CosineDecay, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay],
+    [CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay],
 )
 deserialize = deserializer(_TABLE.get)
 
