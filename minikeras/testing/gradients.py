@@ -116,11 +116,11 @@ def _float64_copy(layer: Layer, input_shape: Any, generator: np.random.Generator
 
 def _repeatable(layer: Layer) -> Callable[[Any, bool], tuple[np.ndarray, Any]]:
     """Return `forward` with the layer's random streams wound back before each call."""
-    streams = {name: value for name, value in vars(layer).items() if isinstance(value, SeedGenerator)}
+    streams = [(value.state, value.state.numpy()) for value in vars(layer).values() if isinstance(value, SeedGenerator)]
 
     def run(x: Any, training: bool) -> tuple[np.ndarray, Any]:
-        for name, stream in streams.items():
-            setattr(layer, name, copy.deepcopy(stream))
+        for state, beginning in streams:
+            state.assign(beginning)
         return layer.forward(x, layer.is_active(training))
 
     return run
