@@ -128,7 +128,7 @@ class BackupAndRestore(EveryFewBatches, Callback):
             "positions": [b.position() if b else None for b in self._batches],
             "random": random.random_state(),
             "seed": random._global_seed,
-            "global_generator": None if generator is None else generator.state,
+            "global_generator": None if generator is None else generator.state.copy(),
             "since_last": (self._batches_seen_since_last_saving, self._last_batch_seen),
             "callbacks": [(kept.name, kept.changed()) for kept in self._kept],
             "metrics": [(_Kept(m).now(), [v.value for v in m.variables]) for m in self.model.metrics],
