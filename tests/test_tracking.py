@@ -633,3 +633,17 @@ def test_the_name_of_layers_is_taken():
                 model.layers = []
             messages.append(str(error.value))
     assert messages[:2] == messages[2:]
+
+
+@pytest.mark.parametrize("k", [keras, minikeras], ids=["keras", "minikeras"])
+def test_a_derived_build_may_go_on_where_its_base_has_ended(k):
+    class Scaled(k.layers.Dense):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    layer = Scaled(2)
+    layer.build((None, 3))
+    assert [v.name for v in layer.weights] == ["kernel", "bias", "scale"]
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        layer.late = k.layers.Dense(1)

@@ -264,7 +264,8 @@ def _recording_shape(build: Any) -> Any:
             build(self, shape)
             self.build_input_shape = shape
             self.built = True
-        self._lock_state()
+        if type(self).build is wrapped:  # else a derived class goes on
+            self._lock_state()
 
     return wrapped
 
