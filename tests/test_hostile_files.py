@@ -390,8 +390,8 @@ def test_arguments_of_compile_that_are_none_are_refused(place, value, bad):
 
 NUMBERS = [3 * 10**8, 2**62, -1, 1e308]
 MODULES = (
-    "keras", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics", "keras.optimizers",
-    "keras.optimizers.schedules", "keras.random", "keras.regularizers", "keras.src.models.functional",
+    "keras", "keras.constraints", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics",
+    "keras.optimizers", "keras.optimizers.schedules", "keras.random", "keras.regularizers", "keras.src.models.functional",
 )  # fmt: skip
 
 
@@ -436,7 +436,7 @@ def places(case):
     kind = case["module"].rpartition(".")[2]
     if kind in ("layers", "keras", "functional"):
         chain["config"]["layers"].insert(1, case)
-    elif kind in ("initializers", "regularizers"):
+    elif kind in ("initializers", "regularizers", "constraints"):
         chain["config"]["layers"][1]["config"]["kernel_" + kind.rstrip("s")] = case
     elif kind == "random":
         chain["config"]["layers"][1]["config"]["kernel_initializer"]["config"]["seed"] = case
