@@ -391,7 +391,8 @@ def test_arguments_of_compile_that_are_none_are_refused(place, value, bad):
 NUMBERS = [3 * 10**8, 2**62, -1, 1e308]
 MODULES = (
     "keras", "keras.constraints", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics",
-    "keras.optimizers", "keras.optimizers.schedules", "keras.random", "keras.regularizers", "keras.src.models.functional",
+    "keras.optimizers", "keras.optimizers.schedules", "keras.random", "keras.regularizers",
+    "keras.src.models.functional",
 )  # fmt: skip
 
 
