@@ -165,11 +165,6 @@ class Objective:
         self._head = self._heads[0] if self._alone and not (self._weights or self._trackers) else None
         return self
 
-    @property
-    def has_all_losses(self) -> bool:
-        """Whether each output has one."""
-        return len(self.losses) == len(self._labels)
-
     def check_targets(self, y: Any, shapes: list[Any]) -> None:
         """Raise ValueError or TypeError where targets cannot belong to their output, of such a shape."""
         for i, loss in self.losses.items():
